@@ -1,0 +1,172 @@
+// Package aged is the table of soft state: a sharded hash table from 64-bit keys
+// to small values, each entry with a time after which it is gone, and a cap on
+// how many there are. The message path takes one short lock of one shard for each
+// look-up and never allocates: growing and forgetting are done by Tend, which
+// somebody calls from elsewhere.
+//
+// Keys must already be uniformly distributed (a keyed hash is); they are not
+// hashed again. Two things with one key are one thing here.
+package aged
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Tick is a point of time in milliseconds from an origin that the caller
+// chooses. It wraps after 49 days; only differences are looked at.
+type Tick uint32
+
+// Before reports whether t lies before u, for points less than 24 days apart.
+func (t Tick) Before(u Tick) bool { return int32(t-u) < 0 }
+
+const (
+	shardCount = 64
+	firstSize  = 64 // slots of a shard at the start; 1 KB with a 16-octet entry
+)
+
+// Table maps keys to values of type V.
+type Table[V any] struct {
+	shards   [shardCount]Shard[V]
+	maxShard int           // entries a shard may hold: the cap of the table, split
+	Full     atomic.Uint64 // insertions refused because the cap, or a shard that is about to grow, was full
+	kick     chan struct{}
+	next     int // the shard that Tend looks at next; only Tend touches it
+}
+
+// Shard is one lock and the entries under it.
+type Shard[V any] struct {
+	sync.Mutex
+	slots []slot[V]
+	live  int
+	limit int // live entries before insertions are refused
+	table *Table[V]
+	_     [16]byte
+}
+
+type slot[V any] struct {
+	key     uint64
+	expires Tick
+	used    bool
+	value   V
+}
+
+// New makes a table of at most max entries (rounded up to a multiple of 64).
+func New[V any](max int) *Table[V] {
+	t := &Table[V]{maxShard: (max + shardCount - 1) / shardCount, kick: make(chan struct{}, 1)}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.table = t
+		s.slots = make([]slot[V], firstSize)
+		s.limit = min(limitOf(firstSize), t.maxShard)
+	}
+	return t
+}
+
+// limitOf is how many of n slots may be used: linear probing stays short to 7/8.
+func limitOf(n int) int { return n - n/8 }
+
+// Shard gives the shard of a key. Lock it, look up, change what the pointers
+// point to, unlock: pointers are valid only in between.
+func (t *Table[V]) Shard(key uint64) *Shard[V] { return &t.shards[key>>58] }
+
+// home is the slot where a key would like to be. The top bits chose the shard.
+func (s *Shard[V]) home(key uint64) int { return int(uint32(key>>8)) & (len(s.slots) - 1) }
+
+// Get finds the value of key that has not expired, or nil.
+func (s *Shard[V]) Get(key uint64, now Tick) *V {
+	mask := len(s.slots) - 1
+	for i := s.home(key); s.slots[i].used; i = (i + 1) & mask {
+		if s.slots[i].key == key {
+			if s.slots[i].expires.Before(now) {
+				return nil
+			}
+			return &s.slots[i].value
+		}
+	}
+	return nil
+}
+
+// Put inserts key, which Get has just not found, and gives its zeroed value to
+// fill in. It gives nil where there is no room: the caller goes on without. An
+// entry of that key that has expired but was not yet forgotten is handed back as
+// it was, with old true, so that what it held can be given back.
+func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
+	mask := len(s.slots) - 1
+	i := s.home(key)
+	for ; s.slots[i].used; i = (i + 1) & mask {
+		if s.slots[i].key == key {
+			s.slots[i].expires = expires
+			return &s.slots[i].value, true
+		}
+	}
+	if s.live >= s.limit {
+		s.table.Full.Add(1)
+		s.wantTending()
+		return nil, false
+	}
+	if s.live*4 >= len(s.slots)*3 {
+		s.wantTending()
+	}
+	s.live++
+	s.slots[i] = slot[V]{key: key, expires: expires, used: true}
+	return &s.slots[i].value, false
+}
+
+func (s *Shard[V]) wantTending() {
+	select {
+	case s.table.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Touch sets a new time for key.
+func (s *Shard[V]) Touch(key uint64, expires Tick) {
+	if i := s.find(key); i >= 0 {
+		s.slots[i].expires = expires
+	}
+}
+
+// Delete forgets key.
+func (s *Shard[V]) Delete(key uint64) {
+	if i := s.find(key); i >= 0 {
+		s.remove(i)
+	}
+}
+
+func (s *Shard[V]) find(key uint64) int {
+	mask := len(s.slots) - 1
+	for i := s.home(key); s.slots[i].used; i = (i + 1) & mask {
+		if s.slots[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// remove empties slot i and moves back what was pushed behind it, so that no
+// tombstones pile up.
+func (s *Shard[V]) remove(i int) {
+	mask := len(s.slots) - 1
+	s.live--
+	for j := (i + 1) & mask; s.slots[j].used; j = (j + 1) & mask {
+		// the entry at j may fill the hole at i unless its home lies behind i
+		if h := s.home(s.slots[j].key); (j-h)&mask >= (j-i)&mask {
+			s.slots[i] = s.slots[j]
+			i = j
+		}
+	}
+	s.slots[i] = slot[V]{}
+}
+
+// Len counts the entries, expired ones that nobody has forgotten yet included.
+func (t *Table[V]) Len() int {
+	n := 0
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.Lock()
+		n += s.live
+		s.Unlock()
+	}
+	return n
+}

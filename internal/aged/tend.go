@@ -1,0 +1,82 @@
+package aged
+
+// Kick receives when a shard fills up: call Tend soon.
+func (t *Table[V]) Kick() <-chan struct{} { return t.kick }
+
+// scanSlots is how many slots are looked at under one hold of a lock: some 10 µs.
+const scanSlots = 2048
+
+// Tend grows shards that fill up and, in shards/64 of the table, forgets what
+// has expired; gone is called for each such value, under the shard's lock, and must be
+// quick. Only one goroutine may call Tend.
+func (t *Table[V]) Tend(now Tick, shards int, gone func(key uint64, v *V)) {
+	for i := range t.shards {
+		t.shards[i].grow(t.maxShard)
+	}
+	for range min(shards, shardCount) {
+		t.shards[t.next].forget(now, gone)
+		t.next = (t.next + 1) % shardCount
+	}
+}
+
+// Drain forgets everything, calling gone for each value.
+func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.Lock()
+		for j := range s.slots {
+			if s.slots[j].used {
+				gone(s.slots[j].key, &s.slots[j].value)
+			}
+			s.slots[j] = slot[V]{}
+		}
+		s.live = 0
+		s.Unlock()
+	}
+}
+
+// grow doubles a shard that is three quarters full. The new slots are made
+// before the lock is taken.
+func (s *Shard[V]) grow(max int) {
+	s.Lock()
+	size, full := len(s.slots), s.live*4 >= len(s.slots)*3 && s.limit < max
+	s.Unlock()
+	if !full {
+		return
+	}
+	bigger := make([]slot[V], 2*size)
+	s.Lock()
+	defer s.Unlock()
+	old := s.slots
+	s.slots = bigger
+	s.limit = min(limitOf(len(bigger)), max)
+	mask := len(bigger) - 1
+	for i := range old {
+		if !old[i].used {
+			continue
+		}
+		j := s.home(old[i].key)
+		for bigger[j].used {
+			j = (j + 1) & mask
+		}
+		bigger[j] = old[i]
+	}
+}
+
+func (s *Shard[V]) forget(now Tick, gone func(uint64, *V)) {
+	for from := 0; ; from += scanSlots {
+		s.Lock()
+		if from >= len(s.slots) || s.live == 0 {
+			s.Unlock()
+			return
+		}
+		for i := from; i < min(from+scanSlots, len(s.slots)); i++ {
+			// removing moves another entry into slot i: look at it again
+			for s.slots[i].used && s.slots[i].expires.Before(now) {
+				gone(s.slots[i].key, &s.slots[i].value)
+				s.remove(i)
+			}
+		}
+		s.Unlock()
+	}
+}
