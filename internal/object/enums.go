@@ -1,0 +1,68 @@
+package object
+
+// Enumerations are words, in Go too: a value is Avi's long spelling. Load takes the short ones as well (enumeration.go).
+
+// LBAlgorithm says how a pool chooses the server of a new call.
+type LBAlgorithm string
+
+// The algorithms that Validate lets pass.
+const (
+	LeastConnections LBAlgorithm = "LB_ALGORITHM_LEAST_CONNECTIONS" // fewest open transactions now, by ratio
+	RoundRobin       LBAlgorithm = "LB_ALGORITHM_ROUND_ROBIN"
+	Random           LBAlgorithm = "LB_ALGORITHM_RANDOM"
+	FewestTasks      LBAlgorithm = "LB_ALGORITHM_FEWEST_TASKS"
+	ConsistentHash   LBAlgorithm = "LB_ALGORITHM_CONSISTENT_HASH" // of what LBHash says
+)
+
+// LBHash says what a pool with ConsistentHash hashes.
+type LBHash string
+
+// The hash keys that Validate lets pass.
+const (
+	HashCallID            LBHash = "LB_ALGORITHM_CONSISTENT_HASH_CALLID"
+	HashSourceAddress     LBHash = "LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS"
+	HashSourceAddressPort LBHash = "LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT"
+	HashURI               LBHash = "LB_ALGORITHM_CONSISTENT_HASH_URI"           // the Request-URI
+	HashHeader            LBHash = "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_HEADER" // the header field Pool.HashHeaderName
+)
+
+// ApplicationType is the kind of an application profile.
+type ApplicationType string
+
+// ApplicationSIP is the one application type supported.
+const ApplicationSIP ApplicationType = "APPLICATION_PROFILE_TYPE_SIP"
+
+// Protocol is the kind of a network profile.
+type Protocol string
+
+// ProtocolUDPProxy is the one protocol supported.
+const ProtocolUDPProxy Protocol = "PROTOCOL_TYPE_UDP_PROXY"
+
+// MonitorType is the kind of a health monitor.
+type MonitorType string
+
+// The monitor types that Validate lets pass.
+const (
+	MonitorSIP  MonitorType = "HEALTH_MONITOR_SIP"
+	MonitorPing MonitorType = "HEALTH_MONITOR_PING"
+	MonitorTCP  MonitorType = "HEALTH_MONITOR_TCP"
+	MonitorUDP  MonitorType = "HEALTH_MONITOR_UDP"
+)
+
+// SIPRequestCode is the request a SIP monitor sends.
+type SIPRequestCode string
+
+// SIPOptions is the only one Avi has.
+const SIPOptions SIPRequestCode = "SIP_OPTIONS"
+
+// SIPTransport is the transport of a SIP monitor.
+type SIPTransport string
+
+// SIPOverUDP is the one SIP monitor transport supported.
+const SIPOverUDP SIPTransport = "SIP_UDP_PROTO"
+
+// VSType is the kind of a virtual service.
+type VSType string
+
+// VSNormal is the one kind of virtual service supported: the others share an HTTP listener by host name.
+const VSNormal VSType = "VS_TYPE_NORMAL"

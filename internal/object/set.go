@@ -1,0 +1,149 @@
+package object
+
+import "net/netip"
+
+// Set is a whole configuration. Objects of one kind stand in the order they were given.
+type Set struct {
+	VirtualServices     []VirtualService
+	VsVips              []VsVip
+	Pools               []Pool
+	HealthMonitors      []HealthMonitor
+	ApplicationProfiles []ApplicationProfile
+	NetworkProfiles     []NetworkProfile
+}
+
+// VirtualService returns the virtual service with that name, nil when there is none.
+func (s *Set) VirtualService(name string) *VirtualService {
+	for i := range s.VirtualServices {
+		if s.VirtualServices[i].Name == name {
+			return &s.VirtualServices[i]
+		}
+	}
+	return nil
+}
+
+// VsVip returns the VIP with that name, nil when there is none.
+func (s *Set) VsVip(name string) *VsVip {
+	for i := range s.VsVips {
+		if s.VsVips[i].Name == name {
+			return &s.VsVips[i]
+		}
+	}
+	return nil
+}
+
+// Pool returns the pool with that name, nil when there is none.
+func (s *Set) Pool(name string) *Pool {
+	for i := range s.Pools {
+		if s.Pools[i].Name == name {
+			return &s.Pools[i]
+		}
+	}
+	return nil
+}
+
+// HealthMonitor returns the health monitor with that name, one of the system's own if the set has none, else nil.
+// A caller must not change it.
+func (s *Set) HealthMonitor(name string) *HealthMonitor {
+	for i := range s.HealthMonitors {
+		if s.HealthMonitors[i].Name == name {
+			return &s.HealthMonitors[i]
+		}
+	}
+	return nil // TODO system objects
+}
+
+// ApplicationProfile returns the application profile with that name, the system's own (System-SIP) if the set has
+// none, else nil. A caller must not change it.
+func (s *Set) ApplicationProfile(name string) *ApplicationProfile {
+	for i := range s.ApplicationProfiles {
+		if s.ApplicationProfiles[i].Name == name {
+			return &s.ApplicationProfiles[i]
+		}
+	}
+	return nil
+}
+
+// NetworkProfile returns the network profile with that name, the system's own (System-UDP-Proxy) if the set has none,
+// else nil. A caller must not change it.
+func (s *Set) NetworkProfile(name string) *NetworkProfile {
+	for i := range s.NetworkProfiles {
+		if s.NetworkProfiles[i].Name == name {
+			return &s.NetworkProfiles[i]
+		}
+	}
+	return nil
+}
+
+// Listen is one address that a virtual service listens on.
+type Listen struct {
+	Addr      netip.AddrPort // port 0: any free port
+	Advertise netip.Addr     // address for Via and Record-Route; invalid: none configured, use the one in Addr
+}
+
+// Listens returns the addresses that vs listens on: every enabled VIP with every port, IPv4 before IPv6.
+// None when vs is disabled or its VIP is missing.
+func (s *Set) Listens(vs *VirtualService) []Listen {
+	vip := s.VsVip(vs.VsVipRef)
+	if vip == nil || !vs.Enabled {
+		return nil
+	}
+	var out []Listen
+	ports := vs.Ports()
+	for i := range vip.Vip {
+		v := &vip.Vip[i]
+		if !v.Enabled {
+			continue
+		}
+		for _, port := range ports {
+			if v.IPAddress.IsValid() {
+				out = append(out, Listen{netip.AddrPortFrom(v.IPAddress, port), v.FloatingIP})
+			}
+			if v.IP6Address.IsValid() {
+				out = append(out, Listen{netip.AddrPortFrom(v.IP6Address, port), v.FloatingIP6})
+			}
+		}
+	}
+	return out
+}
+
+// FQDNs returns the names under which requests address vs, its own and those of its VIP.
+func (s *Set) FQDNs(vs *VirtualService) []string {
+	var out []string
+	if vs.FQDN != "" {
+		out = append(out, vs.FQDN)
+	}
+	for _, d := range vs.DNSInfo {
+		out = append(out, d.FQDN)
+	}
+	if vip := s.VsVip(vs.VsVipRef); vip != nil {
+		for _, d := range vip.DNSInfo {
+			out = append(out, d.FQDN)
+		}
+	}
+	return out
+}
+
+// Ports returns every port vs listens on, ranges spelled out.
+func (vs *VirtualService) Ports() []uint16 {
+	var out []uint16
+	for _, sv := range vs.Services {
+		out = append(out, sv.Port)
+		for p := int(sv.Port) + 1; p <= int(sv.PortRangeEnd); p++ {
+			out = append(out, uint16(p))
+		}
+	}
+	return out
+}
+
+// ServerAddr returns the address and port of server i, the pool's default port where the server gives none.
+func (p *Pool) ServerAddr(i int) netip.AddrPort {
+	sv := &p.Servers[i]
+	if sv.Port == 0 {
+		return netip.AddrPortFrom(sv.IP, p.DefaultServerPort)
+	}
+	return netip.AddrPortFrom(sv.IP, sv.Port)
+}
+
+// CodeRange is the status codes Low to High, both included.
+type CodeRange struct{ Low, High int }
