@@ -44,12 +44,17 @@ type Shard[V any] struct {
 	_     [16]byte
 }
 
+// slot holds an entry; a key of 0 means none, so that a small value costs no more
+// than 16 octets. unzero makes room for that: 0 and 1 are one key.
 type slot[V any] struct {
 	key     uint64
 	expires Tick
-	used    bool
 	value   V
 }
+
+func (e *slot[V]) used() bool { return e.key != 0 }
+
+func unzero(key uint64) uint64 { return max(key, 1) }
 
 // New makes a table of at most max entries (rounded up to a multiple of 64).
 func New[V any](max int) *Table[V] {
@@ -75,8 +80,9 @@ func (s *Shard[V]) home(key uint64) int { return int(uint32(key>>8)) & (len(s.sl
 
 // Get finds the value of key that has not expired, or nil.
 func (s *Shard[V]) Get(key uint64, now Tick) *V {
+	key = unzero(key)
 	mask := len(s.slots) - 1
-	for i := s.home(key); s.slots[i].used; i = (i + 1) & mask {
+	for i := s.home(key); s.slots[i].used(); i = (i + 1) & mask {
 		if s.slots[i].key == key {
 			if s.slots[i].expires.Before(now) {
 				return nil
@@ -92,9 +98,10 @@ func (s *Shard[V]) Get(key uint64, now Tick) *V {
 // entry of that key that has expired but was not yet forgotten is handed back as
 // it was, with old true, so that what it held can be given back.
 func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
+	key = unzero(key)
 	mask := len(s.slots) - 1
 	i := s.home(key)
-	for ; s.slots[i].used; i = (i + 1) & mask {
+	for ; s.slots[i].used(); i = (i + 1) & mask {
 		if s.slots[i].key == key {
 			s.slots[i].expires = expires
 			return &s.slots[i].value, true
@@ -109,7 +116,7 @@ func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
 		s.wantTending()
 	}
 	s.live++
-	s.slots[i] = slot[V]{key: key, expires: expires, used: true}
+	s.slots[i] = slot[V]{key: key, expires: expires}
 	return &s.slots[i].value, false
 }
 
@@ -135,8 +142,9 @@ func (s *Shard[V]) Delete(key uint64) {
 }
 
 func (s *Shard[V]) find(key uint64) int {
+	key = unzero(key)
 	mask := len(s.slots) - 1
-	for i := s.home(key); s.slots[i].used; i = (i + 1) & mask {
+	for i := s.home(key); s.slots[i].used(); i = (i + 1) & mask {
 		if s.slots[i].key == key {
 			return i
 		}
@@ -149,7 +157,7 @@ func (s *Shard[V]) find(key uint64) int {
 func (s *Shard[V]) remove(i int) {
 	mask := len(s.slots) - 1
 	s.live--
-	for j := (i + 1) & mask; s.slots[j].used; j = (j + 1) & mask {
+	for j := (i + 1) & mask; s.slots[j].used(); j = (j + 1) & mask {
 		// the entry at j may fill the hole at i unless its home lies behind i
 		if h := s.home(s.slots[j].key); (j-h)&mask >= (j-i)&mask {
 			s.slots[i] = s.slots[j]

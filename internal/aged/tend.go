@@ -25,7 +25,7 @@ func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
 		s := &t.shards[i]
 		s.Lock()
 		for j := range s.slots {
-			if s.slots[j].used {
+			if s.slots[j].used() {
 				gone(s.slots[j].key, &s.slots[j].value)
 			}
 			s.slots[j] = slot[V]{}
@@ -52,11 +52,11 @@ func (s *Shard[V]) grow(max int) {
 	s.limit = min(limitOf(len(bigger)), max)
 	mask := len(bigger) - 1
 	for i := range old {
-		if !old[i].used {
+		if !old[i].used() {
 			continue
 		}
 		j := s.home(old[i].key)
-		for bigger[j].used {
+		for bigger[j].used() {
 			j = (j + 1) & mask
 		}
 		bigger[j] = old[i]
@@ -72,7 +72,7 @@ func (s *Shard[V]) forget(now Tick, gone func(uint64, *V)) {
 		}
 		for i := from; i < min(from+scanSlots, len(s.slots)); i++ {
 			// removing moves another entry into slot i: look at it again
-			for s.slots[i].used && s.slots[i].expires.Before(now) {
+			for s.slots[i].used() && s.slots[i].expires.Before(now) {
 				gone(s.slots[i].key, &s.slots[i].value)
 				s.remove(i)
 			}
