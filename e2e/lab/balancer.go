@@ -1,0 +1,216 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Setup is what a test wants of the balancer. Zero values are the balancer's own defaults.
+type Setup struct {
+	Listen        []netip.AddrPort // the service's addresses; the first one is where tests send to
+	Servers       []netip.AddrPort
+	NoRecordRoute bool
+	Workers       int
+	Args          []string // further flags; only Carillon knows them
+	File          string   // a file of objects instead of listen and servers; only Carillon reads it
+}
+
+// Balancer is the running balancer.
+type Balancer struct {
+	*Process
+	t       testing.TB
+	Addr    netip.AddrPort
+	metrics string // host:port; empty for the stand-in
+}
+
+// StandIn says that the tests run against Kamailio's dispatcher in place of Carillon
+// (CARILLON_E2E_BALANCER=kamailio): with it the tests themselves can be tested, and a failure be judged.
+func StandIn() bool { return os.Getenv("CARILLON_E2E_BALANCER") == "kamailio" }
+
+// StartBalancer starts the balancer and returns when it answers an OPTIONS.
+func StartBalancer(t testing.TB, s Setup) *Balancer {
+	t.Helper()
+	if StandIn() {
+		return startStandIn(t, s)
+	}
+	metrics := Addr(t, "127.0.0.1")
+	args := append(s.flags(), "--metrics", metrics.String())
+	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
+	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: t.TempDir()})
+	AwaitSIP(t, b.Process, b.Addr)
+	Until(t, "/readyz says ready", b.Ready)
+	return b
+}
+
+func (s Setup) flags() []string {
+	args := []string{"run"}
+	if s.File != "" {
+		args = append(args, "-f", s.File)
+	} else {
+		for _, a := range s.Listen {
+			args = append(args, "--listen", "udp://"+a.String())
+		}
+		for _, a := range s.Servers {
+			args = append(args, "--server", a.String())
+		}
+	}
+	if s.NoRecordRoute {
+		args = append(args, "--record-route=false")
+	}
+	if s.Workers > 0 {
+		args = append(args, "--workers", strconv.Itoa(s.Workers))
+	}
+	return append(args, s.Args...)
+}
+
+var build struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+// Carillon is the path of the program, built once for all tests from the source beside them, or taken from
+// CARILLON_BIN.
+func Carillon(t testing.TB) string {
+	t.Helper()
+	if given := os.Getenv("CARILLON_BIN"); given != "" {
+		return given
+	}
+	build.once.Do(func() {
+		touchSources()
+		if build.dir, build.err = os.MkdirTemp("", "carillon-e2e-"); build.err != nil {
+			return
+		}
+		build.path = filepath.Join(build.dir, "carillon")
+		out, err := exec.Command("go", "build", "-o", build.path, "../cmd/carillon").CombinedOutput()
+		if err != nil {
+			build.err = fmt.Errorf("go build ../cmd/carillon: %w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.path
+}
+
+// touchSources makes the balancer's source an input of this test in the eyes of "go test", which would otherwise show
+// a cached result after a change: the tests do not import what they start.
+func touchSources() {
+	for _, root := range []string{"../cmd", "../internal"} {
+		filepath.WalkDir(root, func(name string, entry os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(name, ".go") {
+				os.Stat(name)
+			}
+			return nil
+		})
+	}
+}
+
+func removeBuild() {
+	if build.dir != "" {
+		os.RemoveAll(build.dir)
+	}
+}
+
+// Ready asks /readyz.
+func (b *Balancer) Ready() bool {
+	if b.metrics == "" {
+		return true
+	}
+	answer, err := http.Get("http://" + b.metrics + "/readyz")
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// Metrics returns the samples of /metrics by name with labels, as the text has them.
+func (b *Balancer) Metrics() map[string]float64 {
+	b.t.Helper()
+	answer, err := http.Get("http://" + b.metrics + "/metrics")
+	if err != nil {
+		b.t.Fatalf("metrics: %v", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		b.t.Fatalf("metrics: %v", err)
+	}
+	out := make(map[string]float64)
+	for _, line := range strings.Split(string(text), "\n") {
+		space := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || space < 0 {
+			continue
+		}
+		if value, err := strconv.ParseFloat(line[space+1:], 64); err == nil {
+			out[line[:space]] = value
+		}
+	}
+	return out
+}
+
+// ResidentKB is the resident memory of the program in kilobytes.
+func (p *Process) ResidentKB() int {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		p.t.Fatalf("%s: VmRSS: %v", p.name, err)
+	}
+	return n
+}
+
+// AwaitSIP sends OPTIONS to the address until something SIP comes back.
+func AwaitSIP(t testing.TB, p *Process, to netip.AddrPort) {
+	t.Helper()
+	from, err := net.ListenUDP("udp", &net.UDPAddr{IP: loopbackOf(to.Addr())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	buf := make([]byte, 65535)
+	for n, end := 1, time.Now().Add(Patience); time.Now().Before(end); n++ {
+		if p.Exited() {
+			t.Fatalf("%s ended at its start:\n%s", p.name, p.Output())
+		}
+		// An error here is the ICMP answer to the one before: not yet there.
+		from.WriteToUDPAddrPort(options(from.LocalAddr().String(), to, n), to)
+		from.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if size, _, err := from.ReadFromUDPAddrPort(buf); err == nil && strings.HasPrefix(string(buf[:size]), "SIP/2.0 ") {
+			return
+		}
+	}
+	t.Fatalf("%s: no answer to OPTIONS at %v in %v", p.name, to, Patience)
+}
+
+func loopbackOf(a netip.Addr) net.IP {
+	if a.Is4() {
+		return net.IPv4(127, 0, 0, 1)
+	}
+	return net.IPv6loopback
+}
+
+func options(from string, to netip.AddrPort, n int) []byte {
+	return fmt.Appendf(nil, "OPTIONS sip:%[2]s SIP/2.0\r\n"+
+		"Via: SIP/2.0/UDP %[1]s;branch=z9hG4bK-ready-%[3]d;rport\r\n"+
+		"Max-Forwards: 70\r\n"+
+		"From: <sip:ready@%[1]s>;tag=ready%[3]d\r\nTo: <sip:%[2]s>\r\nCall-ID: ready-%[3]d@%[1]s\r\nCSeq: %[3]d OPTIONS\r\n"+
+		"Content-Length: 0\r\n\r\n", from, to, n)
+}
