@@ -34,6 +34,7 @@ const (
 	FaultMethodMismatch
 	FaultMaxForwards
 	FaultRoute
+	FaultProxyRequire
 	FaultContentLength
 	FaultContentLengthBeyond
 	FaultDuplicateFrom
@@ -79,6 +80,7 @@ var faultText = [numFaults]string{
 	FaultMethodMismatch:         "CSeq Method Does Not Match",
 	FaultMaxForwards:            "Bad Max-Forwards",
 	FaultRoute:                  "Bad Route",
+	FaultProxyRequire:           "Bad Proxy-Require",
 	FaultContentLength:          "Bad Content-Length",
 	FaultContentLengthBeyond:    "Content-Length Beyond Datagram",
 	FaultDuplicateFrom:          "Duplicate From",

@@ -1,10 +1,10 @@
 package sip
 
-// Limits of a message. What goes beyond is a Fault of its own.
+// Limits of a message. What goes beyond one is a Fault of its own.
 const (
 	MaxMessage     = 65535 // octets (RFC 3261 18.1.1)
-	MaxHeaderLines = 256   // lines of the header section, continuation lines included
-	MaxVias        = 128   // Via values; Max-Forwards 70 lets a loop make 71
+	MaxHeaderLines = 256   // lines up to the empty one, continuation lines included
+	MaxVias        = 128   // Via values; a loop with Max-Forwards 70 makes 71
 	MaxRoutes      = 64    // Route values
 )
 
@@ -17,65 +17,15 @@ func (s Span) Len() int { return int(s.End - s.Off) }
 // Empty reports whether the span has no octets.
 func (s Span) Empty() bool { return s.End == s.Off }
 
-// Scheme is the scheme of a URI.
-type Scheme uint8
-
-// The schemes with a meaning here. SchemeOther is any other one: a proxy answers 416 to it in a Request-URI.
-const (
-	SchemeOther Scheme = iota
-	SchemeSIP
-	SchemeSIPS
-	SchemeTel
-)
-
-// URI is a URI in a message, %-escapes as they came.
-type URI struct {
-	Text      Span
-	User      Span   // without password; the number of a tel URI
-	Host      Span   // without brackets; a name or an address; SIP and SIPS only
-	Params    Span   // what follows the first ';', without it
-	Headers   Span   // what follows the '?', without it
-	Maddr     Span   // value
-	Transport Span   // value
-	Port      uint16 // 0 absent
-	Scheme    Scheme
-	LR        bool // has an lr parameter, whatever its value
-}
-
-// Via is one Via value.
-type Via struct {
-	Text      Span   // the value without surrounding white space
-	Line      Span   // the whole header field it stands in, continuation lines and last CRLF included
-	Transport Span   // "UDP"; any token
-	Host      Span   // sent-by without brackets; a name or an address
-	Branch    Span   // value; absent from RFC 2543 elements
-	Received  Span   // value
-	Maddr     Span   // value
-	Rport     Span   // value; absent when the parameter has none
-	RportEnd  uint32 // offset just behind the parameter's name; valid iff HasRport
-	Next      uint32 // offset of the next value of the same header field; 0 if this is its last
-	Port      uint16 // of sent-by; 0 absent
-	RportVal  uint16 // valid iff Rport is not empty
-	HasRport  bool   // the parameter is there, with a value or without
-}
-
-// NameAddr is the value of From or To.
-type NameAddr struct {
-	Text Span // the value without surrounding white space
-	URI  Span // without <>
-	Tag  Span // value of the tag parameter; absent if there is none
-}
-
-// RouteVal is one Route value.
-type RouteVal struct {
-	Text Span // the value without surrounding white space
-	Line Span // the whole header field it stands in, last CRLF included
-	URI  URI
-}
+// span makes a Span of two offsets.
+func span(off, end int) Span { return Span{uint32(off), uint32(end)} }
 
 // Msg is a parsed message. The zero Msg is ready for Parse, and one Msg is used again and again.
 type Msg struct {
 	Buf []byte // the message, body included, without what lies behind its Content-Length (RFC 3261 18.3)
+
+	Err    Fault  // the first fault, as Parse returned it
+	ErrPos uint32 // offset where it was noticed
 
 	IsRequest  bool
 	Method     Method // valid iff IsRequest
@@ -92,12 +42,12 @@ type Msg struct {
 
 	CallID         Span
 	From, To       NameAddr
-	CSeq           uint32
+	CSeq           uint32 // below 2**31
 	CSeqMethod     Method
 	CSeqMethodText Span
 
-	MaxForwards      int         // -1 absent; requests only
-	MaxForwardsSpan  Span        // its digits
+	MaxForwards      int         // 0 to 255; -1 absent; requests only
+	MaxForwardsSpan  Span        // its digits; valid iff MaxForwards >= 0
 	NRoute           int         // Route values in all header fields; requests only
 	Route            [3]RouteVal // the first three; Route[i] is valid iff i < NRoute
 	LastRoute        RouteVal    // valid iff NRoute > 0
@@ -110,9 +60,100 @@ type Msg struct {
 	HasRetryAfter bool // responses only
 	RetryAfter    int  // seconds; -1 absent or unreadable
 
-	Err    Fault  // the first fault, as Parse returned it
-	ErrPos uint32 // offset where it was noticed
+	seen     uint32 // bit f is set when field f was there
+	viaEnd   uint32 // offset behind the last Via header field; behind the start line if there is none
+	cseqText Span   // the whole value of CSeq, sound or not
+}
 
+// Parse reads the message in b, which must stay as it is as long as m is used. It forgets what m held before. After a
+// fault it goes on and collects what an answer needs, as far as it can be read.
+func (m *Msg) Parse(b []byte) Fault {
+	for len(b) >= 2 && b[0] == '\r' && b[1] == '\n' { // RFC 3261 7.5
+		b = b[2:]
+	}
+	m.reset(b)
+	if len(b) > MaxMessage {
+		m.fail(MaxMessage, FaultTooLong)
+		return m.Err
+	}
+	p := m.startLine()
+	m.viaEnd = uint32(p)
+	if p < len(b) {
+		m.headerSection(p)
+	} else {
+		m.fail(p, FaultNoEmptyLine)
+	}
+	if m.NRoute > 0 {
+		m.lastRoute()
+	}
+	m.frame()
+	m.mandatory()
+	return m.Err
+}
+
+// reset forgets the message before, but not what its counters say is no longer there: a message costs no more zeroing
+// than it has values.
+func (m *Msg) reset(b []byte) {
+	m.Buf = b
+	m.Err, m.ErrPos = NoFault, 0
+	m.IsRequest, m.Method, m.MethodText, m.URI = false, Unknown, Span{}, URI{}
+	m.Status, m.ReasonText = 0, Span{}
+	m.StartEnd, m.HeadersEnd = 0, 0
+	m.NVia = 0
+	m.CallID, m.From, m.To = Span{}, NameAddr{}, NameAddr{}
+	m.CSeq, m.CSeqMethod, m.CSeqMethodText = 0, Unknown, Span{}
+	m.MaxForwards, m.MaxForwardsSpan = -1, Span{}
+	m.NRoute, m.FirstRecordRoute = 0, Span{}
+	m.ContentLength = -1
+	m.NProxyRequire = 0
+	m.HasRetryAfter, m.RetryAfter = false, -1
+	m.seen, m.viaEnd, m.cseqText = 0, 0, Span{}
+}
+
+// fail keeps the first fault and where it is.
+func (m *Msg) fail(p int, f Fault) {
+	if m.Err == NoFault {
+		m.Err, m.ErrPos = f, uint32(p)
+	}
+}
+
+// frame holds Content-Length against what came: less than it says is a fault, more is cut off (RFC 3261 18.3).
+func (m *Msg) frame() {
+	if m.HeadersEnd == 0 {
+		m.HeadersEnd = uint32(len(m.Buf)) // a fault already: there was no empty line
+		return
+	}
+	if m.ContentLength < 0 {
+		return
+	}
+	end := int(m.HeadersEnd) + m.ContentLength
+	if end > len(m.Buf) {
+		m.fail(int(m.HeadersEnd), FaultContentLengthBeyond)
+		return
+	}
+	m.Buf = m.Buf[:end]
+}
+
+// mandatory checks that the header fields are there without which there is no message (RFC 3261 8.1.1; Max-Forwards
+// is not among them, RFC 2543 did not have it).
+func (m *Msg) mandatory() {
+	const all = 1<<fieldFrom | 1<<fieldTo | 1<<fieldCallID | 1<<fieldCSeq
+	if m.NVia > 0 && m.seen&all == all {
+		return
+	}
+	end := int(m.HeadersEnd)
+	switch {
+	case m.NVia == 0:
+		m.fail(end, FaultNoVia)
+	case m.seen&(1<<fieldFrom) == 0:
+		m.fail(end, FaultNoFrom)
+	case m.seen&(1<<fieldTo) == 0:
+		m.fail(end, FaultNoTo)
+	case m.seen&(1<<fieldCallID) == 0:
+		m.fail(end, FaultNoCallID)
+	default:
+		m.fail(end, FaultNoCSeq)
+	}
 }
 
 // Bytes is the octets of s.
@@ -121,20 +162,21 @@ func (m *Msg) Bytes(s Span) []byte { return m.Buf[s.Off:s.End] }
 // Body is what follows the empty line.
 func (m *Msg) Body() []byte { return m.Buf[m.HeadersEnd:] }
 
-// Parse reads the message in b, which must stay as it is as long as m is used. It forgets what m held before.
-// After a fault it goes on and collects what an answer needs, where that is safe.
-func (m *Msg) Parse(b []byte) Fault { *m = Msg{Buf: b}; return NoFault }
+// Answerable reports whether the request, sound or not, can be refused with a response: it is no ACK, and its top Via
+// says whom to send to. From, To, Call-ID and CSeq may be missing (RFC 4475 3.3.1); then the response lacks them too.
+func (m *Msg) Answerable() bool {
+	return m.IsRequest && m.Method != Ack && m.NVia > 0 && !m.Via[0].Host.Empty()
+}
 
-// Answerable reports whether the request can be refused with a response: it is no ACK, and its top Via says whom to
-// send it to.
-func (m *Msg) Answerable() bool { return m.IsRequest && m.Method != Ack }
-
-// HeaderValue finds the first header field of that name, given in lower case, long or compact; either form in the
-// message matches. The span is its whole value (a list stays a list) without surrounding white space.
-func (m *Msg) HeaderValue(name string) (Span, bool) { return Span{}, false }
-
-// ContactURI is the URI of the first Contact value, without <>.
-func (m *Msg) ContactURI() (Span, bool) { return Span{}, false }
-
-// ParseURI reads the URI in b[s.Off:s.End]; its spans are offsets into b. A scheme of no meaning here is no fault.
-func ParseURI(b []byte, s Span) (URI, Fault) { return URI{}, NoFault }
+// ContactURI is the URI of the first Contact value, without <>; false if there is none or it cannot be read.
+func (m *Msg) ContactURI() (Span, bool) {
+	v, ok := m.HeaderValue("contact")
+	if !ok {
+		return Span{}, false
+	}
+	var uri Span
+	if readAddr(m.Buf, int(v.Off), int(v.End), &uri) < 0 {
+		return Span{}, false
+	}
+	return uri, true
+}
