@@ -1,7 +1,9 @@
 package health
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -100,4 +102,115 @@ type Stats struct {
 	Dropped               uint64        // datagrams dropped in Deliver
 	Lag                   time.Duration // how late the latest check began
 	Monitors              []MonitorStats
+}
+
+// statsKey is under what the results of the servers of a pool are summed up.
+type statsKey struct{ pool, monitor string }
+
+// monitorStats is the loop's own form of MonitorStats.
+type monitorStats struct {
+	latency Histogram
+	checks  uint64
+	counts  [numCodes]uint64
+}
+
+func (s *monitorStats) add(out outcome, latency time.Duration) {
+	s.checks++
+	s.counts[out.code]++
+	if out.code == Success && latency > 0 {
+		s.latency.add(latency)
+	}
+}
+
+func (l *loop) statsOf(pool, monitor string) *monitorStats {
+	k := statsKey{pool, monitor}
+	s := l.stats[k]
+	if s == nil {
+		s = &monitorStats{}
+		l.stats[k] = s
+	}
+	return s
+}
+
+// Status returns what is known of all servers, sorted by pool and address; nil after Close.
+func (m *Manager) Status() []ServerStatus {
+	var all []ServerStatus
+	m.do(func() {
+		all = make([]ServerStatus, 0, len(m.l.servers))
+		for _, s := range m.l.servers {
+			all = append(all, s.status(m.l.begin))
+		}
+	})
+	slices.SortFunc(all, func(a, b ServerStatus) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), a.Server.Compare(b.Server))
+	})
+	return all
+}
+
+// ServerStatus returns what is known of one server; false if it is not watched, or after Close.
+func (m *Manager) ServerStatus(pool string, server netip.AddrPort) (ServerStatus, bool) {
+	var st ServerStatus
+	found := false
+	m.do(func() {
+		if s := m.l.servers[serverKey{pool, plain(server)}]; s != nil {
+			st, found = s.status(m.l.begin), true
+		}
+	})
+	return st, found
+}
+
+func (s *server) status(begin time.Time) ServerStatus {
+	st := ServerStatus{
+		Pool: s.key.pool, Server: s.key.addr, State: s.state, Reason: s.reason, Since: s.since, Paused: s.paused,
+		Monitors: make([]MonitorStatus, 0, len(s.checks)),
+	}
+	for _, c := range s.checks {
+		st.Monitors = append(st.Monitors, c.status(begin))
+	}
+	return st
+}
+
+func (c *check) status(begin time.Time) MonitorStatus {
+	h := &c.hist
+	st := MonitorStatus{
+		Name: c.mon.Name, Type: c.mon.Type, Port: c.addr.Port(),
+		State: c.m.state, Reason: c.m.reason, Detail: h.failureDetail, Since: c.m.since, Rise: c.m.rise, Fall: c.m.fall,
+		Checks: h.checks, Failed: h.failed, Counts: codeCounts(&h.counts),
+		LatencyLast: h.last, LatencyMin: h.lo, LatencyMax: h.hi, Results: h.results(begin),
+	}
+	if c.m.state == Unknown {
+		st.Reason = NotSettled
+	}
+	if h.timed > 0 {
+		st.LatencyAvg = h.sum / time.Duration(h.timed)
+	}
+	for _, t := range c.m.transitions {
+		if !t.At.IsZero() {
+			st.Transitions = append(st.Transitions, t)
+		}
+	}
+	return st
+}
+
+// Stats returns the counters of the Manager itself and the sums by pool and monitor, sorted by their names.
+func (m *Manager) Stats() Stats {
+	var st Stats
+	m.do(func() {
+		l := m.l
+		st = l.count
+		st.Targets, st.InFlight = len(l.servers), len(l.runs)
+		for _, s := range l.servers {
+			st.Checks += len(s.checks)
+		}
+		for k, s := range l.stats {
+			st.Monitors = append(st.Monitors, MonitorStats{
+				Pool: k.pool, Monitor: k.monitor, Latency: s.latency, Checks: s.checks, Failures: codeCounts(&s.counts),
+			})
+		}
+	})
+	st.KicksCut, st.Dropped = m.l.kicksCut.Load(), m.l.dropped.Load()
+	slices.SortFunc(st.Monitors, func(a, b MonitorStats) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Monitor, b.Monitor))
+	})
+	return st
 }

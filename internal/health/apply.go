@@ -1,0 +1,258 @@
+package health
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// proberKind says which prober a monitor needs.
+type proberKind uint8
+
+const (
+	probeSIP  proberKind = iota // SIP over UDP, one socket for all
+	probePing                   // ICMP, one socket for all
+	probeDial                   // a socket for each: TCP, UDP, SIP over TCP
+)
+
+func (mon *Monitor) proberKind() proberKind {
+	switch {
+	case mon.Type == SIP && !mon.SIPOverTCP:
+		return probeSIP
+	case mon.Type == Ping:
+		return probePing
+	}
+	return probeDial
+}
+
+// newLoop returns a loop without probers that does not run yet.
+func newLoop(cfg Config, source rand.Source) *loop {
+	if cfg.MaxStarts <= 0 {
+		cfg.MaxStarts = DefaultMaxStarts
+	}
+	if cfg.MaxOpen <= 0 {
+		cfg.MaxOpen = DefaultMaxOpen
+	}
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "carillon")
+	cfg.UserAgent = cfg.UserAgent[:min(len(cfg.UserAgent), maxUserAgent)]
+	return &loop{
+		cfg: cfg, begin: time.Now(), random: rand.New(source),
+		events: make(chan event, eventQueue), commands: make(chan func()), kicks: make(chan *server, kickQueue), stop: make(chan struct{}),
+		servers: map[serverKey]*server{}, stats: map[statsKey]*monitorStats{}, runs: map[uint64]*check{},
+		sameAddr: map[netip.AddrPort]*check{}, probers: map[proberKind]prober{}, changes: newOutbox(cfg.OnChange),
+	}
+}
+
+// checkTargets finds what can't be watched.
+func checkTargets(targets []Target) error {
+	seen := make(map[serverKey]bool, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		k := serverKey{t.Pool, plain(t.Server)}
+		if !t.Server.IsValid() || t.Server.Addr().Zone() != "" || t.Server.Port() == 0 {
+			return fmt.Errorf("health: pool %q server %v: want an address without zone, and a port", t.Pool, t.Server)
+		}
+		if seen[k] {
+			return fmt.Errorf("health: pool %q server %v: there twice", t.Pool, t.Server)
+		}
+		seen[k] = true
+		for j := range t.Monitors {
+			if err := t.Monitors[j].check(); err != nil {
+				return fmt.Errorf("health: pool %q server %v: %w", t.Pool, t.Server, err)
+			}
+			if slices.ContainsFunc(t.Monitors[:j], func(o Monitor) bool { return o.Name == t.Monitors[j].Name }) {
+				return fmt.Errorf("health: pool %q server %v: monitor %q: there twice", t.Pool, t.Server, t.Monitors[j].Name)
+			}
+		}
+	}
+	return nil
+}
+
+// check finds what would make a Monitor run wild or break the requests it sends.
+func (mon *Monitor) check() error {
+	wrong := func(field string, value any, want string) error {
+		return fmt.Errorf("monitor %q: %s is %v: want %s", mon.Name, field, value, want)
+	}
+	switch {
+	case int(mon.Type) >= len(typeWords):
+		return wrong("Type", mon.Type, "a type there is")
+	case mon.Interval < 100*time.Millisecond:
+		return wrong("Interval", mon.Interval, "at least 100ms")
+	case mon.Timeout <= 0:
+		return wrong("Timeout", mon.Timeout, "more than 0")
+	case mon.Rise < 1 || mon.Fall < 1:
+		return wrong("Rise, Fall", [2]int{mon.Rise, mon.Fall}, "at least 1")
+	case mon.JitterPercent < 0 || mon.JitterPercent > 50:
+		return wrong("JitterPercent", mon.JitterPercent, "0 to 50")
+	case mon.MaxForwards < 0 || mon.MaxForwards > 255:
+		return wrong("MaxForwards", mon.MaxForwards, "0 to 255")
+	case strings.ContainsAny(mon.RequestURI, "\r\n \t<>"):
+		return wrong("RequestURI", mon.RequestURI, "a URI")
+	case strings.ContainsAny(mon.From, "\r\n"):
+		return wrong("From", mon.From, "one line")
+	case !wholeLines(mon.Headers):
+		return wrong("Headers", strconv.Quote(mon.Headers), "header lines `Name: value`, each with its CRLF and no other")
+	case len(mon.RequestURI)+len(mon.From)+len(mon.Headers) > maxOwnText:
+		return wrong("RequestURI, From and Headers together", len(mon.RequestURI)+len(mon.From)+len(mon.Headers), "less octets")
+	}
+	for _, name := range []string{"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq", "Max-Forwards", "Content-Length", "l"} {
+		if hasHeader(mon.Headers, name) {
+			return wrong("Headers", name, "no header field that every probe has of its own")
+		}
+	}
+	return nil
+}
+
+// wholeLines says whether s is header lines, each with a name, a colon and its CRLF, and no CR or LF besides.
+func wholeLines(s string) bool {
+	for s != "" {
+		line, rest, ended := strings.Cut(s, "\r\n")
+		if name, _, colon := strings.Cut(line, ":"); !ended || !colon || strings.TrimSpace(name) == "" || strings.ContainsAny(line, "\r\n") {
+			return false
+		}
+		s = rest
+	}
+	return true
+}
+
+// apply makes targets the set that is watched. The map of servers is a new one each time: others read the old.
+func (l *loop) apply(targets []Target, now time.Time) {
+	before := l.servers
+	l.servers = make(map[serverKey]*server, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		k := serverKey{t.Pool, plain(t.Server)}
+		s := before[k]
+		if s == nil {
+			s = &server{key: k, since: now}
+			s.kickedNS.Store(math.MinInt64 / 2)
+		}
+		l.servers[k] = s
+		l.adopt(s, t, now)
+	}
+	for k, s := range before {
+		if l.servers[k] == nil {
+			l.drop(s.checks)
+		}
+	}
+	l.sweep()
+}
+
+// adopt makes s what t says.
+func (l *loop) adopt(s *server, t *Target, now time.Time) {
+	old := s.checks
+	s.checks = make([]*check, 0, len(t.Monitors))
+	resumed := s.paused && !t.Paused
+	s.minUp, s.paused = t.MinUp, t.Paused
+	for i := range t.Monitors {
+		mon := &t.Monitors[i]
+		var c *check
+		if j := slices.IndexFunc(old, func(o *check) bool { return o.mon.Name == mon.Name }); j >= 0 {
+			c = old[j]
+			old = slices.Delete(old, j, j+1)
+		}
+		c = l.adoptCheck(s, c, mon, t.Local, now)
+		s.checks = append(s.checks, c)
+		switch {
+		case s.paused:
+			if c.run != 0 {
+				l.end(c)
+			}
+			c.take()
+		case c.queue == nil:
+			if resumed {
+				c.m.begin(mon)
+			}
+			c.put(&l.starts, l.firstStart(c, now))
+		}
+	}
+	l.drop(old)
+	l.settle(s, now)
+}
+
+// adoptCheck returns the check of s under mon: c if that did the same until now, c on a new footing if mon or the addresses have
+// changed, a new one if c is nil. In the last two cases it stands in no queue.
+func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPort, now time.Time) *check {
+	addr := netip.AddrPortFrom(s.key.addr.Addr(), s.key.addr.Port())
+	switch {
+	case mon.Type == Ping:
+		addr = netip.AddrPortFrom(addr.Addr(), 0)
+	case mon.Port != 0:
+		addr = netip.AddrPortFrom(addr.Addr(), mon.Port)
+	}
+	local = plain(local)
+	if !local.IsValid() || local.Addr().Is4() != addr.Addr().Is4() {
+		local = netip.AddrPortFrom(unspecified(addr.Addr()), 0)
+	}
+	if c != nil && *c.mon == *mon && c.local == local {
+		c.mon = mon
+		return c
+	}
+	if c == nil {
+		c = &check{}
+		c.m.since = now
+		if !mon.DisableQuickstart {
+			c.m.begin(mon)
+		}
+	} else {
+		if c.run != 0 {
+			l.end(c)
+		}
+		c.take()
+		c.m.begin(mon)
+	}
+	c.srv, c.mon, c.addr, c.local, c.route = s, mon, addr, local, netip.Addr{}
+	c.p = l.probers[mon.proberKind()]
+	c.stats = l.statsOf(s.key.pool, mon.Name)
+	return c
+}
+
+// firstStart returns when a check that stands in no queue is to begin: at once in quick start, where MaxStarts spreads many, and
+// anywhere in the first interval else.
+func (l *loop) firstStart(c *check, now time.Time) time.Time {
+	if c.m.quick > 0 {
+		return now
+	}
+	return now.Add(time.Duration(l.random.Float64() * float64(c.mon.Interval)))
+}
+
+func unspecified(family netip.Addr) netip.Addr {
+	if family.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+func (l *loop) drop(checks []*check) {
+	for _, c := range checks {
+		if c.run != 0 {
+			l.end(c)
+		}
+		c.take()
+	}
+}
+
+// sweep lets go of the sockets and the sums that nothing uses any more.
+func (l *loop) sweep() {
+	locals, sums := map[netip.Addr]bool{}, map[statsKey]bool{}
+	for _, s := range l.servers {
+		for _, c := range s.checks {
+			locals[c.local.Addr()] = true
+			sums[statsKey{s.key.pool, c.mon.Name}] = true
+		}
+	}
+	for k := range l.stats {
+		if !sums[k] {
+			delete(l.stats, k)
+		}
+	}
+	for _, p := range l.probers {
+		p.sweep(locals)
+	}
+}
