@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// resend is what Again needs of the decision to send a stored request again.
+type resend struct {
+	request stored
+	server  *snapshot.Server // nil: answer the client instead
+	failed  *snapshot.Server
+	attempt uint8 // for server; the failed one had one less
+	status  int   // of the answer
+	reason  Reason
+	ack     bool // the failed server's final response to an INVITE wants an ACK (17.1.1.3)
+}
+
+// retry503 takes a transaction whose server said 503 to another one, once
+// (RFC 3261 16.7 (6), RFC 3263 4.3). A caller that heard of a ringing phone is
+// left with what it heard. The caller holds the pin's shard.
+func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
+	svc := in.Listener.Service
+	if !svc.RetryOn503 || pn.attempt > 0 || !pn.open() || pn.flags&(pinRinging|pinInDialog) != 0 || sv == nil {
+		return false
+	}
+	req, ok := in.State.replay.load(k, pn.replay, p.againBuf)
+	if !ok {
+		return false
+	}
+	next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
+	if next == nil || !svc.Pool.Budget.Allow(in.NowNS) {
+		return false
+	}
+	p.move(in, pn, sv, next)
+	p.moveCall(in, v.Order, next)
+	v.Action, v.Reason, v.Server = Resend, FailedOver503, sv
+	v.resend = resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: FailedOver503,
+		ack: pn.method == sip.Invite}
+	return true
+}
+
+// storedHash is the pool's hash key of a stored request.
+func (p *Proxy) storedHash(in *Input, req *stored) uint64 {
+	p.again.Parse(req.data)
+	again := *in
+	again.Msg, again.From = &p.again, req.from
+	r := request{Input: &again, m: &p.again, svc: in.Listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
+	return p.hashKey(&r)
+}
+
+// moveCall makes next the server of a Call-ID that is known.
+func (p *Proxy) moveCall(in *Input, call uint64, next *snapshot.Server) {
+	r := request{Input: in, svc: in.Listener.Service, call: call}
+	p.knowCall(&r, next, true)
+}
+
+// Unreachable decides about an ICMP error for a datagram that we sent to dest, of
+// which quoted is the beginning (RFC 3261 16.9, 18.4). Only a branch that we sealed,
+// of a transaction that is open at that server, has an effect: the request goes to
+// the next server, or its client gets an answer.
+func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
+	m := in.Msg
+	p.begin(m)
+	svc := in.Listener.Service
+	suspect := svc.Pool.ServerAt(dest)
+	branch, ok := p.openBranch(in)
+	if !ok || !m.IsRequest || suspect == nil {
+		return Verdict{Reason: UnreachableStray, Suspect: suspect}
+	}
+	k := key(branch.Binding, branch.Salt)
+	shard := in.State.pins.Shard(k)
+	shard.Lock()
+	defer shard.Unlock()
+	pn := shard.Get(k, in.Now)
+	if pn == nil || pn.attempt != branch.Attempt || pn.server != suspect.Handle || !pn.open() || pn.flags&pinRinging != 0 {
+		return Verdict{Reason: UnreachableStray, Suspect: suspect}
+	}
+	req, ok := in.State.replay.load(k, pn.replay, p.againBuf)
+	if !ok {
+		pn.again = max(pn.again, svc.FailoverRetransmissions) // the retransmission will find the next server
+		return Verdict{Reason: UnreachableStray, Suspect: suspect}
+	}
+	call := p.storedCall(&req)
+	v := Verdict{Action: Resend, Reason: FailedOverICMP, Order: call, Suspect: suspect, Server: suspect}
+	if pn.flags&pinInDialog == 0 || svc.Pool.Shared {
+		next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
+		if next != nil && svc.Pool.Budget.Allow(in.NowNS) {
+			p.move(in, pn, suspect, next)
+			p.moveCall(in, call, next)
+			v.resend = resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP}
+			return v
+		}
+	}
+	p.giveUp(in, shard, k, pn, suspect)
+	v.Reason = ServerUnreachable
+	v.resend = resend{request: req, failed: suspect, status: 500, reason: ServerUnreachable}
+	if svc.Pool.View.Load().Selectable() <= 1 {
+		v.resend.status = 503
+	}
+	return v
+}
+
+func (p *Proxy) storedCall(req *stored) uint64 {
+	p.again.Parse(req.data)
+	return p.sealer.CallHash(p.again.Bytes(p.again.CallID))
+}
+
+func (p *Proxy) giveUp(in *Input, shard *aged.Shard[pin], k uint64, pn *pin, sv *snapshot.Server) {
+	pn.flags |= pinFinal
+	sv.State.OpenTransactions.Add(-1)
+	shard.Touch(k, in.Now+transactionMS)
+}
+
+// AppendAck writes the ACK that the server of a verdict Resend gets for its
+// 503 to an INVITE (RFC 3261 17.1.1.3). It gives where to send it; ok is false if
+// there is none to send. Ask before Again.
+func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to netip.AddrPort, face *snapshot.Face, ok bool) {
+	s := &v.resend
+	if !s.ack {
+		return dst, to, nil, false
+	}
+	face = s.request.listener.FaceToward(s.failed)
+	p.again.Parse(s.request.data)
+	m := &p.again
+	if face == nil || m.Err != sip.NoFault {
+		return dst, to, nil, false
+	}
+	dst = append(dst, "ACK "...)
+	dst = append(dst, m.Bytes(m.URI.Text)...)
+	dst = append(dst, " SIP/2.0\r\nVia: "...)
+	resp := in.Msg
+	dst = append(dst, resp.Bytes(resp.Via[0].Text)...)
+	dst = append(dst, "\r\nMax-Forwards: 70\r\nFrom: "...)
+	dst = append(dst, m.Bytes(m.From.Text)...)
+	dst = append(dst, "\r\nTo: "...)
+	dst = append(dst, resp.Bytes(resp.To.Text)...)
+	dst = append(dst, "\r\nCall-ID: "...)
+	dst = append(dst, m.Bytes(m.CallID)...)
+	dst = append(dst, "\r\nCSeq: "...)
+	dst = appendUint(dst, m.CSeq)
+	return append(dst, " ACK\r\nContent-Length: 0\r\n\r\n"...), s.failed.Addr, face, true
+}
+
+func appendUint(dst []byte, n uint32) []byte {
+	var b [10]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return append(dst, b[i:]...)
+		}
+	}
+}
+
+// Again decides about the stored request of a verdict Resend: it goes to the
+// next server with another branch (16.6 (7)), or its client is told. in is the
+// input that led there; the verdict is written by Append.
+func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
+	s := v.resend
+	p.again.Parse(s.request.data)
+	again := *in
+	again.Msg, again.From, again.Local, again.Listener = &p.again, s.request.from, s.request.local, s.request.listener
+	p.begin(&p.again)
+	if s.server == nil {
+		out := p.refuse(&again, s.status, "Server Unreachable", s.reason)
+		out.Suspect = v.Suspect
+		return out
+	}
+	m := &p.again
+	r := request{Input: &again, m: m, svc: again.Listener.Service, call: p.sealer.CallHash(m.Bytes(m.CallID))}
+	p.readRoutes(&r)
+	p.receivedEdit(&r)
+	p.bindRequest(&r)
+	return p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
+}

@@ -1,0 +1,285 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/token"
+)
+
+// choice is a server for a request, and how it came to be.
+type choice struct {
+	server  *snapshot.Server
+	attempt uint8
+	reason  Reason
+	suspect *snapshot.Server
+}
+
+// inward sends a request to a server of the pool.
+func (p *Proxy) inward(r *request) Verdict {
+	p.receivedEdit(r)
+	p.bindRequest(r)
+	if r.strict && r.m.NRoute == r.ours {
+		// our own URI as Request-URI, and no Route to restore it from: it is for us
+		return p.refuse(r.Input, 404, "Not Found", LocalRequestRefused)
+	}
+	c := p.known(r)
+	if c.server == nil {
+		c = p.choose(r)
+		if c.server == nil {
+			return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
+		}
+		if r.m.Method != sip.Ack && r.m.Method != sip.Cancel {
+			c = p.pin(r, c)
+		}
+	}
+	return p.sendToServer(r, c)
+}
+
+// sendToServer writes the edits of a request that goes to a server.
+func (p *Proxy) sendToServer(r *request, c choice) Verdict {
+	face := r.Listener.FaceToward(c.server)
+	if face == nil {
+		return p.refuse(r.Input, 500, "No Address For This Server", NoTransport)
+	}
+	in := r.Listener.FaceAt(r.Local)
+	p.routeEdits(r)
+	p.hops()
+	p.via(face, in, r, c.attempt)
+	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))})
+	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
+}
+
+// known finds the server of a transaction that is open: a retransmission, a
+// CANCEL or an ACK goes where the request went, whatever the pool looks like now.
+func (p *Proxy) known(r *request) choice {
+	k := key(r.bind, r.salt)
+	shard := r.State.pins.Shard(k)
+	shard.Lock()
+	pn := shard.Get(k, r.Now)
+	if pn == nil {
+		shard.Unlock()
+		return choice{}
+	}
+	c := choice{server: r.Snapshot.Server(pn.server), attempt: pn.attempt, reason: KnownTransaction}
+	if c.server != nil && r.m.Method == pn.method {
+		pn.again = min(pn.again+1, 254)
+		if p.silent(r, pn, c.server) {
+			c = p.moveSilent(r, k, pn, c)
+		}
+	}
+	shard.Unlock()
+	if c.server != nil {
+		p.knowCall(r, c.server, c.reason == FailedOverSilence)
+	}
+	return c
+}
+
+// silent reports whether a retransmitted request shows that its server is lost:
+// it has answered nothing, not even 100. An INVITE is answered within 200 ms by a
+// server that lives (RFC 3261 17.2.1); other requests may take long
+// (RFC 4320 4.1), so there a server that has been heard since gets two more.
+func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
+	limit := r.svc.FailoverRetransmissions
+	if limit == 0 || pn.again < limit || pn.flags&(pinTrying|pinRinging|pinFinal) != 0 {
+		return false
+	}
+	if pn.flags&pinInDialog != 0 && !r.svc.Pool.Shared || int(pn.attempt) >= maxAttempts-1 {
+		return false
+	}
+	heard := aged.Tick(sv.Traffic.Heard.Load())
+	sentMS := uint32(r.Now) - uint32(sinceUS(r.NowNS, pn.sentTick)/1000)
+	alive := heard != 0 && aged.Tick(sentMS).Before(heard)
+	return pn.method == sip.Invite || !alive || pn.again >= limit+2
+}
+
+// moveSilent takes the transaction to the next choice, if the budget allows.
+func (p *Proxy) moveSilent(r *request, k uint64, pn *pin, c choice) choice {
+	next := p.next(r.svc.Pool, r.Snapshot, pn, p.hashKey(r))
+	if next == nil || !r.svc.Pool.Budget.Allow(r.NowNS) {
+		pn.again = 0 // ask again after as many more, not with each
+		return c
+	}
+	suspect := c.server
+	p.move(r.Input, pn, suspect, next)
+	return choice{server: next, attempt: pn.attempt, reason: FailedOverSilence, suspect: suspect}
+}
+
+// next is the next choice of the pool for a transaction, or nil.
+func (p *Proxy) next(pool *snapshot.Pool, snap *snapshot.Snapshot, pn *pin, hash uint64) *snapshot.Server {
+	if int(pn.attempt) >= maxAttempts-1 {
+		return nil
+	}
+	var tried [maxAttempts]int32
+	n := 0
+	for i := range pn.attempt {
+		if sv := snap.Server(pn.tried[i]); sv != nil && sv.Index >= 0 && sv.Pool == pool {
+			tried[n] = sv.Index
+			n++
+		}
+	}
+	if sv := snap.Server(pn.server); sv != nil && sv.Index >= 0 && sv.Pool == pool {
+		tried[n] = sv.Index
+		n++
+	}
+	i := pool.View.Load().Pick(hash, tried[:n])
+	if i < 0 {
+		return nil
+	}
+	return pool.Servers[i]
+}
+
+// move makes next the server of a pin. The caller holds the pin's shard.
+func (p *Proxy) move(in *Input, pn *pin, from, next *snapshot.Server) {
+	if pn.open() {
+		if from != nil {
+			from.State.OpenTransactions.Add(-1)
+		}
+		next.State.OpenTransactions.Add(1)
+	}
+	if from != nil {
+		from.Traffic.Failovers.Add(1)
+	}
+	pn.tried[pn.attempt] = pn.server
+	pn.attempt++
+	pn.server, pn.again, pn.sentTick = next.Handle, 0, tick(in.NowNS)
+	pn.flags &^= pinTrying
+}
+
+// choose finds the server of a request that belongs to no open transaction.
+func (p *Proxy) choose(r *request) choice {
+	if r.sealed {
+		if sv := r.svc.Pool.ServerByID(r.token.Server); sv != nil && p.keeps(r, sv) {
+			p.knowCall(r, sv, false)
+			return choice{server: sv, reason: RouteToken}
+		}
+	}
+	if r.m.To.Tag.Len() > 0 {
+		if sv := p.namedServer(r); sv != nil && p.keeps(r, sv) {
+			p.knowCall(r, sv, false)
+			return choice{server: sv, reason: NamedServer}
+		}
+	}
+	return p.chooseByCall(r)
+}
+
+// keeps reports whether a request of a dialog stays with its server. It does,
+// also if the server is down: only it knows the dialog, and monitors err. Where
+// servers share their dialogs another one serves better.
+func (p *Proxy) keeps(r *request, sv *snapshot.Server) bool {
+	return sv.Usable() || !r.svc.Pool.Shared
+}
+
+// namedServer is the server that the next hop names: the first Route behind ours,
+// else the Request-URI.
+func (p *Proxy) namedServer(r *request) *snapshot.Server {
+	u := p.nextHop(r)
+	if a, ok := sip.HostAddr(r.m.Bytes(u.Host)); ok {
+		return r.svc.Pool.ServerAt(netip.AddrPortFrom(a, orDefault(u.Port)))
+	}
+	return nil
+}
+
+// nextHop is the URI that the request is to go to by its own words, our Route
+// values taken off.
+func (p *Proxy) nextHop(r *request) *sip.URI {
+	m := r.m
+	left := m.NRoute - r.ours
+	if r.strict && left > 0 {
+		left--
+	}
+	switch {
+	case left > 0 && r.ours < len(m.Route):
+		return &m.Route[r.ours].URI
+	case r.strict && m.NRoute > r.ours:
+		return &m.LastRoute.URI
+	}
+	return &m.URI
+}
+
+// chooseByCall takes the server of a Call-ID that is known, else the one the
+// algorithm picks, and remembers it. Two requests of one Call-ID that come at once
+// to two workers get one server: what is in the table first counts.
+func (p *Proxy) chooseByCall(r *request) choice {
+	inDialog := r.m.To.Tag.Len() > 0
+	shard := r.State.calls.Shard(r.call)
+	shard.Lock()
+	defer shard.Unlock()
+	c := shard.Get(r.call, r.Now)
+	if c != nil {
+		sv := r.Snapshot.Server(c.server)
+		if sv != nil && sv.Pool == r.svc.Pool && (sv.Usable() || inDialog && !r.svc.Pool.Shared && sv.Index >= 0) {
+			shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+			return choice{server: sv, reason: KnownCall}
+		}
+	}
+	i := r.svc.Pool.View.Load().Pick(p.hashKey(r), nil)
+	if i < 0 {
+		return choice{}
+	}
+	sv := r.svc.Pool.Servers[i]
+	p.setCall(r, shard, sv)
+	return choice{server: sv, reason: NewCall}
+}
+
+// knowCall notes that a Call-ID is served by sv; a call that is known already
+// stays with its server unless moved says otherwise.
+func (p *Proxy) knowCall(r *request, sv *snapshot.Server, moved bool) {
+	shard := r.State.calls.Shard(r.call)
+	shard.Lock()
+	if c := shard.Get(r.call, r.Now); c != nil && (c.server == sv.Handle || !moved) {
+		shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+	} else {
+		p.setCall(r, shard, sv)
+	}
+	shard.Unlock()
+}
+
+// setCall makes sv the server of the Call-ID. The caller holds the shard.
+func (p *Proxy) setCall(r *request, shard *aged.Shard[call], sv *snapshot.Server) {
+	until := r.Now + aged.Tick(r.svc.CallTimeoutMS)
+	c, old := shard.Put(r.call, until)
+	if c == nil {
+		return // the table is full, and counts it: the hash finds the same server
+	}
+	if old {
+		r.State.settleCall(c, r.Snapshot)
+	}
+	c.server = sv.Handle
+	sv.State.Calls.Add(1)
+}
+
+// pin opens a transaction at c.server; if another worker has just done so, it is
+// that one's server that counts.
+func (p *Proxy) pin(r *request, c choice) choice {
+	k := key(r.bind, r.salt)
+	life := aged.Tick(transactionMS)
+	if r.m.Method == sip.Invite {
+		life = inviteMS
+	}
+	ref := r.State.replay.save(k, r.Input)
+	shard := r.State.pins.Shard(k)
+	shard.Lock()
+	defer shard.Unlock()
+	if pn := shard.Get(k, r.Now); pn != nil {
+		if sv := r.Snapshot.Server(pn.server); sv != nil {
+			return choice{server: sv, attempt: pn.attempt, reason: KnownTransaction}
+		}
+	}
+	pn, old := shard.Put(k, r.Now+life)
+	if pn == nil {
+		return c // the table is full, and counts it
+	}
+	if old {
+		r.State.settlePin(pn, r.Snapshot)
+	}
+	*pn = pin{server: c.server.Handle, sentTick: tick(r.NowNS), replay: ref, method: r.m.Method}
+	if r.m.To.Tag.Len() > 0 {
+		pn.flags = pinInDialog
+	}
+	c.server.State.OpenTransactions.Add(1)
+	r.svc.Pool.Budget.Requests(1)
+	return c
+}

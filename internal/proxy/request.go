@@ -1,0 +1,293 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/token"
+)
+
+// request is what is found out about one request, step by step.
+type request struct {
+	*Input
+	m      *sip.Msg
+	svc    *snapshot.Service
+	server *snapshot.Server // that sent it; nil for a client
+	call   uint64           // hash of the Call-ID
+
+	ours   int         // Route values at the top that are ours
+	strict bool        // the Request-URI is ours, put there by a strict router (16.4)
+	token  token.Route // valid iff sealed
+	sealed bool
+
+	rport   uint16 // as it will stand in the client's Via; 0 without rport
+	bind    token.Binding
+	salt    uint32
+	hashBuf *[]byte
+}
+
+// Request decides about a request. in.Msg has been parsed; its fault, if any, is
+// in Msg.Err.
+func (p *Proxy) Request(in *Input) Verdict {
+	m := in.Msg
+	p.begin(m)
+	if m.Err != sip.NoFault {
+		return p.refuseFault(in)
+	}
+	r := request{Input: in, m: m, svc: in.Listener.Service}
+	r.server = r.svc.Pool.ServerAt(in.From)
+	if r.server == nil {
+		r.server = p.serverBehindVia(&r)
+	}
+	if in.Listener.Egress && r.server == nil {
+		return Verdict{Reason: NotListening}
+	}
+	r.call = p.sealer.CallHash(m.Bytes(m.CallID))
+	p.readRoutes(&r)
+	if v, refused := p.validate(&r); refused {
+		return v
+	}
+	if v, local := p.localRequest(&r); local {
+		return v
+	}
+	if p.towardClient(&r) {
+		return p.outward(&r)
+	}
+	return p.inward(&r)
+}
+
+// serverBehindVia recognises a server that sends from another port than it
+// listens on: its address, and a Via that names the server itself.
+func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
+	if !r.svc.Pool.HasHost(r.From.Addr()) {
+		return nil
+	}
+	via := &r.m.Via[0]
+	host, ok := sip.HostAddr(r.m.Bytes(via.Host))
+	if !ok || host != r.From.Addr() {
+		return nil
+	}
+	return r.svc.Pool.ServerAt(netip.AddrPortFrom(host, orDefault(via.Port)))
+}
+
+func orDefault(port uint16) uint16 {
+	if port == 0 {
+		return 5060
+	}
+	return port
+}
+
+// validate is RFC 3261 section 16.3, in its order.
+func (p *Proxy) validate(r *request) (Verdict, bool) {
+	m := r.m
+	switch m.URI.Scheme {
+	case sip.SchemeOther:
+		return p.refuse(r.Input, 416, "Unsupported URI Scheme", UnsupportedScheme), true
+	case sip.SchemeSIPS: // only ever over TLS: RFC 5630 section 5.3
+		p.refusal.extra("Warning: 380 carillon \"SIPS Not Allowed\"\r\n")
+		return p.refuse(r.Input, 480, "Temporarily Unavailable", SIPSNotAllowed), true
+	}
+	if m.MaxForwards == 0 && m.Method != sip.Options {
+		return p.refuse(r.Input, 483, "Too Many Hops", TooManyHops), true
+	}
+	if m.NProxyRequire > 0 {
+		// we support no extension that a proxy could be required to
+		p.refusal.unsupported(m)
+		return p.refuse(r.Input, 420, "Bad Extension", UnknownExtension), true
+	}
+	if !r.svc.Traffic {
+		return p.refuse(r.Input, 503, "Service Unavailable", TrafficOff), true
+	}
+	return Verdict{}, false
+}
+
+// localRequest answers what is addressed to the balancer itself: OPTIONS, and
+// OPTIONS that may go no further (RFC 3261 sections 11.2 and 16.3 (3)).
+func (p *Proxy) localRequest(r *request) (Verdict, bool) {
+	m := r.m
+	last := m.MaxForwards == 0
+	if m.Method != sip.Options && !last {
+		return Verdict{}, false
+	}
+	self := m.URI.User.Empty() && m.NRoute == r.ours && p.ownURI(r, &m.URI)
+	if !self && !last {
+		return Verdict{}, false
+	}
+	if r.svc.Pool.View.Load().Selectable() == 0 {
+		return p.refuse(r.Input, 503, "Service Unavailable", NoServer), true
+	}
+	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
+	return p.refuse(r.Input, 200, "OK", OptionsAnswered), true
+}
+
+// readRoutes counts our own Route values on top (one, or two after a change of
+// address family: RFC 5658 section 5), takes the token out of them, and notices a
+// strict router that put our URI into the Request-URI (16.4).
+func (p *Proxy) readRoutes(r *request) {
+	m := r.m
+	if p.openToken(r, &m.URI) {
+		r.strict = true
+	}
+	for r.ours < min(m.NRoute, len(m.Route)) {
+		u := &m.Route[r.ours].URI
+		if !p.openToken(r, u) && !p.ownURI(r, u) {
+			break
+		}
+		r.ours++
+	}
+}
+
+// openToken opens the token in a URI of ours. The first one found counts: of two
+// Record-Routes that we wrote both say the same.
+func (p *Proxy) openToken(r *request, u *sip.URI) bool {
+	if u.User.Len() != token.Len {
+		return false
+	}
+	t, ok := p.sealer.OpenRoute(r.m.Bytes(u.User), r.call, &p.scratch)
+	if ok && !r.sealed {
+		r.token, r.sealed = t, true
+	}
+	return ok
+}
+
+// ownURI reports whether a URI names this element.
+func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
+	if u.Scheme != sip.SchemeSIP {
+		return false
+	}
+	host := r.m.Bytes(u.Host)
+	if u.Maddr.Len() > 0 {
+		host = r.m.Bytes(u.Maddr) // V6: maddr is what is resolved
+	}
+	if a, ok := sip.HostAddr(host); ok {
+		return r.Snapshot.Own(netip.AddrPortFrom(a, orDefault(u.Port)))
+	}
+	return r.svc.Named(host, u.Port)
+}
+
+// towardClient says in which direction a request goes. The From tag tells who
+// of the two sent it, against the one that is sealed in the token; that holds
+// even where both ends are servers of the pool. Only what comes from a server's
+// address may leave the pool: a client's token opens the way to its server
+// and nowhere else.
+func (p *Proxy) towardClient(r *request) bool {
+	if r.server == nil && !(r.sealed && r.svc.Pool.HasHost(r.From.Addr())) {
+		return false
+	}
+	if r.sealed {
+		opener := p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)) == r.token.Opener
+		return opener == r.token.FromServer
+	}
+	// a server's request that is addressed to us alone is a new one for the pool (hairpin)
+	if r.m.NRoute > r.ours {
+		return true
+	}
+	return !p.ownURI(r, &r.m.URI)
+}
+
+// receivedEdit writes where the request came from into its top Via, and notes
+// what of it will come back to us (RFC 3261 18.2.1, RFC 3581 section 4).
+func (p *Proxy) receivedEdit(r *request) {
+	via := &r.m.Via[0]
+	ip := r.From.Addr()
+	received := via.HasRport || via.Received.Len() > 0 || r.m.NeedsReceived(ip)
+	if via.HasRport {
+		r.rport = r.From.Port()
+	}
+	if via.HasRport || received {
+		p.edit.SetReceived(ip, r.From.Port(), via.HasRport, received)
+	}
+}
+
+// bindRequest makes the key of the transaction: the same for retransmissions,
+// CANCEL, and ACK to a non-2xx, and what responses will be checked against.
+func (p *Proxy) bindRequest(r *request) {
+	via := &r.m.Via[0]
+	if via.HasRport {
+		r.rport = r.From.Port()
+	}
+	r.bind = p.binding(r.m, via, r.From.Addr(), r.rport)
+	r.salt = p.salt(r.m, via)
+}
+
+// hops takes one from Max-Forwards; a request without one gets it (16.6 (3)).
+func (p *Proxy) hops() {
+	n := p.m.MaxForwards
+	if n < 0 {
+		n = 71 // RFC 2543 elements send none; 70 is to leave
+	}
+	p.edit.SetMaxForwards(n - 1)
+}
+
+// routeEdits takes our own Route values off, and restores what a strict router
+// turned round (16.4).
+func (p *Proxy) routeEdits(r *request) {
+	if r.ours > 0 {
+		p.edit.PopRoute(r.ours)
+	}
+	if r.strict && r.m.NRoute > r.ours {
+		p.edit.SetRequestURI(r.m.Bytes(r.m.LastRoute.URI.Text))
+		p.edit.PopLastRoute()
+	}
+}
+
+// via pushes our own Via: the face's text, the sealed branch.
+func (p *Proxy) via(face *snapshot.Face, in *snapshot.Face, r *request, attempt uint8) {
+	start := len(p.text)
+	p.text = append(p.text, face.Via...)
+	b := token.Branch{Attempt: attempt, Listener: in.ID, Salt: r.salt, Binding: r.bind}
+	p.text = p.sealer.AppendBranch(p.text, &b)
+	p.text = append(p.text, '\r', '\n')
+	p.edit.PushVia(p.text[start:])
+}
+
+// recordRoute keeps us on the path of the dialog that the request opens or
+// refreshes (16.6 (4)); never on REGISTER. Where the two sides see us at different
+// addresses there are two, so that each side finds its own (RFC 5658).
+func (p *Proxy) recordRoute(r *request, face, in *snapshot.Face, t *token.Route) {
+	switch r.m.Method {
+	case sip.Invite, sip.Subscribe, sip.Refer, sip.Notify:
+	default:
+		return
+	}
+	if !r.svc.RecordRoute {
+		return
+	}
+	start := len(p.text)
+	p.recordRouteLine(face, t, r.call)
+	if in != face && in.SentBy != face.SentBy {
+		p.recordRouteLine(in, t, r.call)
+	}
+	p.edit.PushRecordRoute(p.text[start:])
+}
+
+func (p *Proxy) recordRouteLine(f *snapshot.Face, t *token.Route, call uint64) {
+	p.text = append(p.text, f.Route...)
+	p.text = p.sealer.AppendRoute(p.text, t, call)
+	p.text = append(p.text, f.Behind...)
+}
+
+// hashKey is what the pool's consistent hash is taken of.
+func (p *Proxy) hashKey(r *request) uint64 {
+	pool, m := r.svc.Pool, r.m
+	switch pool.Hash {
+	case snapshot.HashSource:
+		a := r.From.Addr().As16()
+		return p.sealer.CallHash(append(p.material[:0], a[:]...))
+	case snapshot.HashSourcePort:
+		a := r.From.Addr().As16()
+		return p.sealer.CallHash(append(append(p.material[:0], a[:]...), byte(r.From.Port()>>8), byte(r.From.Port())))
+	case snapshot.HashRequestURI:
+		return p.sealer.CallHash(m.Bytes(m.URI.Text))
+	case snapshot.HashHeader:
+		if s, ok := m.HeaderValue(pool.Header); ok {
+			return p.sealer.CallHash(m.Bytes(s))
+		}
+	}
+	return r.call // also for a request without the header field
+}
+
+// selectable is the condition of a server that may get new calls.
+const selectable = balance.Up

@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/token"
+)
+
+// maxBackoffS bounds for how long a server may ask to be left alone, in seconds.
+const maxBackoffS = 300
+
+// Response decides about a response (RFC 3261 16.7, 16.11, 18.1.2).
+func (p *Proxy) Response(in *Input) Verdict {
+	m := in.Msg
+	p.begin(m)
+	if m.Err != sip.NoFault {
+		return Verdict{Reason: BadResponse}
+	}
+	branch, ok := p.openBranch(in)
+	if !ok {
+		return Verdict{Reason: ForeignResponse}
+	}
+	if m.NVia < 2 {
+		return Verdict{Reason: OwnResponse}
+	}
+	via := &m.Via[1]
+	to, received := responseTarget(m, via)
+	if p.binding(m, via, received, viaRport(via)) != branch.Binding {
+		return Verdict{Reason: ForgedResponse}
+	}
+	if !sendable(to) || in.Snapshot.Own(to) && in.Listener.Service.Pool.ServerAt(to) == nil {
+		return Verdict{Reason: BadNextHop}
+	}
+	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
+	v.Server = in.Listener.Service.Pool.ServerAt(in.From)
+	if v.Server != nil {
+		heard(v.Server, in.Now)
+		if m.Status == 503 && m.RetryAfter > 0 {
+			v.BackoffS = min(m.RetryAfter, maxBackoffS)
+		}
+	}
+	p.complete(in, &v, &branch)
+	if v.Action == Forward {
+		p.edit.PopVia()
+		v.Face = in.Snapshot.Face(branch.Listener)
+		if v.Face == nil || v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
+			v.Face = in.Listener.FaceFor(to.Addr(), in.Local) // the listener it came in on is gone
+			if v.Face == nil {
+				return Verdict{Reason: BadNextHop}
+			}
+		}
+	}
+	return v
+}
+
+func heard(sv *snapshot.Server, now aged.Tick) {
+	if sv.Traffic.Heard.Load() != uint32(now) {
+		sv.Traffic.Heard.Store(uint32(now))
+	}
+}
+
+// openBranch opens our branch in the top Via. A response whose sent-by is not
+// ours is none of ours either (18.1.2).
+func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
+	m := in.Msg
+	if m.NVia < 1 {
+		return token.Branch{}, false
+	}
+	via := &m.Via[0]
+	text := m.Bytes(via.Branch)
+	if !hasCookie(text) {
+		return token.Branch{}, false
+	}
+	b, ok := p.sealer.OpenBranch(text[7:], &p.scratch)
+	if !ok {
+		return b, false
+	}
+	host, ok := sip.HostAddr(m.Bytes(via.Host))
+	return b, ok && in.Snapshot.Own(netip.AddrPortFrom(host, orDefault(via.Port)))
+}
+
+// responseTarget is where the next Via sends a response (18.2.2, RFC 3581
+// section 4), and the address that the request was received from.
+func responseTarget(m *sip.Msg, via *sip.Via) (to netip.AddrPort, received netip.Addr) {
+	host, isAddr := sip.HostAddr(m.Bytes(via.Host))
+	received, ok := sip.HostAddr(m.Bytes(via.Received))
+	if via.Received.Len() == 0 || !ok {
+		if !isAddr {
+			return netip.AddrPort{}, netip.Addr{}
+		}
+		received = host // none was added since sent-by was the source
+	}
+	if via.Maddr.Len() > 0 {
+		if a, ok := sip.HostAddr(m.Bytes(via.Maddr)); ok {
+			return netip.AddrPortFrom(a, orDefault(via.Port)), received
+		}
+	}
+	port := viaRport(via)
+	if port == 0 {
+		port = orDefault(via.Port)
+	}
+	return netip.AddrPortFrom(received, port), received
+}
+
+func viaRport(via *sip.Via) uint16 {
+	if via.Rport.Len() > 0 {
+		return via.RportVal
+	}
+	return 0
+}
+
+// complete brings a response together with its open transaction, if there is
+// one, and finds out whether the request gets another chance.
+func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
+	m, k := in.Msg, key(b.Binding, b.Salt)
+	shard := in.State.pins.Shard(k)
+	shard.Lock()
+	defer shard.Unlock()
+	pn := shard.Get(k, in.Now)
+	if pn == nil {
+		p.soften503(in, v)
+		return
+	}
+	if pn.attempt != b.Attempt {
+		*v = Verdict{Reason: LateResponse, Server: v.Server, Order: v.Order, Status: m.Status}
+		return
+	}
+	if m.CSeqMethod != pn.method {
+		return // of a CANCEL: its transaction is not the one that is kept
+	}
+	sv := in.Snapshot.Server(pn.server)
+	if m.Status < 200 {
+		p.provisional(in, shard, k, pn)
+		return
+	}
+	if m.Status == 503 && p.retry503(in, v, k, pn, sv) {
+		return
+	}
+	p.soften503(in, v)
+	if !pn.open() {
+		return
+	}
+	pn.flags |= pinFinal
+	v.Final, v.LatencyUS = true, sinceUS(in.NowNS, pn.sentTick)
+	if sv != nil {
+		sv.State.OpenTransactions.Add(-1)
+		if v.Server == nil {
+			v.Server = sv // it answers from another address than it is known by
+		}
+	}
+	if pn.attempt == 0 && in.Listener.Service.CallTimeoutMS >= transactionMS && p.callOn(in, v.Order, pn.server) {
+		shard.Delete(k) // known by its call: what comes again takes the same way
+		return
+	}
+	shard.Touch(k, in.Now+transactionMS)
+}
+
+func (p *Proxy) provisional(in *Input, shard *aged.Shard[pin], k uint64, pn *pin) {
+	if in.Msg.Status == 100 {
+		pn.flags |= pinTrying
+		return
+	}
+	pn.flags |= pinTrying | pinRinging
+	if pn.method == sip.Invite {
+		shard.Touch(k, in.Now+inviteMS) // Timer C: 16.7 (2)
+	}
+}
+
+// callOn reports whether the Call-ID is known, with that server, and keeps it for
+// another while.
+func (p *Proxy) callOn(in *Input, call uint64, h snapshot.Handle) bool {
+	shard := in.State.calls.Shard(call)
+	shard.Lock()
+	defer shard.Unlock()
+	c := shard.Get(call, in.Now)
+	if c == nil || c.server != h {
+		return false
+	}
+	shard.Touch(call, in.Now+aged.Tick(in.Listener.Service.CallTimeoutMS))
+	return true
+}
+
+// soften503 turns one server's 503 into 500: a caller that sees 503 leaves the whole
+// service alone (RFC 3261 16.7 (6)). With no other server it is the truth.
+func (p *Proxy) soften503(in *Input, v *Verdict) {
+	if in.Msg.Status != 503 || v.Server == nil {
+		return
+	}
+	others := in.Listener.Service.Pool.View.Load().Selectable()
+	if v.Server.Index >= 0 && v.Server.State.Condition() == selectable {
+		others--
+	}
+	if others > 0 {
+		p.edit.SetStatusLine(500, "Server Internal Error")
+		v.Reason, v.Status = Response503To500, 500
+	}
+}

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// How long soft state lives, in milliseconds. RFC 3261 section 17 has the timers.
+const (
+	transactionMS = 64 * 500         // 64*T1: as long as a request is sent again
+	inviteMS      = 3*60*1000 + 10e3 // Timer C is more than 3 minutes (16.6 (11)); each 1xx starts it anew
+)
+
+// maxAttempts is how many servers one transaction is sent to at the most.
+const maxAttempts = 4
+
+// State is the soft state of one virtual service: transactions that are open
+// (pins) and Call-IDs that are known. Routing never needs it: it holds what would
+// otherwise move when the pool changes.
+type State struct {
+	pins   *aged.Table[pin]
+	calls  *aged.Table[call]
+	replay *replay
+}
+
+// NewState makes the state of a service with these limits.
+func NewState(maxTransactions, maxCalls int) *State {
+	return &State{pins: aged.New[pin](maxTransactions), calls: aged.New[call](maxCalls), replay: newReplay()}
+}
+
+// call remembers the server of a Call-ID.
+type call struct{ server snapshot.Handle }
+
+// pin remembers an open transaction, or one that was moved to another server.
+// With attempt 0 and a call that is known, its end is the end of the pin:
+// the same server and branch would come out again.
+type pin struct {
+	server   snapshot.Handle
+	tried    [maxAttempts - 1]snapshot.Handle // by attempt
+	sentTick uint32                           // when the request first went to server, in units of tickNS
+	replay   uint32                           // where the request is stored; 0 nowhere
+	method   sip.Method
+	attempt  uint8
+	again    uint8 // retransmissions since it went to server
+	flags    pinFlags
+}
+
+type pinFlags uint8
+
+const (
+	pinTrying   pinFlags = 1 << iota // a 100 came
+	pinRinging                       // another provisional response came
+	pinFinal                         // a final response came
+	pinInDialog                      // the request had a To tag: only its server can answer it
+)
+
+func (p *pin) open() bool { return p.flags&pinFinal == 0 }
+
+// tickNS is the unit of sentTick: 16.4 µs, so that 32 bits last for 19 hours.
+const tickShift = 14
+
+func tick(ns int64) uint32 { return uint32(ns >> tickShift) }
+
+func sinceUS(now int64, sent uint32) uint64 {
+	return uint64(tick(now)-sent) << tickShift / 1000
+}
+
+// Transactions and Calls count what is held now; Full counts what was not
+// remembered because a table was at its limit.
+func (s *State) Transactions() int        { return s.pins.Len() }
+func (s *State) Calls() int               { return s.calls.Len() }
+func (s *State) TransactionsFull() uint64 { return s.pins.Full.Load() }
+func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
+
+// Kicks receive when a table fills up: call Tend soon.
+func (s *State) Kicks() (pins, calls <-chan struct{}) { return s.pins.Kick(), s.calls.Kick() }
+
+// Tend grows tables that fill up and forgets what has expired in shards/64 of
+// them. One goroutine calls it.
+func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
+	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.settlePin(p, snap) })
+	s.calls.Tend(now, shards, func(_ uint64, c *call) { s.settleCall(c, snap) })
+}
+
+// Close gives back what the state of a service that is gone still counts.
+func (s *State) Close(snap *snapshot.Snapshot) {
+	s.pins.Drain(func(_ uint64, p *pin) { s.settlePin(p, snap) })
+	s.calls.Drain(func(_ uint64, c *call) { s.settleCall(c, snap) })
+}
+
+func (s *State) settlePin(p *pin, snap *snapshot.Snapshot) {
+	if sv := snap.Server(p.server); sv != nil && p.open() {
+		sv.State.OpenTransactions.Add(-1)
+	}
+}
+
+func (s *State) settleCall(c *call, snap *snapshot.Snapshot) {
+	if sv := snap.Server(c.server); sv != nil {
+		sv.State.Calls.Add(-1)
+	}
+}

@@ -1,0 +1,207 @@
+package snapshot
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// Key names a listener across changes of configuration: its address as configured.
+type Key struct {
+	Addr netip.AddrPort
+	// Egress is the service that the listener was opened for because it has
+	// servers of a family that it does not listen on; "" for all others.
+	Egress string
+}
+
+// Wanted lists what the virtual services of a set listen on, without compiling it.
+func Wanted(set *object.Set) []Key {
+	var keys []Key
+	for i := range set.VirtualServices {
+		vs := &set.VirtualServices[i]
+		var has, needs [2]bool // IPv4, IPv6
+		listens := set.Listens(vs)
+		for _, l := range listens {
+			keys = append(keys, Key{Addr: l.Addr})
+			has[family(l.Addr)] = true
+		}
+		pool := set.Pool(vs.PoolRef)
+		if pool == nil || len(listens) == 0 {
+			continue
+		}
+		for j := range pool.Servers {
+			needs[family(pool.ServerAddr(j))] = true
+		}
+		for f, any := range anyAddr {
+			if needs[f] && !has[f] {
+				keys = append(keys, Key{Addr: any, Egress: vs.Name})
+			}
+		}
+	}
+	return keys
+}
+
+// family is 0 for IPv4 and 1 for IPv6.
+func family(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+// anyAddr is every address of a family, on a free port: where a service listens
+// for what servers of the other family send.
+var anyAddr = [2]netip.AddrPort{
+	netip.AddrPortFrom(netip.IPv4Unspecified(), 0),
+	netip.AddrPortFrom(netip.IPv6Unspecified(), 0),
+}
+
+// listeners makes the listeners of all services.
+func (c *compiler) listeners() {
+	taken := map[Key]string{}
+	advertise := map[netip.AddrPort]netip.Addr{}
+	for i := range c.set.VirtualServices {
+		vs := &c.set.VirtualServices[i]
+		s := c.service(vs.Name)
+		if s == nil {
+			continue
+		}
+		for _, l := range c.set.Listens(vs) {
+			advertise[l.Addr] = l.Advertise
+		}
+		one := object.Set{VirtualServices: c.set.VirtualServices[i : i+1], VsVips: c.set.VsVips, Pools: c.set.Pools}
+		for _, k := range Wanted(&one) {
+			if other, dup := taken[k]; dup {
+				c.fail("VirtualService/%s: listens on %s, and so does VirtualService/%s", vs.Name, k.Addr, other)
+				continue
+			}
+			taken[k] = vs.Name
+			c.listener(s, k, advertise[k.Addr])
+		}
+	}
+}
+
+func (c *compiler) service(name string) *Service {
+	for _, s := range c.out.Services {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) {
+	l := &Listener{Index: len(c.out.Listeners), Service: s, Key: k, Addr: k.Addr, Egress: k.Egress != ""}
+	if b, ok := c.env.Bound[k]; ok {
+		l.Addr = b
+	}
+	if a := l.Addr.Addr(); !a.IsUnspecified() {
+		l.face = c.face(l, netip.Addr{}, firstValid(advertise, a))
+	} else {
+		l.byLocal = map[netip.Addr]*Face{}
+		if advertise.IsValid() {
+			// one name for all: datagrams leave as the routing table says
+			l.byLocal[netip.Addr{}] = c.face(l, netip.Addr{}, advertise)
+		}
+	}
+	c.out.Listeners = append(c.out.Listeners, l)
+	s.Listeners = append(s.Listeners, l)
+	if !slices.Contains(s.ports, l.Addr.Port()) {
+		s.ports = append(s.ports, l.Addr.Port())
+	}
+}
+
+func firstValid(a, b netip.Addr) netip.Addr {
+	if a.IsValid() {
+		return a
+	}
+	return b
+}
+
+// face makes a face and gives it an ID that depends on its address alone, so
+// that a branch made by another engine, or before a restart, finds its way.
+func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
+	sentBy := netip.AddrPortFrom(shown, l.Addr.Port())
+	f := &Face{Out: l, Source: source, SentBy: sentBy,
+		Via:    fmt.Appendf(nil, "Via: SIP/2.0/UDP %s;branch=z9hG4bK", sentBy),
+		Route:  []byte("Record-Route: <sip:"),
+		Behind: fmt.Appendf(nil, "@%s;lr>\r\n", sentBy)}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s %s %s", l.Key.Addr, source, shown)
+	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
+	for f.ID == 0 || c.out.faces[f.ID] != nil {
+		f.ID++
+	}
+	c.out.faces[f.ID] = f
+	c.out.own[sentBy] = true
+	c.out.own[l.Addr] = !l.Addr.Addr().IsUnspecified()
+	return f
+}
+
+// faceListener gives a wildcard listener a face for each address of this machine.
+func (c *compiler) faceListener(l *Listener) {
+	if l.face != nil {
+		return
+	}
+	v4, port := l.Addr.Addr().Is4(), l.Addr.Port()
+	if v4 {
+		c.out.anyV4[port] = true
+	} else {
+		c.out.anyV6[port] = true
+	}
+	if l.byLocal[netip.Addr{}] != nil {
+		return
+	}
+	hosts := slices.Clone(c.env.Hosts)
+	slices.SortFunc(hosts, netip.Addr.Compare) // IDs must not depend on the order of interfaces
+	for _, a := range slices.Compact(hosts) {
+		if a.Is4() == v4 && a.Zone() == "" {
+			l.byLocal[a] = c.face(l, a, a)
+		}
+	}
+	if len(l.byLocal) == 0 {
+		l.byLocal[netip.Addr{}] = c.face(l, netip.Addr{}, l.Addr.Addr())
+	}
+}
+
+// faceServers finds for each server of the listener's service the face at which
+// requests that came in here leave toward it.
+func (c *compiler) faceServers(l *Listener) {
+	v4 := l.Addr.Addr().Is4()
+	for _, sv := range c.out.servers {
+		if sv == nil || sv.Pool != l.Service.Pool {
+			continue
+		}
+		if l.face != nil && sv.Addr.Addr().Is4() == v4 {
+			continue // the listener's own face, which FaceToward falls back to
+		}
+		if n := int(sv.Handle) + 1; len(l.toward) < n {
+			l.toward = append(l.toward, make([]*Face, max(n, len(c.out.servers))-len(l.toward))...)
+		}
+		l.toward[sv.Handle] = c.faceToward(l, sv)
+	}
+}
+
+func (c *compiler) faceToward(l *Listener, sv *Server) *Face {
+	from, v4 := l, sv.Addr.Addr().Is4()
+	if l.Addr.Addr().Is4() != v4 {
+		i := slices.IndexFunc(l.Service.Listeners, func(o *Listener) bool { return o.Addr.Addr().Is4() == v4 })
+		if i < 0 {
+			return nil
+		}
+		from = l.Service.Listeners[i]
+	}
+	if from.face != nil {
+		return from.face
+	}
+	local := netip.Addr{}
+	if c.env.LocalAddr != nil {
+		if a, err := c.env.LocalAddr(sv.Addr.Addr()); err == nil {
+			local = a
+		}
+	}
+	return from.FaceAt(local)
+}

@@ -1,0 +1,252 @@
+// Package snapshot compiles objects into what the data plane reads: one value
+// that never changes, in which every reference is a pointer and every text that
+// goes into a message is ready to be copied. Compile is a pure function; what it
+// must know of the machine stands in Env. Pools that did not change are shared with
+// the previous snapshot, and servers that stay keep their state, counters and
+// handles, so health and affinity survive every change.
+package snapshot
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/token"
+)
+
+// Snapshot is everything the data plane reads of the configuration.
+type Snapshot struct {
+	Revision  uint64
+	Services  []*Service
+	Listeners []*Listener
+	Pools     []*Pool
+
+	servers []*Server        // by Handle; index 0 is nobody
+	faces   map[uint16]*Face // by ID
+	own     map[netip.AddrPort]bool
+	anyV4   map[uint16]bool // ports of wildcard listeners
+	anyV6   map[uint16]bool
+	hosts   map[netip.Addr]bool // this machine's addresses
+}
+
+// Handle is a small number for a server, the same as long as the process runs,
+// also after the server has left its pool. 0 is no server.
+type Handle uint32
+
+// Server returns the server of a handle, or nil if it was forgotten.
+func (s *Snapshot) Server(h Handle) *Server {
+	if int(h) >= len(s.servers) {
+		return nil
+	}
+	return s.servers[h]
+}
+
+// Face returns the face with that ID, or nil.
+func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
+
+// Own reports whether an address is one that this balancer listens on or
+// advertises (RFC 3261 section 16.4: a Route or Request-URI that names this element).
+func (s *Snapshot) Own(a netip.AddrPort) bool {
+	if s.own[a] {
+		return true
+	}
+	if a.Addr().Is4() {
+		return s.anyV4[a.Port()] && s.isHost(a.Addr())
+	}
+	return s.anyV6[a.Port()] && s.isHost(a.Addr())
+}
+
+func (s *Snapshot) isHost(a netip.Addr) bool { return s.hosts[a] || a.IsLoopback() }
+
+// Service is a virtual service.
+type Service struct {
+	Name  string
+	Index int // in Snapshot.Services
+	Pool  *Pool
+
+	Traffic     bool // traffic_enabled
+	RecordRoute bool
+	RetryOn503  bool
+	// FailoverRetransmissions is the retransmission with which an unanswered
+	// request goes to the next server; 0 never.
+	FailoverRetransmissions uint8
+	// CallTimeoutMS is transaction_timeout: how long a Call-ID that is idle is known.
+	CallTimeoutMS   uint32
+	MaxTransactions int
+	MaxCalls        int
+
+	Listeners []*Listener
+	names     []string // lower-case host names that are this service
+	ports     []uint16
+}
+
+// Named reports whether a host name and port (0: none given) are this service's.
+// The name is compared without regard to case (RFC 3261 section 19.1.4).
+func (s *Service) Named(host []byte, port uint16) bool {
+	for _, n := range s.names {
+		if equalFold(host, n) {
+			// a name without a port is resolved by RFC 3263, where SRV may name any port
+			return port == 0 || s.hasPort(port)
+		}
+	}
+	return false
+}
+
+func (s *Service) hasPort(port uint16) bool {
+	for _, p := range s.ports {
+		if p == port {
+			return true
+		}
+	}
+	return false
+}
+
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Listener is one address and port with sockets of its own.
+type Listener struct {
+	Index   int // in Snapshot.Listeners
+	Service *Service
+	Key     Key            // under which sockets are kept
+	Addr    netip.AddrPort // bound: as the key says, but with the port that port 0 became
+	Egress  bool           // opened for a family that only servers have: takes requests from servers alone
+
+	face    *Face                // of a listener on one address; nil for a wildcard
+	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
+	toward  []*Face              // by Handle: where requests to that server leave; nil entry: own face
+}
+
+// Wildcard reports whether the listener is bound to every address of its family.
+func (l *Listener) Wildcard() bool { return l.face == nil }
+
+// FaceAt is the face at which a datagram came in; local is the address it was
+// sent to, valid on a wildcard listener.
+func (l *Listener) FaceAt(local netip.Addr) *Face {
+	if l.face != nil {
+		return l.face
+	}
+	if f := l.byLocal[local]; f != nil {
+		return f
+	}
+	return l.anyFace()
+}
+
+func (l *Listener) anyFace() *Face {
+	var best *Face
+	for _, f := range l.byLocal {
+		if best == nil || f.Source.Less(best.Source) {
+			best = f
+		}
+	}
+	return best
+}
+
+// FaceToward is the face at which requests to a server leave.
+func (l *Listener) FaceToward(s *Server) *Face {
+	if int(s.Handle) < len(l.toward) {
+		if f := l.toward[s.Handle]; f != nil {
+			return f
+		}
+	}
+	return l.face
+}
+
+// FaceFor is the face at which a request to an address outside leaves: one of
+// its family, this listener's own where that fits.
+func (l *Listener) FaceFor(to netip.Addr, local netip.Addr) *Face {
+	if l.Addr.Addr().Is4() == to.Is4() {
+		return l.FaceAt(local)
+	}
+	for _, o := range l.Service.Listeners {
+		if o.Addr.Addr().Is4() == to.Is4() {
+			return o.FaceAt(netip.Addr{})
+		}
+	}
+	return nil
+}
+
+// Face is one address under which the balancer shows itself in messages: what
+// it writes into Via and Record-Route, and where such a message leaves.
+type Face struct {
+	ID     uint16 // sealed into branches: a response leaves where its request came in (RFC 3581 section 4)
+	Out    *Listener
+	Source netip.Addr     // valid iff Out is a wildcard
+	SentBy netip.AddrPort // as peers see it
+
+	Via    []byte // up to the token: "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK"
+	Route  []byte // up to the token: "Record-Route: <sip:"
+	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n"
+}
+
+// HashKey says of what the consistent hash is taken.
+type HashKey uint8
+
+// The hash keys of lb_algorithm_hash.
+const (
+	HashCallID HashKey = iota
+	HashSource
+	HashSourcePort
+	HashRequestURI
+	HashHeader
+)
+
+// Pool is a pool: the servers, and the view of them that health swaps.
+type Pool struct {
+	Name   string
+	Object object.Pool
+	Hash   HashKey
+	Header string // lower case; valid iff Hash is HashHeader
+	Shared bool   // dialog_state_shared
+
+	Servers []*Server // as the objects list them; the index is that of balance
+	Budget  *balance.RetryBudget
+	// View is what servers are picked from. The engine's control loop is its
+	// only writer.
+	View atomic.Pointer[balance.Pool]
+
+	byAddr map[netip.AddrPort]*Server // departed ones too
+	byID   map[uint64]*Server         // 40 bits of the identity, as tokens carry it; departed ones too
+	byHost map[netip.Addr]bool
+}
+
+// ServerAt returns the server with that address, also one that has left the pool.
+func (p *Pool) ServerAt(a netip.AddrPort) *Server { return p.byAddr[a] }
+
+// HasHost reports whether some server has that address, whatever its port.
+func (p *Pool) HasHost(a netip.Addr) bool { return p.byHost[a] }
+
+// ServerByID returns the server a token names, also one that has left the pool.
+func (p *Pool) ServerByID(id uint64) *Server { return p.byID[id&token.ServerBits] }
+
+// Server is one server of a pool.
+type Server struct {
+	Handle  Handle
+	Index   int32 // in Pool.Servers and the view; -1: it has left the pool
+	Addr    netip.AddrPort
+	ID      uint64
+	Name    string
+	Pool    *Pool
+	State   *balance.State
+	Traffic *Traffic
+}
+
+// Usable reports whether requests of calls it has may go to the server: it is up,
+// or draining, and has not left.
+func (s *Server) Usable() bool {
+	c := s.State.Condition()
+	return s.Index >= 0 && c&balance.Up != 0 && c&balance.Disabled == 0
+}
