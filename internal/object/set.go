@@ -50,7 +50,7 @@ func (s *Set) HealthMonitor(name string) *HealthMonitor {
 			return &s.HealthMonitors[i]
 		}
 	}
-	return nil // TODO system objects
+	return systemMonitor(name)
 }
 
 // ApplicationProfile returns the application profile with that name, the system's own (System-SIP) if the set has
@@ -61,7 +61,7 @@ func (s *Set) ApplicationProfile(name string) *ApplicationProfile {
 			return &s.ApplicationProfiles[i]
 		}
 	}
-	return nil
+	return systemApplicationProfile(name)
 }
 
 // NetworkProfile returns the network profile with that name, the system's own (System-UDP-Proxy) if the set has none,
@@ -72,7 +72,7 @@ func (s *Set) NetworkProfile(name string) *NetworkProfile {
 			return &s.NetworkProfiles[i]
 		}
 	}
-	return nil
+	return systemNetworkProfile(name)
 }
 
 // Listen is one address that a virtual service listens on.
@@ -144,6 +144,3 @@ func (p *Pool) ServerAddr(i int) netip.AddrPort {
 	}
 	return netip.AddrPortFrom(sv.IP, sv.Port)
 }
-
-// CodeRange is the status codes Low to High, both included.
-type CodeRange struct{ Low, High int }

@@ -1,0 +1,71 @@
+package object
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+)
+
+// Warnings tells what of a valid set is likely not meant: fields that are kept but have no effect, and settings that
+// are right and yet odd for SIP. They are for people to read, in the order of the objects.
+func (s *Set) Warnings() []*FieldError {
+	w := &warner{}
+	v := reflect.ValueOf(s).Elem()
+	for i := range theSchema().kinds {
+		k := &theSchema().kinds[i]
+		for j := range v.Field(k.index).Len() {
+			w.object = objectID{k, j}.label(s)
+			w.structure(v.Field(k.index).Index(j), k.shape, nil)
+			if k.name == "Pool" {
+				w.pool(&s.Pools[j])
+			}
+		}
+	}
+	return w.out
+}
+
+type warner struct {
+	object string
+	out    []*FieldError
+}
+
+func (w *warner) warn(p *path, msg string) {
+	w.out = append(w.out, &FieldError{Object: w.object, Path: p.String(), Msg: msg})
+}
+
+// structure warns of what is kept in a struct, and in those in it.
+func (w *warner) structure(v reflect.Value, sh *shape, p *path) {
+	if sh.keptAt >= 0 {
+		for _, name := range slices.Sorted(maps.Keys(v.Field(sh.keptAt).Interface().(Kept))) {
+			if k := sh.kept[name]; k != nil && !k.harmless {
+				w.warn(p.field(name), "is kept, but has no effect yet")
+			}
+		}
+	}
+	for i := range sh.fields {
+		switch f := &sh.fields[i]; {
+		case f.class == classStruct:
+			w.structure(v.Field(f.index), f.of, p.field(f.name))
+		case f.class == classList && f.of != nil:
+			for j := range v.Field(f.index).Len() {
+				w.structure(v.Field(f.index).Index(j), f.of, p.field(f.name).item(j))
+			}
+		}
+	}
+}
+
+func (w *warner) pool(p *Pool) {
+	root := (*path)(nil)
+	if len(p.Servers) == 0 {
+		w.warn(root.field("servers"), "there are none: every request to the pool is answered 503")
+		return
+	}
+	if len(p.HealthMonitorRefs) == 0 {
+		w.warn(root.field("health_monitor_refs"), "there are none: servers count as up even when they are dead; "+SystemSIP+" is always there")
+	}
+	i := slices.IndexFunc(p.Servers, func(sv Server) bool { return sv.Port == 0 })
+	if i >= 0 && p.DefaultServerPort == 80 {
+		w.warn(root.field("servers").item(i), "takes port "+strconv.Itoa(int(p.DefaultServerPort))+" from default_server_port; that of SIP is "+strconv.Itoa(sipPort))
+	}
+}
