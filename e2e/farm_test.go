@@ -18,15 +18,22 @@ type farm struct {
 	addrs    []netip.AddrPort // of the servers
 	servers  []*lab.SIPp
 	balancer *lab.Balancer
+	scenario string // of the servers
 	names    lab.Names
 }
 
 // startFarm starts a server on each of the hosts, then the balancer in front of them, all recorded.
 func startFarm(t *testing.T, setup lab.Setup, hosts ...string) *farm {
 	t.Helper()
+	return startFarmOf(t, "server", setup, hosts...)
+}
+
+// startFarmOf is startFarm with servers that follow another scenario.
+func startFarmOf(t *testing.T, scenario string, setup lab.Setup, hosts ...string) *farm {
+	t.Helper()
 	lab.Require(t, "sipp")
-	f := &farm{t: t, addrs: lab.Addrs(t, hosts...), names: make(lab.Names)}
-	f.wire = lab.StartCapture(t)
+	f := &farm{t: t, addrs: lab.Addrs(t, hosts...), wire: lab.StartCapture(t), scenario: scenario}
+	f.names = f.wire.Names
 	for i := range f.addrs {
 		f.servers = append(f.servers, f.startServer(i))
 	}
@@ -45,13 +52,14 @@ func (f *farm) startServer(i int) *lab.SIPp {
 	f.t.Helper()
 	name := fmt.Sprintf("server%d", i+1)
 	f.names[f.addrs[i]] = name
-	return lab.StartSIPp(f.t, lab.SIPpSpec{Name: name, Scenario: "server", Local: f.addrs[i]})
+	return lab.StartSIPp(f.t, lab.SIPpSpec{Name: name, Scenario: f.scenario, Local: f.addrs[i]})
 }
 
 // load is a number of calls at a rate.
 type load struct {
 	calls, rate int
 	hold        time.Duration
+	args        []string // further flags of the caller
 }
 
 // start starts a caller beside the balancer's address of that family.
@@ -64,7 +72,7 @@ func (f *farm) start(l load, to netip.AddrPort) *lab.SIPp {
 	from := lab.Addr(f.t, host)
 	f.names[from] = "caller"
 	return lab.StartSIPp(f.t, lab.SIPpSpec{
-		Name: "caller", Scenario: "caller", Local: from, Remote: to, Calls: l.calls, Rate: l.rate, Hold: l.hold,
+		Name: "caller", Scenario: "caller", Local: from, Remote: to, Calls: l.calls, Rate: l.rate, Hold: l.hold, Args: l.args,
 	})
 }
 

@@ -22,8 +22,10 @@ type Setup struct {
 	Servers       []netip.AddrPort
 	NoRecordRoute bool
 	Workers       int
-	Args          []string // further flags; only Carillon knows them
-	File          string   // a file of objects instead of listen and servers; only Carillon reads it
+	// HealthIntervalS is how often servers are probed, in seconds.
+	HealthIntervalS int
+	Args            []string // further flags; only Carillon knows them
+	File            string   // a file of objects instead of listen and servers; only Carillon reads it
 }
 
 // Balancer is the running balancer.

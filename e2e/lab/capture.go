@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,8 @@ type Packet struct {
 
 // Capture records every UDP datagram on the loopback interface from its start to the end of the test.
 type Capture struct {
+	Names Names // of the parties, for ladders
+
 	t     testing.TB
 	fd    int
 	ring  []byte
@@ -68,7 +71,7 @@ func StartCapture(t testing.TB, ignoredPorts ...uint16) *Capture {
 	if err != nil {
 		t.Fatalf("capture: fence socket: %v", err)
 	}
-	c := &Capture{t: t, fd: fd, ring: ring, fence: fence, done: make(chan struct{})}
+	c := &Capture{Names: make(Names), t: t, fd: fd, ring: ring, fence: fence, done: make(chan struct{})}
 	c.grown = sync.NewCond(&c.mu)
 	go c.read()
 	t.Cleanup(c.close)
@@ -288,10 +291,31 @@ func (c *Capture) Await(what string, found func(Packet) bool) Packet {
 	}
 }
 
+// shownCalls is how many ladders a failing test draws of itself.
+const shownCalls = 12
+
 func (c *Capture) close() {
+	if c.t.Failed() {
+		c.showFew()
+	}
 	c.stopped.Store(true)
 	<-c.done
 	c.fence.Close()
 	unix.Munmap(c.ring)
 	unix.Close(c.fd)
+}
+
+// showFew draws all ladders of a failing test that had but a few calls. Where there were many, Faults shows the right
+// ones.
+func (c *Capture) showFew() {
+	calls := c.Calls()
+	var ladders []string
+	for _, id := range calls.IDs {
+		if m := calls.ByID[id][0].Method(); m != "OPTIONS" && m != "KDMQ" {
+			ladders = append(ladders, c.Names.Ladder(calls.ByID[id]))
+		}
+	}
+	if len(ladders) <= shownCalls {
+		c.t.Log("on the wire:\n" + strings.Join(ladders, ""))
+	}
 }

@@ -80,7 +80,7 @@ func (k *Kamailio) RPC(method string, params ...string) (result string, ok bool)
 		k.t.Fatal(err)
 	}
 	defer conn.Close()
-	call, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	call, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": append([]string{}, params...)})
 	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := conn.Write(call); err != nil {
 		k.t.Fatalf("kamailio RPC %s: %v", method, err)
@@ -98,4 +98,47 @@ func (k *Kamailio) RPC(method string, params ...string) (result string, ok bool)
 		k.t.Fatalf("kamailio RPC %s: %v in %s", method, err, buf[:n])
 	}
 	return string(answer.Result), answer.Error == nil
+}
+
+// RegistrarSpec says how two registrars work together.
+type RegistrarSpec struct {
+	Edge     netip.AddrPort // calls to users leave through it; zero: straight to the user's contact
+	NoAnswer time.Duration  // how long a call may ring; zero: 60 s
+}
+
+// StartRegistrars starts two Kamailios that are registrar and proxy for example.test and share locations by DMQ.
+// The password of a user is "pw-" and the user's name.
+func StartRegistrars(t testing.TB, addrs [2]netip.AddrPort, s RegistrarSpec) [2]*Kamailio {
+	t.Helper()
+	if s.NoAnswer == 0 {
+		s.NoAnswer = time.Minute
+	}
+	var out [2]*Kamailio
+	for i, a := range addrs {
+		rpc := Addr(t, "127.0.0.1")
+		defines := map[string]string{
+			"SELF":         quoted("sip:" + a.String()),
+			"PEER":         quoted("sip:" + addrs[1-i].String()),
+			"RPC":          quoted("udp:" + rpc.String()),
+			"NO_ANSWER_MS": fmt.Sprint(s.NoAnswer.Milliseconds()),
+		}
+		if s.Edge.IsValid() {
+			defines["EDGE"] = quoted("sip:" + s.Edge.String())
+		}
+		out[i] = StartKamailio(t, "registrar.cfg", []netip.AddrPort{a}, defines)
+		out[i].rpc = rpc
+	}
+	for _, k := range out {
+		Until(t, "each registrar knows the other", func() bool {
+			nodes, ok := k.RPC("dmq.list_nodes")
+			return ok && strings.Count(nodes, `"active"`) == 2
+		})
+	}
+	return out
+}
+
+// Contact is where the registrar believes a user is; ok is false for a user it does not know.
+func (k *Kamailio) Contact(user string) (contact string, ok bool) {
+	k.t.Helper()
+	return k.RPC("ul.lookup", "location", user)
 }

@@ -108,6 +108,24 @@ func (m Message) Body() []byte {
 	return body
 }
 
+// Distinct leaves out what was sent again: a retransmission has the same bytes.
+func Distinct(messages []Message) []Message {
+	type sending struct {
+		src, dst netip.AddrPort
+		bytes    string
+	}
+	seen := make(map[sending]bool)
+	var out []Message
+	for _, m := range messages {
+		s := sending{m.Src, m.Dst, string(m.Data)}
+		if !seen[s] {
+			out = append(out, m)
+		}
+		seen[s] = true
+	}
+	return out
+}
+
 // Calls are the recorded SIP messages by Call-ID, each call's in the order of the wire.
 type Calls struct {
 	ByID map[string][]Message
@@ -141,13 +159,9 @@ func (n Names) of(a netip.AddrPort) string {
 	return a.String()
 }
 
-// Steps writes each message as "from -> to WORD", the form in which a test states its expectation.
-func (n Names) Steps(messages []Message) []string {
-	var out []string
-	for _, m := range messages {
-		out = append(out, fmt.Sprintf("%s -> %s %s", n.of(m.Src), n.of(m.Dst), m.Word()))
-	}
-	return out
+// Step writes a message as "from -> to WORD", the form in which a test states its expectation.
+func (n Names) Step(m Message) string {
+	return fmt.Sprintf("%s -> %s %s", n.of(m.Src), n.of(m.Dst), m.Word())
 }
 
 // Ladder draws the messages for a reader: time since the first, from, to, start line.
