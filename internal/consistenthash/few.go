@@ -1,0 +1,72 @@
+package consistenthash
+
+import "math"
+
+// few is the placement of so few members that finding the first dart is about as fast as looking it up, and needs no
+// memory: most pools are small, and there may be many of them.
+type few struct {
+	same   bool // all weigh the same
+	member [fewMembers]fewMember
+}
+
+const fewMembers = 4
+
+type fewMember struct {
+	darts
+	who   int32
+	scale uint64 // elapsed * scale are times in the same unit for all
+	last  uint64 // all ones where there is no member: or-ed to its time it makes it later than any
+}
+
+// newFew returns nil when the members are not few, or when their weights are so that times would not fit 64 bits.
+func newFew(t *Table) *few {
+	if t.active > fewMembers {
+		return nil
+	}
+	f := &few{same: len(t.groups) <= 1}
+	unit := uint64(1)
+	for _, g := range t.groups {
+		unit *= uint64(g.weight) / divisor(unit, uint64(g.weight))
+	}
+	for i := range f.member {
+		f.member[i] = fewMember{who: -1, last: math.MaxUint64}
+	}
+	n := 0
+	for _, i := range t.order {
+		w := uint64(t.weights[i])
+		if w == 0 {
+			continue
+		}
+		if unit/w >= 1<<(64-45)/fewMembers { // elapsed is below 2^45
+			return nil
+		}
+		f.member[n] = fewMember{darts: t.darts[i], who: i, scale: unit / w}
+		n++
+	}
+	return f
+}
+
+// divisor returns the greatest common divisor.
+func divisor(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// first returns the member whose dart hits the slot first, -1 without members.
+func (f *few) first(slot uint32) int32 {
+	a, b, c, d := &f.member[0], &f.member[1], &f.member[2], &f.member[3]
+	var ta, tb, tc, td uint64
+	if f.same {
+		ta, tb, tc, td = uint64(a.rank(slot)), uint64(b.rank(slot)), uint64(c.rank(slot)), uint64(d.rank(slot))
+	} else {
+		ta, tb, tc, td = a.time(slot), b.time(slot), c.time(slot), d.time(slot)
+	}
+	// Time and member in one number, and no loop: so there is no branch, which no processor could foresee.
+	ta, tb = ta*fewMembers|a.last, (tb*fewMembers+1)|b.last
+	tc, td = (tc*fewMembers+2)|c.last, (td*fewMembers+3)|d.last
+	return f.member[min(min(ta, tb), min(tc, td))%fewMembers].who
+}
+
+func (m *fewMember) time(slot uint32) uint64 { return elapsed(m.rank(slot)) * m.scale }
