@@ -236,7 +236,7 @@ func (d *dial) message(msg *sip.Msg, b []byte) (out outcome, used int, done bool
 	}
 	end += 4
 	fault := msg.Parse(b[:end])
-	if msg.Status == 0 && !msg.IsRequest {
+	if fault != sip.NoFault && msg.NVia == 0 {
 		return outcome{code: PayloadContentMismatch, detail: "answered what is not SIP (" + fault.String() + "): " + shown(b)}, 0, true
 	}
 	whole := end + max(msg.ContentLength, 0)
