@@ -10,6 +10,7 @@ import (
 const (
 	DefaultOutBytes     = 256 << 10
 	DefaultOutDatagrams = 256
+	maxOutDatagrams     = 1024
 	maxFailures         = 64
 )
 
@@ -20,6 +21,7 @@ type Out struct {
 	used     int
 	queue    []queued
 	failures []Failure
+	wire     wire // how it goes to the kernel
 }
 
 type queued struct {
@@ -29,8 +31,8 @@ type queued struct {
 	tag    uint64
 }
 
-// NewOut makes a queue for so many octets and datagrams; 0 means the default. It
-// always has room for one datagram of the largest size.
+// NewOut makes a queue for so many octets and datagrams; 0 means the default,
+// and more than 1024 datagrams are not taken. It always has room for one datagram of the largest size.
 func NewOut(bytes, datagrams int) *Out {
 	if bytes <= 0 {
 		bytes = DefaultOutBytes
@@ -38,11 +40,13 @@ func NewOut(bytes, datagrams int) *Out {
 	if datagrams <= 0 {
 		datagrams = DefaultOutDatagrams
 	}
-	return &Out{
+	o := &Out{
 		buf:      make([]byte, max(bytes, MaxDatagram+1)),
-		queue:    make([]queued, 0, datagrams),
+		queue:    make([]queued, 0, min(datagrams, maxOutDatagrams)),
 		failures: make([]Failure, 0, maxFailures),
 	}
+	o.wire.init(cap(o.queue))
+	return o
 }
 
 // Len gives the number of datagrams queued.

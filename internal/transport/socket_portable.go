@@ -1,3 +1,5 @@
+//go:build !linux || !(amd64 || arm64)
+
 package transport
 
 import (
@@ -8,6 +10,10 @@ import (
 	"syscall"
 	"time"
 )
+
+type wire struct{}
+
+func (wire) init(int) {}
 
 // Socket is a bound UDP socket. Recv, ErrPending and RecvErr are for one
 // goroutine at a time; Flush may be called by any, each with an Out of its own.

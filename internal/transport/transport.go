@@ -27,7 +27,9 @@
 //
 // On Linux (amd64, arm64) one call of the kernel reads or writes a whole batch,
 // trains of equal datagrams cross the kernel as one (UDP_GRO, UDP_SEGMENT), and
-// nothing is allocated. Elsewhere a plain implementation over package net does
+// nothing is allocated. A worker is not to be locked to its thread, and GOMAXPROCS
+// should be above the number of sockets that are received from, since Recv keeps
+// a processor while it waits, for the first milliseconds. Elsewhere a plain implementation over package net does
 // the same, datagram by datagram. docs/adr/0004-udp-io.md has the reasons and
 // the measurements.
 package transport
@@ -46,7 +48,7 @@ const (
 	// one datagram, or with Options.GRO one train of them.
 	MaxBatch = 64
 	// DefaultSpin is how long Recv polls before it blocks, when Options.Spin is 0.
-	DefaultSpin = 30 * time.Microsecond
+	DefaultSpin = 10 * time.Microsecond
 )
 
 // Options say how sockets are opened. The zero value is usable.
@@ -62,8 +64,8 @@ type Options struct {
 	// ReusePort joins whoever holds the port already, if they allow it and are
 	// the same user. Without it a held port is an error.
 	ReusePort bool
-	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin, below
-	// 0 not at all. With one CPU it is never done.
+	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin where the
+	// process has more than one CPU, below 0 not at all.
 	Spin time.Duration
 }
 
