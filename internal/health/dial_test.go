@@ -39,6 +39,7 @@ func says(texts ...string) func(net.Conn) {
 }
 
 func TestTCP(t *testing.T) {
+	var rows cases
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }
 	for _, test := range []struct {
 		name   string
@@ -62,12 +63,9 @@ func TestTCP(t *testing.T) {
 		{"closed early", func(c net.Conn) { io.ReadFull(c, make([]byte, 5)) }, tcpMonitor("PING\n", "PONG", ""), Down, ConnectionReset, "closed"},
 		{"reset", func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }, tcpMonitor("PING\n", "PONG", ""), Down, ConnectionReset, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWatch(t, Config{}, at(tcpServer(t, test.serve), once(test.mon)))
-			w.expect(t, test.state, test.reason, test.detail)
-		})
+		rows.add(test.name, newWatch(t, Config{}, at(tcpServer(t, test.serve), once(test.mon))), test.state, test.reason, test.detail)
 	}
+	rows.run(t)
 }
 
 func TestTCPRefused(t *testing.T) {
@@ -115,6 +113,7 @@ func TestTCPFromService(t *testing.T) {
 }
 
 func TestUDP(t *testing.T) {
+	var rows cases
 	for _, test := range []struct {
 		name   string
 		reply  []string
@@ -132,17 +131,15 @@ func TestUDP(t *testing.T) {
 		{"maintenance", []string{"going down"}, udpMonitor("ping", "", "going"), Down, MaintenanceMatch, "going down"},
 		{"silence", nil, udpMonitor("ping", "pong", ""), Down, NoResponse, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			got := make(chan string, 100)
-			server := udpServer(t, loopback4, func(_ int, r string, _ netip.AddrPort) []string { got <- r; return test.reply })
-			w := newWatch(t, Config{}, at(server, once(test.mon)))
-			w.expect(t, test.state, test.reason, test.detail)
-			if r := <-got; r != test.mon.Request {
+		server := udpServer(t, loopback4, func(_ int, r string, _ netip.AddrPort) []string {
+			if r != test.mon.Request {
 				t.Errorf("request %q", r)
 			}
+			return test.reply
 		})
+		rows.add(test.name, newWatch(t, Config{}, at(server, once(test.mon))), test.state, test.reason, test.detail)
 	}
+	rows.run(t)
 }
 
 func TestUDPPortUnreachable(t *testing.T) {
@@ -163,6 +160,7 @@ func TestMonitorPort(t *testing.T) {
 }
 
 func TestSIPOverTCP(t *testing.T) {
+	var rows cases
 	// answers reads one request and hands it to reply, which writes.
 	answers := func(reply func(c net.Conn, request string)) func(net.Conn) {
 		return func(c net.Conn) {
@@ -212,16 +210,14 @@ func TestSIPOverTCP(t *testing.T) {
 		{"silence", write(func(string) string { return "" }), nil, Down, NoResponse, ""},
 		{"closed", func(c net.Conn) { io.ReadAtLeast(c, make([]byte, 4096), 100) }, nil, Down, ConnectionReset, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			mon := once(sipMonitor("a"))
-			mon.SIPOverTCP = true
-			if test.edit != nil {
-				test.edit(&mon)
-			}
-			newWatch(t, Config{}, at(tcpServer(t, test.serve), mon)).expect(t, test.state, test.reason, test.detail)
-		})
+		mon := once(sipMonitor("a"))
+		mon.SIPOverTCP = true
+		if test.edit != nil {
+			test.edit(&mon)
+		}
+		rows.add(test.name, newWatch(t, Config{}, at(tcpServer(t, test.serve), mon)), test.state, test.reason, test.detail)
 	}
+	rows.run(t)
 	t.Run("refused", func(t *testing.T) {
 		mon := once(sipMonitor("a"))
 		mon.SIPOverTCP = true

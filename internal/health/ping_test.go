@@ -1,6 +1,7 @@
 package health
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -167,13 +168,19 @@ func TestInNamespaceUnreachable(t *testing.T) {
 			t.Fatalf("%+v, %v; want a raw socket: %v", s, err, raw)
 		}
 		s.close()
-		for _, mon := range []Monitor{once(pingMonitor()), once(sipMonitor("a"))} {
-			newWatch(t, Config{}, at(silent, mon)).expect(t, Down, ServerUnreachable, "ICMP: no route to host")
-			newWatch(t, Config{}, at(silent6, mon)).expect(t, Down, ServerUnreachable, "ICMP: no route to host")
-			newWatch(t, Config{}, at(noRoute, mon)).expect(t, Down, ServerUnreachable, "network is unreachable")
+		var rows cases
+		row := func(server netip.AddrPort, mon Monitor, state State, reason Code, detail string) {
+			name := fmt.Sprintf("%s %v, raw %v", mon.Name, server, raw)
+			rows.add(name, newWatch(t, Config{}, at(server, once(mon))), state, reason, detail)
 		}
-		newWatch(t, Config{}, at(netip.AddrPortFrom(loopback4, 5060), once(pingMonitor()))).expect(t, Up, Success, "")
-		newWatch(t, Config{}, at(netip.AddrPortFrom(loopback6, 5060), once(pingMonitor()))).expect(t, Up, Success, "")
+		for _, mon := range []Monitor{pingMonitor(), sipMonitor("sip")} {
+			row(silent, mon, Down, ServerUnreachable, "ICMP: no route to host")
+			row(silent6, mon, Down, ServerUnreachable, "ICMP: no route to host")
+			row(noRoute, mon, Down, ServerUnreachable, "network is unreachable")
+		}
+		row(netip.AddrPortFrom(loopback4, 5060), pingMonitor(), Up, Success, "")
+		row(netip.AddrPortFrom(loopback6, 5060), pingMonitor(), Up, Success, "")
+		row(noRoute, tcpMonitor("", "", ""), Down, ServerUnreachable, "unreachable")
+		rows.run(t)
 	}
-	newWatch(t, Config{}, at(noRoute, once(tcpMonitor("", "", "")))).expect(t, Down, ServerUnreachable, "unreachable")
 }

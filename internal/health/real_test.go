@@ -49,9 +49,24 @@ func (w *watch) expect(t *testing.T, state State, reason Code, detail string) {
 	}
 }
 
+// cases are watches that run side by side, so that a table takes no longer than its slowest row.
+type cases []func(*testing.T)
+
+func (c *cases) add(name string, w *watch, state State, reason Code, detail string) {
+	*c = append(*c, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) { w.expect(t, state, reason, detail) })
+	})
+}
+
+func (c cases) run(t *testing.T) {
+	for _, expect := range c {
+		expect(t)
+	}
+}
+
 // once makes one check decide, and quickly.
 func once(mon Monitor) Monitor {
-	mon.Rise, mon.Fall, mon.Timeout = 1, 1, 800*time.Millisecond
+	mon.Rise, mon.Fall, mon.Timeout = 1, 1, 1500*time.Millisecond
 	return mon
 }
 

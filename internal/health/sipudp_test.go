@@ -15,6 +15,7 @@ import (
 
 // TestSIPAnswers: what a server answers to OPTIONS over UDP, and what is made of it (standards: design point 24, naive error 23).
 func TestSIPAnswers(t *testing.T) {
+	var rows cases
 	only200 := func(m *Monitor) { m.Codes = CodeSet{}; m.Codes.Add(200, 200) }
 	for _, test := range []struct {
 		name   string
@@ -59,16 +60,14 @@ func TestSIPAnswers(t *testing.T) {
 			return []string{answerTo(r, "200 OK")}
 		}, nil, Up, Success, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			mon := once(sipMonitor("a"))
-			if test.edit != nil {
-				test.edit(&mon)
-			}
-			server := udpServer(t, loopback4, func(n int, r string, _ netip.AddrPort) []string { return test.reply(n, r) })
-			newWatch(t, Config{}, at(server, mon)).expect(t, test.state, test.reason, test.detail)
-		})
+		mon := once(sipMonitor("a"))
+		if test.edit != nil {
+			test.edit(&mon)
+		}
+		server := udpServer(t, loopback4, func(n int, r string, _ netip.AddrPort) []string { return test.reply(n, r) })
+		rows.add(test.name, newWatch(t, Config{}, at(server, mon)), test.state, test.reason, test.detail)
 	}
+	rows.run(t)
 }
 
 func status(line string, more ...string) func(int, string) []string {
