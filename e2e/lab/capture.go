@@ -55,10 +55,11 @@ type Capture struct {
 }
 
 // StartCapture opens the capture. It needs CAP_NET_RAW, which root and the tests' own namespace have; without it the
-// test is skipped, or fails where nothing may be missing. Datagrams from or to one of the ignored ports are left out.
-func StartCapture(t testing.TB, ignoredPorts ...uint16) *Capture {
+// test is skipped, or fails where nothing may be missing. Datagrams from or to one of the ignored IPv4 addresses are
+// left out.
+func StartCapture(t testing.TB, ignored ...netip.Addr) *Capture {
 	t.Helper()
-	fd, err := openRing(ignoredPorts)
+	fd, err := openRing(ignored)
 	if err != nil {
 		Missing(t, fmt.Sprintf("the right to capture on lo (%v)", err), "run as root, or allow unprivileged user namespaces")
 	}
@@ -78,7 +79,7 @@ func StartCapture(t testing.TB, ignoredPorts ...uint16) *Capture {
 	return c
 }
 
-func openRing(ignoredPorts []uint16) (int, error) {
+func openRing(ignored []netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: nothing until bind
 	if err != nil {
 		return -1, err
@@ -94,7 +95,7 @@ func openRing(ignoredPorts []uint16) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		return fail("PACKET_IGNORE_OUTGOING", err)
 	}
-	if err := attachFilter(fd, ignoredPorts); err != nil {
+	if err := attachFilter(fd, ignored); err != nil {
 		return fail("filter", err)
 	}
 	request := &unix.TpacketReq3{
@@ -115,31 +116,30 @@ func openRing(ignoredPorts []uint16) (int, error) {
 	return fd, nil
 }
 
-// attachFilter keeps UDP over IPv4 (without options) and IPv6 (without extension headers), except the ignored ports.
-func attachFilter(fd int, ignoredPorts []uint16) error {
-	const udp, ipv4Proto, ipv4Ports, ipv6Proto, ipv6Ports = unix.IPPROTO_UDP, 23, 34, 20, 54
-	branch := func(proto, ports uint32) []bpf.Instruction {
-		out := []bpf.Instruction{
-			bpf.LoadAbsolute{Off: proto, Size: 1},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: udp, SkipTrue: 1},
-			bpf.RetConstant{Val: 0},
-		}
-		for _, off := range []uint32{ports, ports + 2} {
-			out = append(out, bpf.LoadAbsolute{Off: off, Size: 2})
-			for _, port := range ignoredPorts {
-				out = append(out, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: 1}, bpf.RetConstant{Val: 0})
-			}
-		}
-		return append(out, bpf.RetConstant{Val: 1 << 18})
-	}
-	v4, v6 := branch(ipv4Proto, ipv4Ports), branch(ipv6Proto, ipv6Ports)
+// attachFilter keeps UDP over IPv4 and IPv6 (without extension headers), except the ignored IPv4 addresses.
+func attachFilter(fd int, ignored []netip.Addr) error {
+	const etherType, ipv4Proto, ipv6Proto, ipv4Src, ipv4Dst, whole = 12, 23, 20, 26, 30, 1 << 18
 	program := []bpf.Instruction{
-		bpf.LoadAbsolute{Off: 12, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IP, SkipTrue: uint8(len(v4))},
+		bpf.LoadAbsolute{Off: etherType, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IPV6, SkipTrue: 4},
+		bpf.LoadAbsolute{Off: ipv6Proto, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 1},
+		bpf.RetConstant{Val: whole},
+		bpf.RetConstant{Val: 0},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IP, SkipTrue: 2},
+		bpf.LoadAbsolute{Off: ipv4Proto, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_UDP, SkipTrue: 1},
+		bpf.RetConstant{Val: 0},
 	}
-	program = append(program, v4...)
-	program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 1}, bpf.RetConstant{Val: 0})
-	program = append(program, v6...)
+	for _, off := range []uint32{ipv4Src, ipv4Dst} {
+		program = append(program, bpf.LoadAbsolute{Off: off, Size: 4})
+		for _, a := range ignored {
+			raw := a.As4()
+			program = append(program,
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(raw[:]), SkipTrue: 1}, bpf.RetConstant{Val: 0})
+		}
+	}
+	program = append(program, bpf.RetConstant{Val: whole})
 	raw, err := bpf.Assemble(program)
 	if err != nil {
 		return err
