@@ -30,7 +30,7 @@ type Table[V any] struct {
 	shards   [shardCount]Shard[V]
 	maxShard int           // entries a shard may hold: the cap of the table, split
 	Full     atomic.Uint64 // insertions refused because the cap, or a shard that is about to grow, was full
-	kick     chan struct{}
+	kick     chan<- struct{}
 	next     int // the shard that Tend looks at next; only Tend touches it
 }
 
@@ -56,9 +56,10 @@ func (e *slot[V]) used() bool { return e.key != 0 }
 
 func unzero(key uint64) uint64 { return max(key, 1) }
 
-// New makes a table of at most max entries (rounded up to a multiple of 64).
-func New[V any](max int) *Table[V] {
-	t := &Table[V]{maxShard: (max + shardCount - 1) / shardCount, kick: make(chan struct{}, 1)}
+// New makes a table of at most max entries (rounded up to a multiple of 64). When
+// a shard fills up, kick gets a value unless it is full: call Tend soon.
+func New[V any](max int, kick chan<- struct{}) *Table[V] {
+	t := &Table[V]{maxShard: (max + shardCount - 1) / shardCount, kick: kick}
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.table = t

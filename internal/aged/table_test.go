@@ -14,7 +14,7 @@ func TestAgainstMap(t *testing.T) {
 			expires Tick
 			value   int
 		}
-		tab, model := New[int](1<<20), map[uint64]ref{}
+		tab, model := New[int](1<<20, nil), map[uint64]ref{}
 		now := Tick(rapid.Uint32().Draw(t, "origin"))
 		key := rapid.Uint64Range(0, 40)
 		spread := func(k uint64) uint64 { return (k + 1) << 8 } // all in shard 0, homes side by side
@@ -70,7 +70,8 @@ func TestAgainstMap(t *testing.T) {
 
 func TestCapAndGrowth(t *testing.T) {
 	const cap = 64 * 1000
-	tab := New[uint32](cap)
+	kick := make(chan struct{}, 1)
+	tab := New[uint32](cap, kick)
 	r := rand.New(rand.NewPCG(1, 1))
 	stored := 0
 	for range 2 * cap {
@@ -82,7 +83,7 @@ func TestCapAndGrowth(t *testing.T) {
 		}
 		s.Unlock()
 		select {
-		case <-tab.Kick():
+		case <-kick:
 			tab.Tend(0, 0, nil)
 		default:
 		}
@@ -103,7 +104,7 @@ func TestCapAndGrowth(t *testing.T) {
 // What has expired but was not yet forgotten comes back through Put, so that the
 // counters it held can be settled.
 func TestPutHandsBackTheExpired(t *testing.T) {
-	tab := New[int](64)
+	tab := New[int](64, nil)
 	s := tab.Shard(5)
 	v, old := s.Put(5, 10)
 	if *v = 42; old {
@@ -118,7 +119,7 @@ func TestPutHandsBackTheExpired(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	tab := New[uint64](1 << 16)
+	tab := New[uint64](1<<16, nil)
 	k := uint64(0)
 	if n := testing.AllocsPerRun(1000, func() {
 		k += 0x9e3779b97f4a7c15
@@ -134,7 +135,7 @@ func TestNoAllocation(t *testing.T) {
 }
 
 func BenchmarkPutGetDelete(b *testing.B) {
-	tab := New[uint64](1 << 16)
+	tab := New[uint64](1<<16, nil)
 	k := uint64(0)
 	for b.Loop() {
 		k += 0x9e3779b97f4a7c15

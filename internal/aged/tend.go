@@ -1,8 +1,5 @@
 package aged
 
-// Kick receives when a shard fills up: call Tend soon.
-func (t *Table[V]) Kick() <-chan struct{} { return t.kick }
-
 // scanSlots is how many slots are looked at under one hold of a lock: some 10 µs.
 const scanSlots = 2048
 

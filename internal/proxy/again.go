@@ -8,6 +8,13 @@ import (
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
+// AckRoom is how long an ACK of AppendAck mostly is at the most, and StoredMax how
+// long a stored request, in octets.
+const (
+	AckRoom   = 2 * replayMaxSize
+	StoredMax = replayMaxSize
+)
+
 // resend is what Again needs of the decision to send a stored request again.
 type resend struct {
 	request stored
@@ -176,5 +183,7 @@ func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 	p.readRoutes(&r)
 	p.receivedEdit(&r)
 	p.bindRequest(&r)
-	return p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
+	out := p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
+	out.Method = m.Method
+	return out
 }

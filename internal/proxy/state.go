@@ -24,9 +24,10 @@ type State struct {
 	replay *replay
 }
 
-// NewState makes the state of a service with these limits.
-func NewState(maxTransactions, maxCalls int) *State {
-	return &State{pins: aged.New[pin](maxTransactions), calls: aged.New[call](maxCalls), replay: newReplay()}
+// NewState makes the state of a service with these limits. kick gets a value when
+// a table fills up: call Tend soon.
+func NewState(maxTransactions, maxCalls int, kick chan<- struct{}) *State {
+	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), replay: newReplay()}
 }
 
 // call remembers the server of a Call-ID.
@@ -72,9 +73,6 @@ func (s *State) Transactions() int        { return s.pins.Len() }
 func (s *State) Calls() int               { return s.calls.Len() }
 func (s *State) TransactionsFull() uint64 { return s.pins.Full.Load() }
 func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
-
-// Kicks receive when a table fills up: call Tend soon.
-func (s *State) Kicks() (pins, calls <-chan struct{}) { return s.pins.Kick(), s.calls.Kick() }
 
 // Tend grows tables that fill up and forgets what has expired in shards/64 of
 // them. One goroutine calls it.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -37,6 +38,7 @@ type Verdict struct {
 	LatencyUS uint64
 	Final     bool // the message is the final response of a transaction that was open
 	Host      []byte
+	Method    sip.Method // of the stored request that Again has decided about
 	resend    resend
 }
 

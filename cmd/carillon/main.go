@@ -1,0 +1,77 @@
+// Command carillon is a SIP load balancer: one binary. This file and its
+// neighbours are the roof of the house: flags, signals, wiring.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker in releases.
+var version = "0.1-dev"
+
+// usage marks an error in how the command was called: exit status 2.
+type usage struct{ error }
+
+func main() {
+	os.Exit(execute(os.Args[1:]))
+}
+
+func execute(args []string) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	err := root.Execute()
+	var u usage
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &u):
+		fmt.Fprintf(os.Stderr, "carillon: %v\nTry 'carillon --help'.\n", err)
+		return 2
+	}
+	fmt.Fprintf(os.Stderr, "carillon: %v\n", err)
+	return 1
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "carillon",
+		Short: "A SIP load balancer",
+		Long: `Carillon gives a farm of SIP servers one address. It sends every message of a call
+to the same server, notices dead servers before callers do, and shows what it did.
+
+  carillon demo                                    something to see at once
+  carillon run --listen udp://0.0.0.0:5060 \
+      --server 10.0.0.1:5060 --server 10.0.0.2:5060    two servers behind one address
+  carillon run -f lb.yaml                          objects from a file
+  carillon validate -f lb.yaml                     check a file`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	root.AddCommand(runCommand(), validateCommand(), demoCommand())
+	root.SetContext(context.Background())
+	return root
+}
+
+// noArgs refuses arguments that are no flags; on the root it is an unknown command.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasParent() {
+		return usage{fmt.Errorf("%s takes no arguments, got %q", cmd.CommandPath(), args[0])}
+	}
+	msg := fmt.Sprintf("unknown command %q", args[0])
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		msg += fmt.Sprintf("; did you mean %q?", s[0])
+	}
+	return usage{errors.New(msg)}
+}

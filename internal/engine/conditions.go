@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/health"
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// healthChanged hears of every change from the monitors, on their goroutine: the
+// server is up or down for the message path before this returns.
+func (e *Engine) healthChanged(c health.Change) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.live.Load()
+	if l == nil {
+		return
+	}
+	for _, p := range l.snap.Pools {
+		if p.Name != c.Pool {
+			continue
+		}
+		if sv := p.ServerAt(c.Server); sv != nil && sv.Index >= 0 {
+			e.setCondition(p, sv, balance.Up, c.Up)
+		}
+	}
+	level := slog.LevelWarn
+	if c.Up {
+		level = slog.LevelInfo
+	}
+	e.log.Log(nil, level, "server "+c.State.String(), "pool", c.Pool, "server", c.Server, "reason", c.Reason, "detail", c.Detail)
+}
+
+// setCondition swaps in a view of the pool in which one flag of one server is
+// set or cleared. The caller holds e.mu.
+func (e *Engine) setCondition(p *snapshot.Pool, sv *snapshot.Server, flag balance.Condition, on bool) {
+	view := p.View.Load()
+	if (view.Condition(sv.Index)&flag != 0) == on {
+		return
+	}
+	ch := balance.Change{Index: sv.Index}
+	if on {
+		ch.Set = flag
+	} else {
+		ch.Clear = flag
+	}
+	view = view.With(ch)
+	p.View.Store(view)
+	view.Publish()
+}
+
+// settleConditions brings the views of a new snapshot in line with what is known
+// of its servers. A server that nothing is known of counts as up: failing over
+// costs less than refusing calls until the first probe has come back.
+func (e *Engine) settleConditions(snap *snapshot.Snapshot) {
+	for _, p := range snap.Pools {
+		var changes []balance.Change
+		view := p.View.Load()
+		for _, sv := range p.Servers {
+			up := e.health.State(p.Name, sv.Addr) != health.Down
+			if up == (view.Condition(sv.Index)&balance.Up != 0) {
+				continue
+			}
+			c := balance.Change{Index: sv.Index, Set: balance.Up}
+			if !up {
+				c = balance.Change{Index: sv.Index, Clear: balance.Up}
+			}
+			changes = append(changes, c)
+		}
+		if len(changes) > 0 {
+			view = view.With(changes...)
+			p.View.Store(view)
+		}
+		view.Publish()
+	}
+}
+
+// targets are the servers that the monitors are to watch.
+func (e *Engine) targets(snap *snapshot.Snapshot, set *object.Set) []health.Target {
+	var out []health.Target
+	for _, p := range snap.Pools {
+		var monitors []health.Monitor
+		for _, ref := range p.Object.HealthMonitorRefs {
+			if hm := set.HealthMonitor(ref); hm != nil {
+				m, err := health.MonitorFrom(hm)
+				if err != nil {
+					e.log.Error("health monitor left out", "monitor", ref, "error", err)
+					continue
+				}
+				monitors = append(monitors, m)
+			}
+		}
+		for i, sv := range p.Servers {
+			out = append(out, health.Target{Pool: p.Name, Server: sv.Addr, Monitors: monitors,
+				MinUp: p.Object.MinHealthMonitorsUp, Local: probeFrom(snap, sv),
+				Paused: !p.Object.Enabled || !p.Object.Servers[i].Enabled && p.Object.GracefulDisableTimeoutMin == 0})
+		}
+	}
+	return out
+}
+
+// drain notes from when on servers that were disabled get nothing any more
+// (graceful_disable_timeout), and forgets those that were enabled again.
+func (e *Engine) drain(snap *snapshot.Snapshot) {
+	seen := map[drainKey]bool{}
+	for _, p := range snap.Pools {
+		minutes := p.Object.GracefulDisableTimeoutMin
+		for i, sv := range p.Servers {
+			if p.Object.Servers[i].Enabled || minutes <= 0 {
+				continue
+			}
+			k := drainKey{p.Name, sv.Addr}
+			seen[k] = true
+			if _, draining := e.drains[k]; !draining {
+				e.drains[k] = time.Now().Add(time.Duration(minutes) * time.Minute)
+				e.log.Info("server draining", "pool", p.Name, "server", sv.Addr, "minutes", minutes, "calls", sv.State.Calls.Load())
+			} else if time.Now().After(e.drains[k]) {
+				e.setCondition(p, sv, balance.Disabled, true)
+			}
+		}
+	}
+	for k := range e.drains {
+		if !seen[k] {
+			delete(e.drains, k)
+		}
+	}
+}
+
+// finishDrains disables servers whose time is over. The caller holds e.mu.
+func (e *Engine) finishDrains(now time.Time) {
+	for k, until := range e.drains {
+		if now.Before(until) {
+			continue
+		}
+		if p, sv := e.find(k); sv != nil && view(p, sv)&balance.Disabled == 0 {
+			e.setCondition(p, sv, balance.Disabled, true)
+			e.log.Info("server disabled", "pool", k.pool, "server", k.addr, "calls", sv.State.Calls.Load())
+		}
+	}
+}
+
+func view(p *snapshot.Pool, sv *snapshot.Server) balance.Condition {
+	return p.View.Load().Condition(sv.Index)
+}
+
+func (e *Engine) find(k drainKey) (*snapshot.Pool, *snapshot.Server) {
+	for _, p := range e.live.Load().snap.Pools {
+		if p.Name == k.pool {
+			if sv := p.ServerAt(k.addr); sv != nil && sv.Index >= 0 {
+				return p, sv
+			}
+		}
+	}
+	return nil, nil
+}
+
+// leaveAlone keeps new calls from a server that said 503 with Retry-After
+// (RFC 3261 21.5.4), unless it is the last one. The caller holds e.mu.
+func (e *Engine) leaveAlone(b backoff) {
+	k := drainKey{b.server.Pool.Name, b.server.Addr}
+	p, sv := e.find(k)
+	if sv == nil || p.View.Load().Selectable() <= 1 {
+		return
+	}
+	if e.backoffs[k].Before(b.until) {
+		e.backoffs[k] = b.until
+	}
+	e.setCondition(p, sv, balance.Backoff, true)
+}
+
+// endBackoffs lets servers have calls again. The caller holds e.mu.
+func (e *Engine) endBackoffs(now time.Time) {
+	for k, until := range e.backoffs {
+		if now.Before(until) {
+			continue
+		}
+		delete(e.backoffs, k)
+		if p, sv := e.find(k); sv != nil {
+			e.setCondition(p, sv, balance.Backoff, false)
+		}
+	}
+}

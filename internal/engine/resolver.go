@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// Limits of the resolver.
+const (
+	resolverQueue    = 256              // messages that wait for a name
+	resolverParallel = 16               // look-ups under way
+	resolverTimeout  = 3 * time.Second  // of one name
+	nameLife         = 30 * time.Second // the system's resolver tells no TTL
+	noNameLife       = 5 * time.Second
+	maxNames         = 10000
+)
+
+// resolver looks up host names in Route and Request-URI, which workers must not
+// wait for, and then has the messages that wait decided about anew.
+type resolver struct {
+	e       *Engine
+	queue   chan waiting
+	answers chan answer
+	pending map[string][]waiting // by name key; only run touches it
+	worker  *worker              // decides and sends; it has no socket to read
+	lookup  func(ctx context.Context, host string, port uint16) []netip.AddrPort
+}
+
+// waiting is a message that waits for a name.
+type waiting struct {
+	data  []byte
+	from  netip.AddrPort
+	local netip.Addr
+	key   snapshot.Key // of the listener it came in on
+	host  string
+	port  uint16 // 0: none was given
+}
+
+type answer struct {
+	key   string
+	addrs []netip.AddrPort
+}
+
+func newResolver(e *Engine) *resolver {
+	w := &worker{e: e, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+	return &resolver{e: e, queue: make(chan waiting, resolverQueue), answers: make(chan answer, resolverParallel),
+		pending: map[string][]waiting{}, worker: w, lookup: lookup}
+}
+
+// ask hands over the message that a worker has just decided about. It copies, so
+// it allocates: names are for the few, and the queue is bounded.
+func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
+	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key,
+		host: strings.ToLower(string(v.Host)), port: uint16(v.Status)}
+	select {
+	case r.queue <- q:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *resolver) run(ctx context.Context) {
+	slots := make(chan struct{}, resolverParallel)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case q := <-r.queue:
+			key := string(proxy.NameKey(nil, []byte(q.host), q.port))
+			first := len(r.pending[key]) == 0
+			r.pending[key] = append(r.pending[key], q)
+			if !first {
+				continue
+			}
+			r.e.wg.Go(func() {
+				select {
+				case slots <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				addrs := r.lookup(ctx, q.host, q.port)
+				<-slots
+				select {
+				case r.answers <- answer{key, addrs}:
+				case <-ctx.Done():
+				}
+			})
+		case a := <-r.answers:
+			r.learn(a)
+			for _, q := range r.pending[a.key] {
+				r.again(&q)
+			}
+			delete(r.pending, a.key)
+		}
+	}
+}
+
+// learn makes an answer known to all workers, and forgets what is old.
+func (r *resolver) learn(a answer) {
+	now := time.Now()
+	names := maps.Clone(r.e.names.All())
+	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return now.After(n.Expires) })
+	if len(names) >= maxNames {
+		clear(names)
+	}
+	n := proxy.Name{Expires: now.Add(noNameLife)}
+	if len(a.addrs) > 0 {
+		n = proxy.Name{Addr: a.addrs[0], Expires: now.Add(nameLife)}
+	}
+	names[a.key] = n
+	r.e.names.Replace(names)
+	time.AfterFunc(time.Until(n.Expires), r.forget)
+}
+
+// forget drops names that have expired, so that they are asked for again.
+func (r *resolver) forget() {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	now := time.Now()
+	names := maps.Clone(r.e.names.All())
+	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
+	r.e.names.Replace(names)
+}
+
+// again has a message decided about anew, its name being known.
+func (r *resolver) again(q *waiting) {
+	w := r.worker
+	w.group = &group{key: q.key}
+	w.begin()
+	if w.live == nil {
+		return
+	}
+	if ln := w.live.byKey[q.key]; ln != nil {
+		w.serve(w.live, ln)
+	} else {
+		return // the listener is gone
+	}
+	w.input.From, w.input.Local = q.from, q.local
+	w.msg.Parse(q.data)
+	if w.msg.Err == sip.NoFault && w.msg.IsRequest {
+		v := w.proxy.Request(&w.input)
+		w.act(&v)
+		w.flush()
+	}
+}
+
+// lookup finds the addresses of a SIP host over UDP: SRV if no port was given,
+// then A and AAAA (RFC 3263 section 4.2).
+func lookup(ctx context.Context, host string, port uint16) []netip.AddrPort {
+	ctx, cancel := context.WithTimeout(ctx, resolverTimeout)
+	defer cancel()
+	var res net.Resolver
+	if port == 0 {
+		if _, srvs, err := res.LookupSRV(ctx, "sip", "udp", host); err == nil {
+			var out []netip.AddrPort
+			for _, s := range srvs { // in the order of RFC 2782 already
+				out = append(out, addrs(ctx, &res, strings.TrimSuffix(s.Target, "."), s.Port)...)
+			}
+			if len(out) > 0 {
+				return out
+			}
+		}
+		port = 5060
+	}
+	return addrs(ctx, &res, host, port)
+}
+
+func addrs(ctx context.Context, res *net.Resolver, host string, port uint16) []netip.AddrPort {
+	ips, err := res.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil
+	}
+	var out []netip.AddrPort
+	for _, ip := range ips {
+		out = append(out, netip.AddrPortFrom(ip.Unmap(), port))
+	}
+	return out
+}

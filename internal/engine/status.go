@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/health"
+	"github.com/carillon-sip/carillon/internal/metric"
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/transport"
+)
+
+// Status is what the engine knows of itself at one moment. Counters count since
+// the engine started.
+type Status struct {
+	At           time.Time
+	Started      time.Time
+	Applied      time.Time // when the configuration was last changed
+	Revision     uint64
+	Transactions int // open, over all virtual services
+	Calls        int // Call-IDs known
+	Services     []ServiceStatus
+	Pools        []PoolStatus
+	Health       health.Stats
+}
+
+// ServiceStatus is one virtual service.
+type ServiceStatus struct {
+	Name             string
+	Pool             string
+	Listeners        []ListenerStatus
+	Transactions     int
+	Calls            int
+	TransactionsFull uint64 // not remembered, since max_transactions was reached
+	CallsFull        uint64 // likewise max_calls
+
+	Requests  map[string]uint64 // forwarded, by method; others are OTHER
+	Responses map[int]uint64    // forwarded, by code; unregistered codes under 1 to 6, their class
+	Answers   map[int]uint64    // of our own, by code
+	Reasons   map[string]uint64 // every message, by what became of it
+	Faults    map[string]uint64 // malformed messages, by fault
+	Latency   *metric.Snapshot  // from a request to its final response
+}
+
+// ListenerStatus is one listening address.
+type ListenerStatus struct {
+	Addr    netip.AddrPort
+	Egress  bool
+	Sockets []transport.Stats // one a worker
+}
+
+// PoolStatus is one pool.
+type PoolStatus struct {
+	Name           string
+	Algorithm      string
+	Up             int // servers that can be picked
+	RetriesRefused uint64
+	Servers        []ServerStatus
+}
+
+// ServerStatus is one server.
+type ServerStatus struct {
+	Name             string
+	Addr             netip.AddrPort
+	State            string // "up", "down", "draining", "disabled", "backoff"; see Reason
+	Health           health.ServerStatus
+	Reason           string
+	Ratio            int
+	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
+	Requests         map[string]uint64
+	Responses        map[int]uint64
+	Failovers        uint64 // transactions taken away from it
+	OpenTransactions int64
+	Calls            int64
+	Finals           uint64 // final responses with a response time
+	LatencySum       time.Duration
+	LatencyP50       time.Duration
+	LatencyP99       time.Duration
+	Buckets          [snapshot.LatencyBuckets]uint64 // see snapshot.Traffic
+}
+
+// Status looks at everything. It takes no lock of the message path but those of
+// table shards, one at a time.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.live.Load()
+	st := Status{At: time.Now(), Started: e.start, Applied: e.applied, Revision: l.snap.Revision, Health: e.health.Stats()}
+	for i, s := range l.snap.Services {
+		ss := e.serviceStatus(l, s, l.states[i])
+		st.Transactions += ss.Transactions
+		st.Calls += ss.Calls
+		st.Services = append(st.Services, ss)
+	}
+	for _, p := range l.snap.Pools {
+		st.Pools = append(st.Pools, e.poolStatus(p))
+	}
+	return st
+}
+
+func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
+	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Transactions: state.Transactions(), Calls: state.Calls(),
+		TransactionsFull: state.TransactionsFull(), CallsFull: state.CallsFull(),
+		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
+		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: &metric.Snapshot{}}
+	sum := make([]uint64, numCounters)
+	add := func(t *tally) {
+		for i := range sum {
+			sum[i] += t.counters.Sum(i)
+		}
+		st.Latency.Merge(t.latency.Snapshot())
+		for _, h := range t.past {
+			st.Latency.Merge(h)
+		}
+	}
+	if t := e.retired[s.Name]; t != nil {
+		add(t)
+	}
+	for _, ln := range s.Listeners {
+		g := l.groups[ln.Index]
+		ls := ListenerStatus{Addr: ln.Addr, Egress: ln.Egress}
+		for _, w := range g.workers {
+			add(w.tally)
+			ls.Sockets = append(ls.Sockets, w.sock.Stats())
+		}
+		st.Listeners = append(st.Listeners, ls)
+	}
+	add(e.resolver.worker.tally)
+	for r := range proxy.NumReasons {
+		put(st.Reasons, r.String(), sum[atReasons+int(r)])
+	}
+	for m := range snapshot.NumMethods {
+		put(st.Requests, sip.Method(m).String(), sum[atRequests+m])
+	}
+	for c := range snapshot.NumCodes {
+		put(st.Responses, codeKey(c), sum[atResponses+c])
+		put(st.Answers, codeKey(c), sum[atAnswers+c])
+	}
+	for f := range sip.NumFaults {
+		put(st.Faults, sip.Fault(f).String(), sum[atFaults+f])
+	}
+	return st
+}
+
+func put[K comparable](m map[K]uint64, k K, n uint64) {
+	if n > 0 {
+		m[k] += n
+	}
+}
+
+// codeKey is the status code at a place, or 1 to 6 for the rest of a class.
+func codeKey(index int) int {
+	status, class := snapshot.CodeOf(index)
+	if status == 0 {
+		return class
+	}
+	return status
+}
+
+func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
+	view := p.View.Load()
+	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Selectable(), RetriesRefused: p.Budget.Refused()}
+	shares := view.Shares()
+	for i, sv := range p.Servers {
+		t := sv.Traffic
+		h, _ := e.health.ServerStatus(p.Name, sv.Addr)
+		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i],
+			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
+			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
+			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
+			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
+		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
+		for m := range snapshot.NumMethods {
+			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())
+		}
+		for c := range snapshot.NumCodes {
+			put(ss.Responses, codeKey(c), t.Responses[c].Load())
+		}
+		for b := range ss.Buckets {
+			ss.Buckets[b] = t.Latency[b].Load()
+			ss.Finals += ss.Buckets[b]
+		}
+		st.Servers = append(st.Servers, ss)
+	}
+	return st
+}
+
+// stateWords says in words what the flags of a server mean together.
+func stateWords(c balance.Condition, h health.ServerStatus) (state, reason string) {
+	reason = h.Reason.String()
+	if h.State == health.Unknown {
+		reason = "not probed yet"
+	}
+	switch {
+	case c&balance.Disabled != 0:
+		return "disabled", reason
+	case c&balance.Up == 0:
+		return "down", reason
+	case c&balance.Draining != 0:
+		return "draining", reason
+	case c&balance.Backoff != 0:
+		return "backoff", "503 with Retry-After"
+	}
+	return "up", reason
+}

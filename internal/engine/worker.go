@@ -1,0 +1,252 @@
+package engine
+
+import (
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/stun"
+	"github.com/carillon-sip/carillon/internal/transport"
+)
+
+// worker is the spine of the data plane: it reads a batch from one socket and,
+// message by message, parses, decides, edits and writes. Nothing calls back.
+type worker struct {
+	e     *Engine
+	group *group
+	index int // in the group; it sends on the sockets of that index
+	sock  *transport.Socket
+
+	live  *live
+	in    *transport.Batch
+	outs  []*transport.Out // by Listener.Index of live; nil until needed
+	used  []int            // those that hold something
+	msg   sip.Msg
+	input proxy.Input
+	proxy *proxy.Proxy
+	tally *tally
+	quote [1024]byte
+	stun  [64]byte
+}
+
+// recvWait is how long a worker sleeps at the most; it looks for changes then.
+const recvWait = 500 * time.Millisecond
+
+// run starts the workers of a group.
+func (g *group) run(e *Engine) {
+	var ready sync.WaitGroup
+	for i, s := range g.sockets {
+		w := &worker{e: e, group: g, index: i, sock: s, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+		g.workers = append(g.workers, w)
+		ready.Add(1)
+		e.wg.Go(func() { w.run(ready.Done) })
+	}
+	ready.Wait()
+}
+
+func (w *worker) run(ready func()) {
+	runtime.LockOSThread() // recvmmsg blocks the thread; it is ours
+	in, err := transport.NewBatch(transport.MaxBatch)
+	ready()
+	if err != nil {
+		w.e.log.Error("worker has no memory for its batch", "error", err)
+		return
+	}
+	w.in = in
+	defer w.in.Close()
+	for {
+		n, err := w.sock.Recv(w.in, recvWait)
+		if err != nil {
+			return // closed
+		}
+		w.begin()
+		if w.sock.ErrPending() {
+			w.unreachable()
+		}
+		if n == 0 || w.live == nil {
+			w.flush()
+			continue
+		}
+		for w.in.Next() {
+			d := w.in.Datagram()
+			w.datagram(d)
+		}
+		w.flush()
+	}
+}
+
+// begin loads what is configured now, once a batch, and the time.
+func (w *worker) begin() {
+	if l := w.e.live.Load(); l != w.live {
+		w.adopt(l)
+	}
+	now := time.Now()
+	w.input.Now = w.e.tick(now)
+	w.input.NowNS = int64(now.Sub(w.e.start))
+}
+
+// adopt turns to a new snapshot. A listener that is gone from it is served, until
+// its sockets are closed, as it was.
+func (w *worker) adopt(l *live) {
+	listener := l.byKey[w.group.key]
+	if listener == nil {
+		return
+	}
+	w.outs = make([]*transport.Out, len(l.groups))
+	w.used = make([]int, 0, len(l.groups))
+	w.serve(l, listener)
+}
+
+// serve makes a listener the one that the next messages came in on.
+func (w *worker) serve(l *live, listener *snapshot.Listener) {
+	w.live = l
+	w.input.Listener, w.input.Snapshot, w.input.Msg = listener, l.snap, &w.msg
+	w.input.State = l.states[listener.Service.Index]
+}
+
+// datagram is one message's way.
+func (w *worker) datagram(d *transport.Datagram) {
+	in := &w.input
+	in.From, in.Local = d.From, d.Local
+	switch sip.Classify(d.Data) {
+	case sip.KindSIP:
+	case sip.KindKeepAlive:
+		w.tally.reason(proxy.KeepAlive)
+		return
+	case sip.KindSTUN:
+		w.answerSTUN(d)
+		return
+	default:
+		w.tally.reason(proxy.Junk)
+		return
+	}
+	w.msg.Parse(d.Data)
+	var v proxy.Verdict
+	if w.msg.IsRequest {
+		v = w.proxy.Request(in)
+	} else {
+		v = w.proxy.Response(in)
+	}
+	w.act(&v)
+}
+
+// act does what a verdict says.
+func (w *worker) act(v *proxy.Verdict) {
+	w.tally.verdict(&w.msg, v)
+	if v.Suspect != nil {
+		w.e.suspect(v.Suspect)
+	}
+	if v.BackoffS > 0 {
+		w.e.askBackoff(v)
+	}
+	switch v.Action {
+	case proxy.Forward, proxy.Answer:
+		w.write(v, len(w.msg.Buf))
+	case proxy.Resend:
+		w.resend(v)
+	case proxy.Resolve:
+		if !w.e.resolver.ask(w, v) {
+			w.tally.reason(proxy.ResolverFull)
+		}
+	}
+}
+
+// write puts the message of a verdict into the queue of the socket it leaves by.
+func (w *worker) write(v *proxy.Verdict, size int) {
+	out := w.out(v.Face.Out)
+	room := w.room(out, v.Face.Out, size+proxy.Growth)
+	out.Add(w.proxy.Append(room, v), v.To, v.Face.Source, v.Order)
+}
+
+// room asks the queue for room, flushing it when it is full.
+func (w *worker) room(out *transport.Out, l *snapshot.Listener, size int) []byte {
+	room := out.Room(size)
+	if room == nil {
+		w.flushOne(l.Index)
+		room = out.Room(min(size, transport.MaxDatagram))
+	}
+	return room
+}
+
+// resend sends a stored request to another server, after the ACK that the first
+// one wants; or tells the client that there is none.
+func (w *worker) resend(v *proxy.Verdict) {
+	ack := w.room(w.out(w.input.Listener), w.input.Listener, proxy.AckRoom)
+	if ack, to, face, ok := w.proxy.AppendAck(ack, &w.input, v); ok {
+		w.out(face.Out).Add(ack, to, face.Source, v.Order)
+	}
+	next := w.proxy.Again(&w.input, v)
+	w.tally.again(&next)
+	if next.Action == proxy.Forward || next.Action == proxy.Answer {
+		w.write(&next, proxy.StoredMax)
+	}
+}
+
+func (w *worker) out(l *snapshot.Listener) *transport.Out {
+	o := w.outs[l.Index]
+	if o == nil {
+		o = transport.NewOut(0, 0) // once for each listener that this one sends by
+		w.outs[l.Index] = o
+	}
+	if o.Len() == 0 {
+		w.use(l.Index)
+	}
+	return o
+}
+
+func (w *worker) use(i int) {
+	for _, u := range w.used {
+		if u == i {
+			return
+		}
+	}
+	w.used = append(w.used, i)
+}
+
+// flush sends what is queued.
+func (w *worker) flush() {
+	for _, i := range w.used {
+		w.flushOne(i)
+	}
+	w.used = w.used[:0]
+}
+
+func (w *worker) flushOne(i int) {
+	if o := w.outs[i]; o != nil && o.Len() > 0 {
+		g := w.live.groups[i]
+		g.sockets[w.index%len(g.sockets)].Flush(o)
+	}
+}
+
+// unreachable reads the ICMP errors that wait at the socket.
+func (w *worker) unreachable() {
+	for range transport.MaxBatch {
+		icmp, ok := w.sock.RecvErr(w.quote[:])
+		if !ok {
+			return
+		}
+		if w.live == nil || sip.Classify(icmp.Payload) != sip.KindSIP {
+			continue
+		}
+		w.input.From, w.input.Local = icmp.Dest, netip.Addr{}
+		w.msg.Parse(icmp.Payload) // cut off: its fault is no news
+		v := w.proxy.Unreachable(&w.input, icmp.Dest)
+		w.act(&v)
+	}
+}
+
+// answerSTUN answers a Binding request, which a client sends to keep its flow open.
+func (w *worker) answerSTUN(d *transport.Datagram) {
+	room := w.room(w.out(w.input.Listener), w.input.Listener, stun.MaxResponse)
+	reply, ok := stun.AppendBinding(room, d.Data, d.From)
+	if !ok {
+		w.tally.reason(proxy.Junk)
+		return
+	}
+	w.tally.reason(proxy.STUNAnswered)
+	w.out(w.input.Listener).Add(reply, d.From, d.Local, 0)
+}

@@ -1,0 +1,203 @@
+package exporter
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/carillon-sip/carillon/internal/engine"
+	"github.com/carillon-sip/carillon/internal/health"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/transport"
+)
+
+// collector turns a Status into samples. docs/metrics.md lists them.
+type collector struct{ eng *engine.Engine }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("carillon_"+name, help, labels, nil)
+}
+
+var (
+	revision     = desc("revision", "Number of the configuration that is in force.")
+	transactions = desc("virtual_service_open_transactions", "Transactions that are remembered (pins).", "virtual_service")
+	calls        = desc("virtual_service_known_calls", "Call-IDs that are remembered.", "virtual_service")
+	tableFull    = desc("virtual_service_table_full_total", "Entries not remembered because a table was at its limit.", "virtual_service", "table")
+	requests     = desc("virtual_service_requests_total", "Requests forwarded, by method.", "virtual_service", "method")
+	responses    = desc("virtual_service_responses_total", "Responses forwarded, by class and code.", "virtual_service", "class", "code")
+	answers      = desc("virtual_service_answers_total", "Responses of the balancer itself, by class and code.", "virtual_service", "class", "code")
+	messages     = desc("virtual_service_messages_total", "Messages by what became of them.", "virtual_service", "reason")
+	faults       = desc("virtual_service_faults_total", "Malformed messages, by fault.", "virtual_service", "fault")
+	latency      = desc("virtual_service_response_seconds", "Time from a request to its final response.", "virtual_service")
+
+	sockIn      = desc("socket_datagrams_received_total", "Datagrams received.", "virtual_service", "address", "worker")
+	sockOut     = desc("socket_datagrams_sent_total", "Datagrams sent.", "virtual_service", "address", "worker")
+	sockInB     = desc("socket_received_bytes_total", "Octets received.", "virtual_service", "address", "worker")
+	sockOutB    = desc("socket_sent_bytes_total", "Octets sent.", "virtual_service", "address", "worker")
+	sockErrors  = desc("socket_send_errors_total", "Datagrams not sent, by class of error.", "virtual_service", "address", "worker", "error")
+	sockDrops   = desc("socket_kernel_drops_total", "Datagrams the kernel dropped because the receive buffer was full.", "virtual_service", "address", "worker")
+	sockTrains  = desc("socket_trains_total", "Trains of datagrams that crossed the kernel as one, by direction.", "virtual_service", "address", "worker", "direction")
+	sockBatches = desc("socket_batch_size", "Datagrams a call of the kernel moved, by direction.", "virtual_service", "address", "worker", "direction")
+
+	poolUp      = desc("pool_servers_up", "Servers that can be picked.", "pool")
+	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
+
+	serverUp        = desc("server_up", "1 if the server can be picked.", "pool", "server")
+	serverState     = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
+	serverRequests  = desc("server_requests_total", "Requests forwarded to the server, by method.", "pool", "server", "method")
+	serverResponses = desc("server_responses_total", "Responses received from the server, by class and code.", "pool", "server", "class", "code")
+	serverOpen      = desc("server_open_transactions", "Requests it has that have no final response yet.", "pool", "server")
+	serverCalls     = desc("server_known_calls", "Call-IDs that are remembered as its.", "pool", "server")
+	serverShare     = desc("server_share", "Share of new calls it is to get, 0 to 1.", "pool", "server")
+	serverFailovers = desc("server_failovers_total", "Transactions taken away from it: ICMP, silence or 503.", "pool", "server")
+	serverLatency   = desc("server_response_seconds", "Time from a request to the server's final response.", "pool", "server")
+	probeState      = desc("health_monitor_up", "1 if the monitor finds the server up, 0 down; absent before the first result.", "pool", "server", "monitor")
+	probeLatency    = desc("health_monitor_response_seconds", "Response time of the latest probe.", "pool", "server", "monitor")
+	probeChecks     = desc("health_monitor_checks_total", "Probes ended.", "pool", "server", "monitor")
+	probeFailed     = desc("health_monitor_failed_checks_total", "Probes that failed, by reason.", "pool", "server", "monitor", "reason")
+)
+
+// Describe sends nothing: what there is depends on the configuration.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the engine's status once.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	st := c.eng.Status()
+	e := emitter{ch}
+	e.gauge(revision, float64(st.Revision))
+	for i := range st.Services {
+		e.service(&st.Services[i])
+	}
+	for i := range st.Pools {
+		p := &st.Pools[i]
+		e.gauge(poolUp, float64(p.Up), p.Name)
+		e.counter(poolRefused, p.RetriesRefused, p.Name)
+		for j := range p.Servers {
+			e.server(p.Name, &p.Servers[j])
+		}
+	}
+}
+
+type emitter struct{ ch chan<- prometheus.Metric }
+
+func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	e.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (e emitter) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	e.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+// codes emits counters by class and code; unregistered codes come as their class alone.
+func (e emitter) codes(d *prometheus.Desc, m map[int]uint64, labels ...string) {
+	for code, n := range m {
+		class, text := strconv.Itoa(code/100)+"xx", strconv.Itoa(code)
+		if code < 10 {
+			class, text = strconv.Itoa(code)+"xx", "other"
+		}
+		e.counter(d, n, append(labels[:len(labels):len(labels)], class, text)...)
+	}
+}
+
+// latencyBounds are the buckets of response times, in seconds.
+var latencyBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 32, 64}
+
+func (e emitter) service(s *engine.ServiceStatus) {
+	e.gauge(transactions, float64(s.Transactions), s.Name)
+	e.gauge(calls, float64(s.Calls), s.Name)
+	e.counter(tableFull, s.TransactionsFull, s.Name, "transactions")
+	e.counter(tableFull, s.CallsFull, s.Name, "calls")
+	for method, n := range s.Requests {
+		e.counter(requests, n, s.Name, method)
+	}
+	e.codes(responses, s.Responses, s.Name)
+	e.codes(answers, s.Answers, s.Name)
+	for reason, n := range s.Reasons {
+		e.counter(messages, n, s.Name, reason)
+	}
+	for fault, n := range s.Faults {
+		e.counter(faults, n, s.Name, fault)
+	}
+	e.ch <- prometheus.MustNewConstHistogram(latency, s.Latency.Count, float64(s.Latency.SumNS)/1e9, s.Latency.Buckets(latencyBounds), s.Name)
+	for i := range s.Listeners {
+		for w := range s.Listeners[i].Sockets {
+			e.socket(s.Name, s.Listeners[i].Addr.String(), strconv.Itoa(w), &s.Listeners[i].Sockets[w])
+		}
+	}
+}
+
+func (e emitter) socket(service, addr, worker string, s *transport.Stats) {
+	e.counter(sockIn, s.In, service, addr, worker)
+	e.counter(sockOut, s.Out, service, addr, worker)
+	e.counter(sockInB, s.InBytes, service, addr, worker)
+	e.counter(sockOutB, s.OutBytes, service, addr, worker)
+	e.counter(sockDrops, s.KernelDrops, service, addr, worker)
+	e.counter(sockTrains, s.GROTrains, service, addr, worker, "in")
+	e.counter(sockTrains, s.GSOSends, service, addr, worker, "out")
+	for class, n := range s.SendErrors {
+		if n > 0 {
+			e.counter(sockErrors, n, service, addr, worker, transport.ErrClass(class).String())
+		}
+	}
+	e.batches(s.RecvSizes[:], s.In, service, addr, worker, "in")
+	e.batches(s.SendSizes[:], s.Out, service, addr, worker, "out")
+}
+
+// batches emits the sizes of batches, whose class i is those up to 2^(i+1)-1.
+func (e emitter) batches(sizes []uint64, sum uint64, labels ...string) {
+	buckets, total := map[float64]uint64{}, uint64(0)
+	for i, n := range sizes {
+		total += n
+		buckets[float64(uint64(2)<<i-1)] = total
+	}
+	e.ch <- prometheus.MustNewConstHistogram(sockBatches, total, float64(sum), buckets, labels...)
+}
+
+var states = []string{"up", "down", "draining", "disabled", "backoff"}
+
+func (e emitter) server(pool string, s *engine.ServerStatus) {
+	addr := s.Addr.String()
+	up := 0.0
+	if s.State == "up" {
+		up = 1
+	}
+	e.gauge(serverUp, up, pool, addr)
+	for _, state := range states {
+		v := 0.0
+		if state == s.State {
+			v = 1
+		}
+		e.gauge(serverState, v, pool, addr, state)
+	}
+	for method, n := range s.Requests {
+		e.counter(serverRequests, n, pool, addr, method)
+	}
+	e.codes(serverResponses, s.Responses, pool, addr)
+	e.gauge(serverOpen, float64(s.OpenTransactions), pool, addr)
+	e.gauge(serverCalls, float64(s.Calls), pool, addr)
+	e.gauge(serverShare, s.HashShare, pool, addr)
+	e.counter(serverFailovers, s.Failovers, pool, addr)
+	buckets, total := map[float64]uint64{}, uint64(0)
+	for i, n := range s.Buckets[:snapshot.LatencyBuckets-1] {
+		total += n
+		buckets[float64(uint64(64)<<i)/1e6] = total
+	}
+	e.ch <- prometheus.MustNewConstHistogram(serverLatency, s.Finals, s.LatencySum.Seconds(), buckets, pool, addr)
+	for i := range s.Health.Monitors {
+		e.monitor(pool, addr, &s.Health.Monitors[i])
+	}
+}
+
+func (e emitter) monitor(pool, addr string, m *health.MonitorStatus) {
+	switch m.State {
+	case health.Up:
+		e.gauge(probeState, 1, pool, addr, m.Name)
+	case health.Down:
+		e.gauge(probeState, 0, pool, addr, m.Name)
+	}
+	e.gauge(probeLatency, m.LatencyLast.Seconds(), pool, addr, m.Name)
+	e.counter(probeChecks, m.Checks, pool, addr, m.Name)
+	for _, c := range m.Counts {
+		e.counter(probeFailed, c.Count, pool, addr, m.Name, c.Code.String())
+	}
+}

@@ -1,0 +1,76 @@
+// Package exporter shows what an engine knows of itself to Prometheus, and
+// answers /healthz and /readyz. The message path counts in memory of its own; this
+// package adds up when it is asked.
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/carillon-sip/carillon/internal/engine"
+)
+
+// Server is a running HTTP server.
+type Server struct {
+	Addr net.Addr
+	http *http.Server
+}
+
+// Serve listens on an address such as 127.0.0.1:9090 and answers /metrics
+// (Prometheus text or OpenMetrics), /healthz (the process lives) and /readyz (every
+// virtual service has a server that can be picked; else 503 and which has none).
+func Serve(addr string, eng *engine.Engine) (*Server, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&collector{eng: eng}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, eng.Status()) })
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
+	}
+	s := &Server{Addr: l.Addr(), http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}}
+	go s.http.Serve(l)
+	return s, nil
+}
+
+// Close ends the server; requests under way get a second.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(s.http.Shutdown(ctx), s.http.Close())
+}
+
+func ready(w http.ResponseWriter, st engine.Status) {
+	up := map[string]int{}
+	for _, p := range st.Pools {
+		up[p.Name] = p.Up
+	}
+	var missing []string
+	for _, s := range st.Services {
+		if up[s.Pool] == 0 {
+			missing = append(missing, fmt.Sprintf("VirtualService/%s: no server of Pool/%s is up", s.Name, s.Pool))
+		}
+	}
+	if len(st.Services) == 0 {
+		missing = append(missing, "no virtual service is enabled")
+	}
+	if len(missing) == 0 {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	for _, m := range missing {
+		fmt.Fprintln(w, m)
+	}
+}

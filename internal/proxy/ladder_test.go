@@ -1,0 +1,467 @@
+package proxy
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/token"
+)
+
+var update = flag.Bool("update", false, "write what the ladders of testdata print now")
+
+// TestLadders plays the conversations of testdata/*.ladder: a message in, a line
+// of dashes, the verdict and only the lines of the message that changed. The
+// format is described in testdata/README.md. The IDs in a script's "ids" line are
+// those of docs/standards.md; each becomes a subtest of the script.
+func TestLadders(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.ladder")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no ladders: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".ladder"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := newLadder(t)
+			got := l.play(string(text))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			check := func(t *testing.T) {
+				if got != string(text) {
+					t.Errorf("%s is not what happens; what happens:\n%s", file, diff(string(text), got))
+				}
+			}
+			for _, id := range l.ids {
+				t.Run(id, check)
+			}
+			if len(l.ids) == 0 {
+				check(t)
+			}
+		})
+	}
+}
+
+// ladder is one conversation.
+type ladder struct {
+	t     *testing.T
+	ids   []string
+	proxy *Proxy
+	names *Names
+	snap  *snapshot.Snapshot
+	state []*State
+	now   time.Duration
+
+	listens, servers []string
+	profile          map[string]string
+	fqdn             string
+
+	step   int
+	sent   map[int][]byte // what left, by step
+	tokens map[string]string
+}
+
+func newLadder(t *testing.T) *ladder {
+	sealer := token.New([]byte("a ladder"))
+	names := NewNames()
+	return &ladder{t: t, proxy: New(sealer, names), names: names, now: time.Hour, profile: map[string]string{},
+		sent: map[int][]byte{}, tokens: map[string]string{}}
+}
+
+// play runs a script and gives it back with what happened in the place of what was expected.
+func (l *ladder) play(text string) string {
+	var out strings.Builder
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i := 0; i < len(lines); {
+		line := lines[i]
+		i++
+		switch {
+		case line == "----": // of a command: what it printed before
+			for i < len(lines) && !starts(lines[i]) {
+				i++
+			}
+		case strings.HasPrefix(line, "> "):
+			fmt.Fprintln(&out, line)
+			begin := i
+			for i < len(lines) && lines[i] != "----" {
+				i++
+			}
+			message := lines[begin:i]
+			for i < len(lines) && !starts(lines[i]) {
+				i++
+			}
+			fmt.Fprintf(&out, "%s\n----\n%s\n", strings.Join(message, "\n"), l.receive(line[2:], message))
+		case strings.HasPrefix(line, "! "):
+			fmt.Fprintln(&out, line)
+			if result := l.command(strings.Fields(line[2:])); result != "" {
+				fmt.Fprintf(&out, "----\n%s\n", result)
+			}
+		default:
+			fmt.Fprintln(&out, line)
+			if f := strings.Fields(line); len(f) > 0 && f[0][0] != '#' {
+				l.setting(f)
+			}
+		}
+	}
+	return out.String()
+}
+
+func starts(line string) bool {
+	return strings.HasPrefix(line, "> ") || strings.HasPrefix(line, "! ") || strings.HasPrefix(line, "# ")
+}
+
+func (l *ladder) setting(f []string) {
+	switch f[0] {
+	case "ids":
+		l.ids = f[1:]
+	case "listen":
+		l.listens = f[1:]
+	case "servers":
+		l.servers = f[1:]
+	case "profile":
+		for _, kv := range f[1:] {
+			k, v, _ := strings.Cut(kv, "=")
+			l.profile[k] = v
+		}
+	case "fqdn":
+		l.fqdn = f[1]
+	default:
+		l.t.Fatalf("unknown setting %q", f[0])
+	}
+}
+
+// compile makes the snapshot of the settings.
+func (l *ladder) compile() {
+	vs, vip, pool := object.New[object.VirtualService]("vs"), object.New[object.VsVip]("vip"), object.New[object.Pool]("pool")
+	app, net := object.New[object.ApplicationProfile]("app"), object.New[object.NetworkProfile]("net")
+	if len(l.listens) == 0 {
+		l.listens = []string{"192.0.2.100:5060"}
+	}
+	for _, s := range l.listens {
+		a := netip.MustParseAddrPort(s)
+		v := object.Vip{Enabled: true, VipID: s, IPAddress: a.Addr()}
+		vip.Vip = append(vip.Vip, v)
+		vs.Services = []object.Service{{Port: a.Port()}}
+	}
+	for _, s := range l.servers {
+		drained := strings.HasSuffix(s, "/drain")
+		sv := object.NewServer(netip.MustParseAddrPort(strings.TrimSuffix(s, "/drain")))
+		sv.Enabled = !drained
+		pool.Servers = append(pool.Servers, sv)
+	}
+	vs.VsVipRef, vs.PoolRef, vs.ApplicationProfileRef, vs.NetworkProfileRef, vs.FQDN = "vip", "pool", "app", "net", l.fqdn
+	pool.LBAlgorithm, pool.LBAlgorithmHash = object.ConsistentHash, object.HashCallID
+	app.Type = object.ApplicationSIP
+	l.profiles(&vs, &pool, &app.SIPServiceProfile)
+	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
+		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net}}
+	hosts := []netip.Addr{netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("10.0.0.100"), netip.MustParseAddr("2001:db8::100"), netip.MustParseAddr("127.0.0.1")}
+	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: hosts, LocalAddr: func(to netip.Addr) (netip.Addr, error) {
+		for _, h := range hosts {
+			if h.Is4() == to.Is4() && (!h.Is4() || h.As4()[0] == to.As4()[0]) {
+				return h, nil
+			}
+		}
+		return netip.Addr{}, fmt.Errorf("no route")
+	}, Bound: map[snapshot.Key]netip.AddrPort{}}
+	for _, k := range snapshot.Wanted(set) {
+		if k.Addr.Port() == 0 {
+			env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), 50600)
+		}
+	}
+	snap, err := snapshot.Compile(set, l.snap, env, 1)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if l.snap == nil {
+		l.state = []*State{NewState(1000, 1000, nil)}
+	}
+	l.snap = snap
+	for _, p := range snap.Pools {
+		p.View.Load().Publish()
+	}
+}
+
+func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *object.SIPServiceProfile) {
+	*p = object.New[object.ApplicationProfile]("x").SIPServiceProfile
+	p.TransactionTimeoutS, p.FailoverRetransmissions, p.RetryOn503 = 32, 2, true
+	for k, v := range l.profile {
+		n, _ := strconv.Atoi(v)
+		switch k {
+		case "record_route":
+			p.RecordRoute = v == "true"
+		case "retry_on_503":
+			p.RetryOn503 = v == "true"
+		case "failover_retransmissions":
+			p.FailoverRetransmissions = n
+		case "transaction_timeout":
+			p.TransactionTimeoutS = n
+		case "hash":
+			pool.LBAlgorithmHash = object.LBHash("LB_ALGORITHM_CONSISTENT_HASH_" + v)
+		case "header":
+			pool.HashHeaderName = v
+		case "algorithm":
+			pool.LBAlgorithm = object.LBAlgorithm("LB_ALGORITHM_" + v)
+		case "traffic_enabled":
+			vs.TrafficEnabled = v == "true"
+		case "dialog_state_shared":
+			pool.DialogStateShared = v == "true"
+		case "retry_budget":
+			pool.RetryBudgetPercent, pool.RetryBudgetPerSecond = 0, n
+		case "graceful_disable_timeout":
+			pool.GracefulDisableTimeoutMin = n
+		default:
+			l.t.Fatalf("unknown profile setting %q", k)
+		}
+	}
+}
+
+// command changes the world: see testdata/README.md.
+func (l *ladder) command(f []string) string {
+	if l.snap == nil {
+		l.compile()
+	}
+	pool := l.snap.Pools[0]
+	switch f[0] {
+	case "down", "up":
+		i := pool.ServerAt(netip.MustParseAddrPort(f[1])).Index
+		c := balance.Change{Index: i, Clear: balance.Up}
+		if f[0] == "up" {
+			c = balance.Change{Index: i, Set: balance.Up}
+		}
+		v := pool.View.Load().With(c)
+		pool.View.Store(v)
+		v.Publish()
+	case "servers":
+		l.servers = f[1:]
+		l.compile()
+	case "profile":
+		l.setting(f)
+		l.compile()
+	case "wait":
+		d, err := time.ParseDuration(f[1])
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.now += d
+		l.state[0].Tend(l.tick(), 64, l.snap)
+	case "name":
+		m := map[string]Name{}
+		for k, v := range l.names.All() {
+			m[k] = v
+		}
+		var n Name
+		if len(f) > 3 {
+			n.Addr = netip.MustParseAddrPort(f[3])
+		}
+		port, _ := strconv.Atoi(f[2])
+		m[string(NameKey(nil, []byte(f[1]), uint16(port)))] = n
+		l.names.Replace(m)
+	case "icmp":
+		step, _ := strconv.Atoi(f[2])
+		return l.unreachable(netip.MustParseAddrPort(f[1]), l.sent[step])
+	case "state":
+		sv := ""
+		for _, s := range pool.Servers {
+			sv += fmt.Sprintf(" %s=%d/%d", s.Addr, s.State.OpenTransactions.Load(), s.State.Calls.Load())
+		}
+		return fmt.Sprintf("transactions %d calls %d open/calls%s", l.state[0].Transactions(), l.state[0].Calls(), sv)
+	default:
+		l.t.Fatalf("unknown command %q", f[0])
+	}
+	return ""
+}
+
+func (l *ladder) tick() aged.Tick { return aged.Tick(l.now.Milliseconds()) }
+
+func (l *ladder) input(from netip.AddrPort, local netip.Addr, m *sip.Msg) *Input {
+	in := &Input{Msg: m, From: from, Local: local, Snapshot: l.snap, State: l.state[0], Now: l.tick(), NowNS: l.now.Nanoseconds()}
+	for _, ln := range l.snap.Listeners {
+		if ln.Addr.Addr().Is4() == from.Addr().Is4() && in.Listener == nil {
+			in.Listener = ln
+		}
+	}
+	return in
+}
+
+// receive gives a message to the proxy. where is "192.0.2.7:40000" or that and "at 10.0.0.100".
+func (l *ladder) receive(where string, lines []string) string {
+	if l.snap == nil {
+		l.compile()
+	}
+	l.step++
+	f := strings.Fields(where)
+	from := netip.MustParseAddrPort(f[0])
+	var local netip.Addr
+	if len(f) > 2 {
+		local = netip.MustParseAddr(f[2])
+	}
+	raw := []byte(l.fill(strings.Join(lines, "\r\n") + "\r\n"))
+	if !bytes.Contains(raw, []byte("\r\n\r\n")) {
+		raw = append(raw, "\r\n"...)
+	}
+	m := new(sip.Msg)
+	m.Parse(raw)
+	in := l.input(from, local, m)
+	var v Verdict
+	if m.IsRequest {
+		v = l.proxy.Request(in)
+	} else {
+		v = l.proxy.Response(in)
+	}
+	return l.show(in, &v, raw)
+}
+
+func (l *ladder) unreachable(dest netip.AddrPort, datagram []byte) string {
+	l.step++
+	m := new(sip.Msg)
+	m.Parse(datagram[:min(len(datagram), 548)])
+	in := l.input(dest, netip.Addr{}, m)
+	v := l.proxy.Unreachable(in, dest)
+	return l.show(in, &v, datagram)
+}
+
+// show prints a verdict, and what of the message changed.
+func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
+	var out strings.Builder
+	switch v.Action {
+	case Drop:
+		fmt.Fprintf(&out, "drop %s", v.Reason)
+	case Resolve:
+		fmt.Fprintf(&out, "resolve %s", v.Host)
+	case Answer, Forward:
+		l.emit(&out, v, raw)
+	case Resend:
+		fmt.Fprintf(&out, "resend %s\n", v.Reason)
+		if ack, to, _, ok := l.proxy.AppendAck(nil, in, v); ok {
+			if again := new(sip.Msg); again.Parse(ack) != sip.NoFault {
+				l.t.Fatalf("an ACK of ours does not parse: %v\n%q", again.Err, ack)
+			}
+			fmt.Fprintf(&out, "ack %s\n%s\n", to, l.name(indent(string(ack))))
+		}
+		stored := bytes.Clone(v.resend.request.data)
+		next := l.proxy.Again(in, v)
+		l.emit(&out, &next, stored)
+	}
+	if v.Suspect != nil {
+		fmt.Fprintf(&out, "\nsuspect %s", v.Suspect.Addr)
+	}
+	if v.BackoffS > 0 {
+		fmt.Fprintf(&out, "\nbackoff %s %d s", v.Server.Addr, v.BackoffS)
+	}
+	if v.Final {
+		fmt.Fprintf(&out, "\nfinal")
+	}
+	return strings.TrimSpace(out.String())
+}
+
+func (l *ladder) emit(out *strings.Builder, v *Verdict, raw []byte) {
+	words := map[Action]string{Forward: "forward", Answer: "answer", Drop: "drop"}
+	fmt.Fprintf(out, "%s %s", words[v.Action], v.Reason)
+	if v.Action == Drop {
+		return
+	}
+	data := l.proxy.Append(nil, v)
+	l.sent[l.step] = data
+	if again := new(sip.Msg); again.Parse(bytes.Clone(data)) != sip.NoFault {
+		l.t.Fatalf("step %d: what we send does not parse: %v\n%s", l.step, again.Err, data)
+	}
+	l.learn(data)
+	fmt.Fprintf(out, " to %s", v.To)
+	if v.Face.SentBy != netip.MustParseAddrPort(l.listens[0]) {
+		fmt.Fprintf(out, " from %s", v.Face.SentBy)
+	}
+	if v.Action == Answer {
+		fmt.Fprintf(out, "\n%s", l.name(indent(string(data))))
+		return
+	}
+	if d := diff(l.name(string(raw)), l.name(string(data))); d != "" {
+		fmt.Fprintf(out, "\n%s", d)
+	}
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(strings.ReplaceAll(s, "\r", ""), "\n"), "\n", "\n  ")
+}
+
+var sealed = regexp.MustCompile(`(branch=z9hG4bK|<sip:)([A-Za-z0-9_-]{22})\b`)
+
+// learn gives a name to each token that is seen for the first time.
+func (l *ladder) learn(data []byte) {
+	for _, m := range sealed.FindAllStringSubmatch(string(data), -1) {
+		kind := "route"
+		if strings.HasPrefix(m[1], "branch") {
+			kind = "branch"
+		}
+		if _, known := l.tokens[m[2]]; !known {
+			l.tokens[m[2]] = fmt.Sprintf("$%d.%s", l.step, kind)
+		}
+	}
+}
+
+// name puts names for tokens, fill puts tokens for names.
+func (l *ladder) name(s string) string {
+	for tok, name := range l.tokens {
+		s = strings.ReplaceAll(s, tok, name)
+	}
+	return s
+}
+
+func (l *ladder) fill(s string) string {
+	for tok, name := range l.tokens {
+		s = strings.ReplaceAll(s, name, tok)
+	}
+	return s
+}
+
+// diff lists the lines that went (-) and came (+), in order.
+func diff(a, b string) string {
+	x, y := strings.Split(strings.ReplaceAll(a, "\r", ""), "\n"), strings.Split(strings.ReplaceAll(b, "\r", ""), "\n")
+	n, m := len(x), len(y)
+	lcs := make([][]int, n+1)
+	for i := range lcs {
+		lcs[i] = make([]int, m+1)
+	}
+	for i := n - 1; i >= 0; i-- {
+		for j := m - 1; j >= 0; j-- {
+			if x[i] == y[j] {
+				lcs[i][j] = lcs[i+1][j+1] + 1
+			} else {
+				lcs[i][j] = max(lcs[i+1][j], lcs[i][j+1])
+			}
+		}
+	}
+	var out []string
+	for i, j := 0, 0; i < n || j < m; {
+		switch {
+		case i < n && j < m && x[i] == y[j]:
+			i, j = i+1, j+1
+		case i < n && (j == m || lcs[i+1][j] >= lcs[i][j+1]):
+			out = append(out, "- "+x[i])
+			i++
+		default:
+			out = append(out, "+ "+y[j])
+			j++
+		}
+	}
+	return strings.Join(out, "\n")
+}
