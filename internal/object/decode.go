@@ -120,8 +120,10 @@ func (d *decoder) pairs(n *yaml.Node, p *path) []pair {
 func (d *decoder) merge(n *yaml.Node, p *path, depth int) []pair {
 	n, ok := d.open(n)
 	switch {
-	case !ok || depth > maxDepth:
+	case !ok:
 		d.overflow(n)
+	case depth > maxDepth:
+		d.fail(n, p, "<< within << more than "+strconv.Itoa(maxDepth)+" deep")
 	case n.Kind == yaml.MappingNode:
 		var own, merged []pair
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -253,14 +255,14 @@ func (d *decoder) list(n *yaml.Node, f *field, v reflect.Value, p *path) {
 
 // addr decodes {addr: 10.0.0.1, type: V4} or 10.0.0.1.
 func (d *decoder) addr(n *yaml.Node, v reflect.Value, p *path) {
-	text, family := n, (*yaml.Node)(nil)
+	text, family, at := n, (*yaml.Node)(nil), p
 	if n.Kind == yaml.MappingNode {
 		text = nil
 		for _, m := range d.pairs(n, p) {
 			value, _ := d.open(m.value)
 			switch m.key.Value {
 			case "addr":
-				text, p = value, p.field("addr")
+				text, at = value, p.field("addr")
 			case "type":
 				family = value
 			default:
@@ -273,11 +275,11 @@ func (d *decoder) addr(n *yaml.Node, v reflect.Value, p *path) {
 		}
 	}
 	if text.Kind != yaml.ScalarNode || isNull(text) {
-		d.fail(text, p, "expected an IP address, got "+describe(text))
+		d.fail(text, at, "expected an IP address, got "+describe(text))
 		return
 	}
 	if family != nil && strings.EqualFold(family.Value, "DNS") {
-		d.fail(family, p, noDNS(text.Value))
+		d.fail(family, at, noDNS(text.Value))
 		return
 	}
 	a, fault := parseAddr(text.Value)
@@ -285,7 +287,7 @@ func (d *decoder) addr(n *yaml.Node, v reflect.Value, p *path) {
 		fault = text.Value + " is of type " + familyOf(a) + ", not " + family.Value
 	}
 	if fault != "" {
-		d.fail(text, p, fault)
+		d.fail(text, at, fault)
 		return
 	}
 	v.Set(reflect.ValueOf(a))
@@ -421,13 +423,16 @@ var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 func decodeNumber(n *yaml.Node, f *field, v reflect.Value) string {
 	tag := n.ShortTag()
-	switch {
-	case n.Kind == yaml.ScalarNode && tag == "!!int" && decimal.MatchString(n.Value):
-	case n.Kind == yaml.ScalarNode && tag == "!!str" && decimal.MatchString(n.Value):
+	if n.Kind != yaml.ScalarNode {
+		tag = ""
+	}
+	switch plain := decimal.MatchString(n.Value); {
+	case plain && (tag == "!!int" || tag == "!!float"): // one too large for YAML's int is a float
+	case plain && tag == "!!str":
 		return "expected a number, got the text " + quote(n.Value) + "; leave out the quotes"
-	case n.Kind == yaml.ScalarNode && tag == "!!int":
+	case tag == "!!int":
 		return "expected a plain decimal number, got " + n.Value
-	case n.Kind == yaml.ScalarNode && tag == "!!float":
+	case tag == "!!float":
 		return "expected a whole number, got " + n.Value
 	default:
 		return "expected a number, got " + describe(n)
@@ -443,21 +448,21 @@ func decodeNumber(n *yaml.Node, f *field, v reflect.Value) string {
 // decodeText takes numbers too: `vip_id: 1` and the code 200 are texts that look like them.
 func decodeText(n *yaml.Node, f *field, v reflect.Value) string {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		what := "text"
-		switch {
-		case f.ref != "":
-			what = "the name of " + aWord(f.ref)
-		case f.words != nil:
-			what = orList(f.words.supported())
+		want := "expected text"
+		if f.ref != "" || f.words != nil {
+			want = f.wanted()
 		}
-		return "expected " + what + ", got " + describe(n)
+		return want + ", got " + describe(n)
 	}
 	v.SetString(n.Value)
 	return ""
 }
 
-// wanted says what a required field takes.
+// wanted says what a field, or an item of one, takes.
 func (f *field) wanted() string {
+	if f.ref != "" {
+		return "expected the name of " + aWord(f.ref)
+	}
 	switch f.class {
 	case classNumber:
 		return "expected a number, " + f.numbers()
@@ -470,10 +475,7 @@ func (f *field) wanted() string {
 	case classList:
 		return "expected a list with at least " + strconv.Itoa(f.minItems)
 	}
-	if f.ref != "" {
-		return "expected the name of " + aWord(f.ref)
-	}
-	return "expected a text"
+	return "expected text"
 }
 
 func (f *field) itemsFault(n int) string {
@@ -482,41 +484,46 @@ func (f *field) itemsFault(n int) string {
 
 // unknown says where a field that sh does not have may belong.
 func unknown(name string, sh *shape) string {
-	if at := sh.holds(name); at != "" {
+	own := map[string]string{}
+	sh.places("", own)
+	for kept := range sh.kept {
+		own[kept] = kept
+	}
+	if at := own[name]; at != "" {
 		return "unknown field; did you mean " + at + "?"
 	}
-	var names []string
-	for i := range sh.fields {
-		names = append(names, sh.fields[i].name)
-	}
-	names = slices.AppendSeq(names, maps.Keys(sh.kept))
-	slices.Sort(names) // so that the same slip always gets the same answer
-	if near := nearest(name, names); near != "" {
-		return "unknown field; did you mean " + near + "?"
+	// Sorted, so that the same slip always gets the same answer.
+	if near := nearest(name, slices.Sorted(maps.Keys(own))); near != "" {
+		return "unknown field; did you mean " + own[near] + "?"
 	}
 	for _, k := range theSchema().kinds {
-		if at := k.shape.holds(name); at != "" {
-			return "unknown field; it is one of " + aWord(k.name) + ": " + at
+		others := map[string]string{}
+		k.shape.places("", others)
+		switch at := others[name]; at {
+		case "":
+		case name:
+			return "unknown field; " + aWord(k.name) + " has it"
+		default:
+			return "unknown field; " + aWord(k.name) + " has it: " + at
 		}
 	}
 	return "unknown field; those of " + aWord(sh.name) + " are in docs/objects.md"
 }
 
-// holds returns where within a struct there is a field of that name: "sip_service_profile.record_route".
-func (sh *shape) holds(name string) string {
-	if sh.byName[name] != nil {
-		return name
+// places adds the fields of a struct, and of those in it, by name: "sip_service_profile.record_route" is where
+// record_route stands. Outer ones win.
+func (sh *shape) places(prefix string, out map[string]string) {
+	for i := range sh.fields {
+		if f := &sh.fields[i]; out[f.name] == "" {
+			out[f.name] = prefix + f.name
+		}
 	}
 	for i := range sh.fields {
-		f := &sh.fields[i]
-		if f.of == nil {
-			continue
-		}
-		if at := f.of.holds(name); at != "" && f.class == classList {
-			return f.name + "[]." + at
-		} else if at != "" {
-			return f.name + "." + at
+		switch f := &sh.fields[i]; {
+		case f.class == classStruct:
+			f.of.places(prefix+f.name+".", out)
+		case f.of != nil:
+			f.of.places(prefix+f.name+"[].", out)
 		}
 	}
-	return ""
 }

@@ -23,7 +23,7 @@ type VirtualService struct {
 	ApplicationProfileRef string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
 	NetworkProfileRef     string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"how datagrams are treated; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
 	FQDN                  string    `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
-	DNSInfo               []DNSInfo `json:"dns_info" doc:"names by which requests address the virtual service"`
+	DNSInfo               []DNSInfo `json:"dns_info" items:"0..1000" doc:"names by which requests address the virtual service"`
 	Kept                  Kept      `json:"-"`
 }
 
@@ -46,7 +46,7 @@ type VsVip struct {
 	UUID        string    `json:"uuid" doc:"references may name the object by it"`
 	Description string    `json:"description" doc:"free text"`
 	Vip         []Vip     `json:"vip" required:"" items:"1..256" doc:"the addresses; an item may be just an address"`
-	DNSInfo     []DNSInfo `json:"dns_info" doc:"names by which requests address the virtual services on it"`
+	DNSInfo     []DNSInfo `json:"dns_info" items:"0..1000" doc:"names by which requests address the virtual services on it"`
 	Kept        Kept      `json:"-"`
 }
 
@@ -78,7 +78,7 @@ type Pool struct {
 	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is one" doc:"servers that must be up for the pool to be up"`
 	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
 	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
-	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"1/s" own:"" doc:"second tries allowed whatever the share"`
+	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
 	DialogStateShared         bool        `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
 	Kept                      Kept        `json:"-"`
 }
@@ -113,7 +113,7 @@ type HealthMonitor struct {
 	Kept              Kept        `json:"-"`
 }
 
-// SIPMonitor is the probe of a HealthMonitor of type MonitorSIP.
+// SIPMonitor is the probe of a HealthMonitor of type HEALTH_MONITOR_SIP.
 type SIPMonitor struct {
 	SIPRequestCode   SIPRequestCode `json:"sip_request_code" default:"SIP_OPTIONS" doc:"request to send"`
 	SIPResponse      string         `json:"sip_response" default:"SIP/2.0" doc:"text that must stand in the first 2 KB of the response; empty: any"`
@@ -126,7 +126,7 @@ type SIPMonitor struct {
 	Kept             Kept           `json:"-"`
 }
 
-// UDPMonitor is the probe of a HealthMonitor of type MonitorUDP.
+// UDPMonitor is the probe of a HealthMonitor of type HEALTH_MONITOR_UDP.
 type UDPMonitor struct {
 	UDPRequest          string `json:"udp_request" doc:"datagram to send"`
 	UDPResponse         string `json:"udp_response" doc:"text that must stand in the first 2 KB of the answer; empty: any, and silence without an ICMP error is good"`
@@ -134,7 +134,7 @@ type UDPMonitor struct {
 	Kept                Kept   `json:"-"`
 }
 
-// TCPMonitor is the probe of a HealthMonitor of type MonitorTCP.
+// TCPMonitor is the probe of a HealthMonitor of type HEALTH_MONITOR_TCP.
 type TCPMonitor struct {
 	TCPRequest          string `json:"tcp_request" doc:"bytes to send; empty: the connection alone is the probe"`
 	TCPResponse         string `json:"tcp_response" doc:"text that must stand in the first 2 KB of the answer; empty: any"`
@@ -179,7 +179,7 @@ type Profile struct {
 	Kept            Kept            `json:"-"`
 }
 
-// UDPProxyProfile holds the settings of a NetworkProfile of type ProtocolUDPProxy.
+// UDPProxyProfile holds the settings of a NetworkProfile of type PROTOCOL_TYPE_UDP_PROXY.
 type UDPProxyProfile struct {
 	SessionIdleTimeoutS int  `json:"session_idle_timeout" default:"10" range:"2..3600" unit:"s" doc:"idle time of a flow between a client and a server"`
 	Kept                Kept `json:"-"`

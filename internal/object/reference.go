@@ -3,6 +3,7 @@ package object
 import (
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,7 +71,7 @@ func newIndex(s *Set) *index {
 
 func (x *index) has(kind, name string) bool {
 	_, ok := x.names[kind][name]
-	return ok || isSystem(kind, name)
+	return ok || slices.Contains(systemNames(kind), name)
 }
 
 // find returns the name of the object that a reference means. A name comes before any other reading, so that a
@@ -106,7 +107,7 @@ func (x *index) find(kind, ref string) (name, fault string) {
 // none says that there is no such object, and which there are.
 func (x *index) none(kind, name string) string {
 	const most = 8
-	have := x.order[kind]
+	have := append(slices.Clip(x.order[kind]), systemNames(kind)...)
 	text := "no " + kind + " named " + quote(name)
 	switch near := nearest(name, have); {
 	case len(have) == 0:

@@ -1,7 +1,5 @@
 package object
 
-import "reflect"
-
 // Objects that are always there, as Avi's System-* ones are, unless the set has one of that name. All but their
 // names is default.
 const (
@@ -12,16 +10,17 @@ const (
 	SystemUDP      = "System-UDP"       // health monitor
 )
 
-func isSystem(kind, name string) bool {
+// systemNames are the names of the system's own objects of a kind.
+func systemNames(kind string) []string {
 	switch kind {
-	case reflect.TypeFor[ApplicationProfile]().Name():
-		return name == SystemSIP
-	case reflect.TypeFor[NetworkProfile]().Name():
-		return name == SystemUDPProxy
-	case reflect.TypeFor[HealthMonitor]().Name():
-		return systemMonitor(name) != nil
+	case "ApplicationProfile":
+		return []string{SystemSIP}
+	case "NetworkProfile":
+		return []string{SystemUDPProxy}
+	case "HealthMonitor":
+		return []string{SystemSIP, SystemPing, SystemTCP, SystemUDP}
 	}
-	return false
+	return nil
 }
 
 func systemApplicationProfile(name string) *ApplicationProfile {
@@ -43,12 +42,18 @@ func systemNetworkProfile(name string) *NetworkProfile {
 }
 
 func systemMonitor(name string) *HealthMonitor {
-	types := map[string]MonitorType{SystemSIP: MonitorSIP, SystemPing: MonitorPing, SystemTCP: MonitorTCP, SystemUDP: MonitorUDP}
-	t, ok := types[name]
-	if !ok {
+	m := New[HealthMonitor](name)
+	switch name {
+	case SystemSIP:
+		m.Type = MonitorSIP
+	case SystemPing:
+		m.Type = MonitorPing
+	case SystemTCP:
+		m.Type = MonitorTCP
+	case SystemUDP:
+		m.Type = MonitorUDP
+	default:
 		return nil
 	}
-	m := New[HealthMonitor](name)
-	m.Type = t
 	return &m
 }

@@ -1,0 +1,174 @@
+package object
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func mustLoad(t *testing.T, text string) *Set {
+	t.Helper()
+	s, err := Load("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestListens(t *testing.T) {
+	s := mustLoad(t, `
+VirtualService:
+- {name: a, vsvip_ref: v, pool_ref: p, services: [{port: 5060, port_range_end: 5061}, 5070], fqdn: a.example.com}
+- {name: b, vsvip_ref: v, pool_ref: p, services: [5080], enabled: false}
+VsVip:
+- name: v
+  dns_info: [{fqdn: v.example.com}]
+  vip:
+  - {ip_address: 10.0.0.1, ip6_address: "2001:db8::1", floating_ip: 192.0.2.1}
+  - {ip_address: 10.0.0.2, enabled: false}
+Pool: [{name: p, servers: [10.0.0.1, "10.0.0.1:5061"], default_server_port: 5060}]`)
+	vs := s.VirtualService("a")
+	want := "[{10.0.0.1:5060 192.0.2.1} {[2001:db8::1]:5060 invalid IP} {10.0.0.1:5061 192.0.2.1} " +
+		"{[2001:db8::1]:5061 invalid IP} {10.0.0.1:5070 192.0.2.1} {[2001:db8::1]:5070 invalid IP}]"
+	if got := fmt.Sprint(s.Listens(vs)); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got := s.Listens(s.VirtualService("b")); got != nil {
+		t.Errorf("a disabled one listens on %v", got)
+	}
+	if got := s.FQDNs(vs); !reflect.DeepEqual(got, []string{"a.example.com", "v.example.com"}) {
+		t.Error(got)
+	}
+	p := s.Pool("p")
+	if a, b := p.ServerAddr(0), p.ServerAddr(1); a != netip.MustParseAddrPort("10.0.0.1:5060") || b != netip.MustParseAddrPort("10.0.0.1:5061") {
+		t.Error(a, b)
+	}
+}
+
+func TestSystemObjects(t *testing.T) {
+	s := &Set{}
+	if p := s.ApplicationProfile(SystemSIP); p == nil || p.Type != ApplicationSIP || p.SIPServiceProfile.TransactionTimeoutS != 32 {
+		t.Error(p)
+	}
+	if p := s.NetworkProfile(SystemUDPProxy); p == nil || p.Profile.Type != ProtocolUDPProxy || p.Profile.UDPProxyProfile.SessionIdleTimeoutS != 10 {
+		t.Error(p)
+	}
+	types := map[string]MonitorType{SystemSIP: MonitorSIP, SystemPing: MonitorPing, SystemTCP: MonitorTCP, SystemUDP: MonitorUDP}
+	for name, typ := range types {
+		if m := s.HealthMonitor(name); m == nil || m.Type != typ || m.SendIntervalS != 10 {
+			t.Error(name, m)
+		}
+	}
+	for _, k := range theSchema().kinds {
+		for _, name := range systemNames(k.name) {
+			found := reflect.ValueOf(s).MethodByName(k.name).Call([]reflect.Value{reflect.ValueOf(name)})[0]
+			if found.IsNil() {
+				t.Errorf("no %s named %s", k.name, name)
+			}
+		}
+		if got := reflect.ValueOf(s).MethodByName(k.name).Call([]reflect.Value{reflect.ValueOf("x")})[0]; !got.IsNil() {
+			t.Errorf("there is a %s named x", k.name)
+		}
+	}
+	s = mustLoad(t, "ApplicationProfile: [{name: System-SIP, type: sip, sip_service_profile: {record_route: true}}]")
+	if !s.ApplicationProfile(SystemSIP).SIPServiceProfile.RecordRoute {
+		t.Error("the set's own System-SIP is not taken")
+	}
+}
+
+func TestAccepts(t *testing.T) {
+	for _, c := range []struct {
+		codes    string
+		yes, not []int
+	}{
+		{"", []int{200, 302, 404, 486, 500, 603}, []int{100, 180, 408, 503, 700, 0}},
+		{"200", []int{200}, []int{202, 404, 503}},
+		{"200 4xx 500-503", []int{200, 400, 408, 499, 500, 503}, []int{199, 201, 504}},
+	} {
+		m := SIPMonitor{SIPResponseCodes: strings.Fields(c.codes)}
+		for _, status := range c.yes {
+			if !m.Accepts(status) {
+				t.Errorf("%q refuses %d", c.codes, status)
+			}
+		}
+		for _, status := range c.not {
+			if m.Accepts(status) {
+				t.Errorf("%q accepts %d", c.codes, status)
+			}
+		}
+	}
+}
+
+func TestQuick(t *testing.T) {
+	for _, c := range []struct{ listen, servers, want string }{
+		{"udp://0.0.0.0:5060", "10.0.0.1:5060 10.0.0.2", "default: 0.0.0.0:5060 -> 10.0.0.1:5060 10.0.0.2:5060"},
+		{"udp://:5070", "udp://[::1]:5061 2001:db8::1", "default: 0.0.0.0:5070 [::]:5070 -> [::1]:5061 [2001:db8::1]:5060"},
+		{"127.0.0.1 UDP://[::1] ::2", "10.0.0.1", "default: 127.0.0.1:5060 [::1]:5060 [::2]:5060 -> 10.0.0.1:5060"},
+		{"127.0.0.1:0 127.0.0.1:5061", "10.0.0.1", "default: 127.0.0.1:0 127.0.0.1:5061 -> 10.0.0.1:5060"},
+		{"10.0.0.1:1 10.0.0.2:2 10.0.0.3:1", "10.0.0.9", "default: 10.0.0.1:1 10.0.0.3:1 -> 10.0.0.9:5060; default-2: 10.0.0.2:2 -> 10.0.0.9:5060"},
+		{"10.0.0.1 10.0.0.1:5060", "10.0.0.9", "default: 10.0.0.1:5060 -> 10.0.0.9:5060"},
+		{"", "", "--listen: missing: expected an address such as udp://0.0.0.0:5060\n--server: missing: expected the address of a server such as 10.0.0.1:5060"},
+		{"tcp://0.0.0.0:5060", "sip.example.com", "--server sip.example.com: \"sip.example.com\" is a DNS name, which is not supported yet; give its IP addresses\n" +
+			"--listen tcp://0.0.0.0:5060: \"tcp\" is not supported yet: must be udp"},
+		{"udp://0.0.0.0:x", "10.0.0.1:70000", "--server 10.0.0.1:70000: port \"70000\" of 10.0.0.1 is wrong: must be 1 to 65535\n" +
+			"--listen udp://0.0.0.0:x: port \"x\" of 0.0.0.0 is wrong: must be 1 to 65535"},
+		{"udp://:x tcp://:5060", "10.0.0.1", "--listen udp://:x: port \"x\" of 0.0.0.0 is wrong: must be 1 to 65535\n" +
+			"--listen tcp://:5060: \"tcp\" is not supported yet: must be udp"},
+		{"127.0.0.1", "10.0.0.1 10.0.0.1:5060", "Pool/default: servers[1]: 10.0.0.1:5060 is servers[0] already"},
+	} {
+		s, err := Quick(strings.Fields(c.listen), strings.Fields(c.servers), QuickOptions{})
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = quickText(s)
+			roundTrip(t, s)
+			if w := s.Warnings(); len(w) > 0 {
+				t.Errorf("%s, %s: %v", c.listen, c.servers, w)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s, %s:\n got %s\nwant %s", c.listen, c.servers, got, c.want)
+		}
+	}
+}
+
+func quickText(s *Set) string {
+	var out []string
+	for i := range s.VirtualServices {
+		vs := &s.VirtualServices[i]
+		text := vs.Name + ":"
+		for _, l := range s.Listens(vs) {
+			text += " " + l.Addr.String()
+		}
+		text += " ->"
+		p := s.Pool(vs.PoolRef)
+		for j := range p.Servers {
+			text += " " + p.ServerAddr(j).String()
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestQuickOptions(t *testing.T) {
+	listen, servers := []string{"127.0.0.1"}, []string{"127.0.0.2"}
+	s, err := Quick(listen, servers, QuickOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.Pool("default")
+	if p.LBAlgorithm != ConsistentHash || p.LBAlgorithmHash != HashCallID || s.HealthMonitor(p.HealthMonitorRefs[0]).Type != MonitorSIP {
+		t.Errorf("%+v", p)
+	}
+	if !s.ApplicationProfile("default").SIPServiceProfile.RecordRoute || s.NetworkProfile("default").Profile.Type != ProtocolUDPProxy {
+		t.Error("profiles")
+	}
+	s, err = Quick(listen, servers, QuickOptions{Algorithm: Random, Hash: HashURI, NoMonitor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Pool("default"); p.LBAlgorithm != Random || p.LBAlgorithmHash != HashURI || p.HealthMonitorRefs != nil {
+		t.Errorf("%+v", p)
+	}
+}
