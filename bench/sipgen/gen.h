@@ -131,7 +131,7 @@ typedef struct {
   double secs;                   // measured
   struct counts c;               // over the measured time
   usage a, b, parked;            // at its ends; with all calls up
-  u64 busy_ns;                   // of sipgen itself
+  u64 cpu_ns, busy_ns;           // of sipgen itself; of that, where it had something to do
   u64 sent, seen;                // requests and responses of the whole run, to its end
   int parked_calls;
 } result;

@@ -52,7 +52,7 @@ void report(const result *r) {
 #define PRINT_ERROR(name) if (err.name) printf("%s\"" #name "\":%llu", comma, (unsigned long long)err.name), comma = ",";
   ERRORS(PRINT_ERROR)
   printf("},\"proxy_us_per_msg\":%.4f,\"proxy_cpu_s\":%.4f,\"ksoftirqd_us_per_msg\":%.4f,\"cpu_busy_us_per_msg\":%.4f,\"steal_s\":%.2f,\"others_percent\":%.1f,", cpu * per, cpu, soft * per, busy * per, r->b.steal_s - r->a.steal_s, 100 * (busy - cpu - soft) / r->secs);
-  printf("\"own_us_per_msg\":%.4f,", r->busy_ns / 1e9 * per);
+  printf("\"own_us_per_msg\":%.4f,\"own_cpu_percent\":%.1f,", r->busy_ns / 1e9 * per, r->cpu_ns / 1e7 / r->secs);
   printf("\"rss_kb\":%ld,\"pss_kb\":%ld,\"rss_before_kb\":%ld,\"pss_before_kb\":%ld,\"parked_calls\":%d,\"rss_parked_kb\":%ld,\"pss_parked_kb\":%ld,", r->b.rss_kb, r->b.pss_kb, r->a.rss_kb, r->a.pss_kb, r->parked_calls, r->parked.rss_kb, r->parked.pss_kb);
   printf("\"rtt_us\":{");
   print_timing("invite_first", T_INVITE_FIRST, 0);

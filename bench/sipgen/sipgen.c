@@ -363,7 +363,8 @@ static void measure(result *r) {
   now = clock_ns();
   watch(opt.pid, opt.cpu, &r->b, 0);
   r->secs = (now - begin) / 1e9;
-  r->busy_ns = (thread_ns() - cpu) * ((double)busy / (now - begin));
+  r->cpu_ns = thread_ns() - cpu;
+  r->busy_ns = r->cpu_ns * ((double)busy / (now - begin));
   r->c = difference(&count, &at_start);
 }
 
