@@ -23,6 +23,7 @@ func (l *life) onInvite(req *sip.Request, tx sip.ServerTransaction) {
 		c.again()
 		return
 	}
+	l.count.Invites.Add(1)
 	// One tag for all responses (section 8.2.6.2), also for the 487 that the stack makes from the request.
 	req.To().Params.Add("tag", sip.GenerateTagN(12))
 	if !c.onCancelled() {

@@ -59,7 +59,7 @@ type Fleet struct {
 func StartFleet(cfg FleetConfig) (*Fleet, error) {
 	f := &Fleet{
 		cfg: cfg, rate: clampRate(cfg.Rate), dice: rand.New(rand.NewPCG(cfg.Seed, 2)),
-		change: make(chan struct{}, 1), hangUp: make(chan struct{}),
+		change: make(chan struct{}, 1), hangUp: make(chan struct{}), totals: newTotals(),
 	}
 	for i := range cfg.Callers {
 		c, err := StartCaller(CallerConfig{

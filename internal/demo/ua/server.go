@@ -63,6 +63,7 @@ type serverCount struct {
 	Challenges    atomic.Uint64 // 401 to a REGISTER without credentials
 	StrangeNonces atomic.Uint64 // 401 to credentials for a nonce of another server, or too old
 	Registrations atomic.Uint64
+	Invites       atomic.Uint64 // that ask for a new call
 	Answered      atomic.Uint64 // calls
 	Busy          atomic.Uint64
 	Cancelled     atomic.Uint64
@@ -80,6 +81,7 @@ type ServerStats struct {
 	Challenges    uint64
 	StrangeNonces uint64
 	Registrations uint64
+	Invites       uint64
 	Answered      uint64
 	Busy          uint64
 	Cancelled     uint64
@@ -159,7 +161,7 @@ func (s *Server) Stats() ServerStats {
 	st := ServerStats{
 		Requests: s.count.Requests.Load(), Challenges: s.count.Challenges.Load(),
 		StrangeNonces: s.count.StrangeNonces.Load(), Registrations: s.count.Registrations.Load(),
-		Answered: s.count.Answered.Load(), Busy: s.count.Busy.Load(), Cancelled: s.count.Cancelled.Load(),
+		Invites: s.count.Invites.Load(), Answered: s.count.Answered.Load(), Busy: s.count.Busy.Load(), Cancelled: s.count.Cancelled.Load(),
 		HungUp: s.count.HungUp.Load(), Unacked: s.count.Unacked.Load(),
 		Strangers: s.count.Strangers.Load(), Probes: s.count.Probes.Load(),
 	}

@@ -1,6 +1,7 @@
 package ua
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +13,8 @@ type Totals struct {
 	Up         int // answered and not over yet
 	Outcomes   [outcomes]uint64
 	Strayed    uint64            // calls in which another server answered than the one that took them
-	FailedWith map[int]uint64    // Failed and Lost by status, 0: no response
+	FailedWith map[int]uint64    // Failed, by final status; 0: no response
+	LostWith   map[int]uint64    // Lost, by status of the request it came out with; 0: no response
 	AnsweredBy map[string]uint64 // calls by server
 
 	Registered      uint64 // REGISTERs that ended in 200
@@ -40,9 +42,14 @@ type totals struct {
 	ended   uint64
 	now     Totals // maps and quantiles are made by read
 	failed  map[int]uint64
+	lost    map[int]uint64
 	by      map[string]uint64
 	ringing window
 	setup   window
+}
+
+func newTotals() totals {
+	return totals{failed: make(map[int]uint64), lost: make(map[int]uint64), by: make(map[string]uint64)}
 }
 
 // placed counts a call that begins; false: there are maxInProgress already.
@@ -67,19 +74,16 @@ func (t *totals) add(r Result) {
 	defer t.mu.Unlock()
 	t.ended++
 	t.now.Outcomes[r.Outcome]++
-	if r.Outcome == Failed || r.Outcome == Lost {
-		if t.failed == nil {
-			t.failed = make(map[int]uint64)
-		}
+	switch r.Outcome {
+	case Failed:
 		t.failed[r.Status]++
+	case Lost:
+		t.lost[r.Status]++
 	}
 	if r.Strayed != "" {
 		t.now.Strayed++
 	}
 	if r.Setup > 0 && r.Server != "" {
-		if t.by == nil {
-			t.by = make(map[string]uint64)
-		}
 		t.by[r.Server]++
 	}
 	t.ringing.add(r.Ringing)
@@ -105,14 +109,7 @@ func (f *Fleet) Totals() Totals {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now
-	now.FailedWith = make(map[int]uint64, len(t.failed))
-	for status, n := range t.failed {
-		now.FailedWith[status] = n
-	}
-	now.AnsweredBy = make(map[string]uint64, len(t.by))
-	for server, n := range t.by {
-		now.AnsweredBy[server] = n
-	}
+	now.FailedWith, now.LostWith, now.AnsweredBy = maps.Clone(t.failed), maps.Clone(t.lost), maps.Clone(t.by)
 	now.Ringing, now.Setup = t.ringing.quantiles(), t.setup.quantiles()
 	return now
 }
