@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 )
@@ -143,3 +144,5 @@ func ask(t testing.TB, c *net.UDPConn, to netip.AddrPort, text string) (answer s
 }
 
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
+
+func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -18,9 +18,9 @@ import (
 //
 // What must hold: two datagrams of one tag to one destination never change their
 // order. Trains leave in the order they were begun, so a datagram may join a
-// train that stands not before the last train of its tag. That last train is
-// kept in a table by hash alone: two tags that meet there only hold each other
-// back.
+// train that stands not before the last train of its tag. A table remembers that
+// one by a hash of tag and destination: two that have the same only hold each
+// other back.
 
 const (
 	maxTrainDatagrams = 64    // UDP_MAX_SEGMENTS of kernels before 6.7
@@ -65,6 +65,7 @@ type sizeSlot struct {
 type tagSlot struct {
 	gen   uint32
 	train int32
+	key   uint64 // of tag and destination
 }
 
 // init makes tables for n datagrams.
@@ -103,16 +104,29 @@ func (w *wire) plan(queue []queued, maxSize int) {
 	for i := range queue {
 		q := &queue[i]
 		d := w.intern(q)
-		slot := &w.tagSlots[mix(q.tag, w.dests[d].hash)&uint64(len(w.tagSlots)-1)]
-		before := none
+		slot, before := w.tagged(mix(q.tag, w.dests[d].hash)), none
 		if slot.gen == w.gen {
 			before = slot.train
 			w.trains[before].later = true
 		}
-		*slot = tagSlot{w.gen, w.board(int32(i), d, int32(q.n), before, maxSize)}
+		slot.gen, slot.train = w.gen, w.board(int32(i), d, int32(q.n), before, maxSize)
 	}
 	if maxSize > 0 && len(w.trains) > 1 {
 		w.pair()
+	}
+}
+
+// tagged finds the slot of a key, or one for it that is of an older plan.
+func (w *wire) tagged(key uint64) *tagSlot {
+	for h := key; ; h++ {
+		slot := &w.tagSlots[h&uint64(len(w.tagSlots)-1)]
+		if slot.gen != w.gen {
+			slot.key = key
+			return slot
+		}
+		if slot.key == key {
+			return slot
+		}
 	}
 }
 

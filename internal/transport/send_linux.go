@@ -189,7 +189,11 @@ func (f *flush) send(n int) {
 			for _, t := range w.sent[done : done+int(r)] {
 				f.account(&w.trains[t])
 			}
-			done += int(r)
+			if done += int(r); done < n {
+				// What stopped it is not said if it was news of ICMP: the socket has
+				// given that away now, and the next call succeeds.
+				f.s.errPending.Store(true)
+			}
 			f.tries = 0
 			continue
 		}
