@@ -18,10 +18,10 @@ const (
 // resend is what Again needs of the decision to send a stored request again.
 type resend struct {
 	request stored
-	server  *snapshot.Server // nil: answer the client instead
+	server  *snapshot.Server // nil: answer the client with status instead
 	failed  *snapshot.Server
 	attempt uint8 // for server; the failed one had one less
-	status  int   // of the answer
+	status  int   // of the answer; 0: there is nothing to send but the ACK
 	reason  Reason
 	ack     bool // the failed server's final response to an INVITE wants an ACK (17.1.1.3)
 }
@@ -173,6 +173,9 @@ func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 	again := *in
 	again.Msg, again.From, again.Local, again.Listener = &p.again, s.request.from, s.request.local, s.request.listener
 	p.begin(&p.again)
+	if s.server == nil && s.status == 0 {
+		return Verdict{Reason: s.reason}
+	}
 	if s.server == nil {
 		out := p.refuse(&again, s.status, "Server Unreachable", s.reason)
 		out.Suspect = v.Suspect

@@ -360,7 +360,9 @@ func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
 		}
 		stored := bytes.Clone(v.resend.request.data)
 		next := l.proxy.Again(in, v)
-		l.emit(&out, &next, stored)
+		if next.Action != Drop {
+			l.emit(&out, &next, stored)
+		}
 	}
 	if v.Suspect != nil {
 		fmt.Fprintf(&out, "\nsuspect %s", v.Suspect.Addr)

@@ -125,7 +125,7 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		return
 	}
 	if pn.attempt != b.Attempt {
-		*v = Verdict{Reason: LateResponse, Server: v.Server, Order: v.Order, Status: m.Status}
+		p.late(in, v, k, pn)
 		return
 	}
 	if m.CSeqMethod != pn.method {
@@ -156,6 +156,20 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		return
 	}
 	shard.Touch(k, in.Now+transactionMS)
+}
+
+// late drops what a server says of a transaction that was taken from it. A refusal
+// of an INVITE is acknowledged once more: our ACK was lost (17.1.1.2, Completed).
+func (p *Proxy) late(in *Input, v *Verdict, k uint64, pn *pin) {
+	m, sv := in.Msg, v.Server
+	*v = Verdict{Reason: LateResponse, Server: sv, Order: v.Order, Status: m.Status}
+	if sv == nil || m.Status < 300 || m.CSeqMethod != sip.Invite {
+		return
+	}
+	if req, ok := in.State.replay.load(k, pn.replay, p.againBuf); ok {
+		v.Action = Resend
+		v.resend = resend{request: req, failed: sv, ack: true}
+	}
 }
 
 func (p *Proxy) provisional(in *Input, shard *aged.Shard[pin], k uint64, pn *pin) {
