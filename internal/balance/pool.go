@@ -1,9 +1,17 @@
 // Package balance selects a server of a pool: one file an algorithm.
+//
+// A Pool is a view that never changes: what health, a drain or a back-off change gives another view, which shares with
+// the one before whatever stayed the same. What is counted about a server while it runs is in its State, which all
+// views of the pool point to.
 package balance
 
 import (
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
+
+	"github.com/carillon-sip/carillon/internal/consistenthash"
 )
 
 // Algorithm says how Pick selects.
@@ -18,6 +26,22 @@ const (
 	FewestTasks      // fewest calls known now, in relation to the ratio
 )
 
+func (a Algorithm) String() string {
+	switch a {
+	case ConsistentHash:
+		return "consistent-hash"
+	case RoundRobin:
+		return "round-robin"
+	case Random:
+		return "random"
+	case LeastConnections:
+		return "least-connections"
+	case FewestTasks:
+		return "fewest-tasks"
+	}
+	return "unknown"
+}
+
 // Condition is a set of flags. A server is selectable iff its condition is exactly Up.
 type Condition uint8
 
@@ -26,16 +50,37 @@ const (
 	Up       Condition = 1 << iota // the monitors say so, or there are none
 	Disabled                       // by the user: gets nothing
 	Draining                       // by the user: keeps its calls, gets no new ones
+	Backoff                        // it asked to be left alone (503 with Retry-After): keeps its calls, gets no new ones
+
+	learnt = Up | Backoff // what the configuration does not say
 )
 
-// State is what is known about a server while it runs. It survives changes of configuration and of health: all Pool
-// values that hold the server point to the same State. It fills cache lines of its own.
+// Selectable says whether a server in this condition gets new calls.
+func (c Condition) Selectable() bool { return c == Up }
+
+// String returns the one word that tells most.
+func (c Condition) String() string {
+	switch {
+	case c&Disabled != 0:
+		return "disabled"
+	case c&Up == 0:
+		return "down"
+	case c&Draining != 0:
+		return "draining"
+	case c&Backoff != 0:
+		return "backing-off"
+	}
+	return "up"
+}
+
+// State is what is known about a server while it runs. It survives changes of configuration and of health: all views
+// that hold the server point to the same State. It fills cache lines of its own.
 type State struct {
-	_                [64]byte
+	_                [128]byte
 	OpenTransactions atomic.Int64 // requests forwarded to it that have no final response yet
 	Calls            atomic.Int64 // calls known on it
 	condition        atomic.Uint32
-	_                [108]byte
+	_                [128 - 20]byte
 }
 
 // Condition returns what Publish last stored.
@@ -44,7 +89,7 @@ func (s *State) Condition() Condition { return Condition(s.condition.Load()) }
 // Server is one server of a pool. It never changes.
 type Server struct {
 	Addr      netip.AddrPort
-	ID        uint64 // ServerID of Addr; never 0; unique in the pool
+	ID        uint64 // ServerID of Addr; no two of a pool agree in the bits that a token carries
 	Name      string
 	Ratio     uint32 // share relative to the others, at least 1
 	PoolIndex int32  // place in Pool.Servers: what Pick returns
@@ -56,21 +101,45 @@ type ServerConfig struct {
 	Addr      netip.AddrPort
 	Name      string
 	Ratio     uint32    // 0 counts as 1
-	Condition Condition // flags to start with; Up is taken from the previous pool when the server was there
+	Condition Condition // flags to start with; what is learnt is taken from the previous pool if the server was there
 }
 
 // Config is what a user says about a pool.
 type Config struct {
-	Algorithm          Algorithm
-	Servers            []ServerConfig
-	Secret             [2]uint64 // keys identities and placement; the same on all engines
-	IgnorePort         bool      // placement by address only (ignore_server_port)
-	MaxOpenTransaction int64     // limit a server (max_concurrent_connections_per_server); 0 none
+	Algorithm           Algorithm
+	Servers             []ServerConfig
+	Secret              [2]uint64 // keys identities and placement; the same on all engines
+	IgnorePort          bool      // placement by address only (ignore_server_port)
+	MaxOpenTransactions int64     // limit a server (max_concurrent_connections_per_server); 0 none
 }
 
 // Pool is an immutable view of a pool: its servers and which of them can be selected. Safe for concurrent use.
 type Pool struct {
-	servers []Server
+	*base
+	conditions []Condition
+	selectable []int32               // indices, rising
+	table      *consistenthash.Table // valid iff the algorithm is ConsistentHash; selectable servers have weight
+	turns      []int32               // else: the base's turns that belong to selectable servers
+	shares     func() []float64
+}
+
+// base is what all views of one configuration share.
+type base struct {
+	algorithm Algorithm
+	secret    consistenthash.Key
+	limit     int64 // of open transactions a server; 0 none
+	servers   []Server
+	turns     []int32
+	byID      map[uint64]int32
+	byAddr    map[netip.AddrPort]int32
+	cursor    *cursor
+}
+
+// cursor is where round robin and the others that take turns are. It fills cache lines of its own.
+type cursor struct {
+	_  [128]byte
+	at atomic.Uint64
+	_  [120]byte
 }
 
 // Change sets and clears flags of one server's condition; Clear goes first.
@@ -79,14 +148,106 @@ type Change struct {
 	Set, Clear Condition
 }
 
-// New returns a pool. Servers that prev (may be nil) has too, by ID, keep their State and whether they are up.
-func New(c *Config, prev *Pool) *Pool { return &Pool{} }
+// New returns a pool. Servers that prev (may be nil) has too, by ID, keep their State and what was learnt about them.
+func New(c *Config, prev *Pool) *Pool {
+	b := &base{
+		algorithm: c.Algorithm,
+		secret:    c.Secret,
+		limit:     c.MaxOpenTransactions,
+		servers:   newServers(c),
+		byID:      make(map[uint64]int32, len(c.Servers)),
+		byAddr:    make(map[netip.AddrPort]int32, len(c.Servers)),
+		cursor:    new(cursor),
+	}
+	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers))}
+	if prev != nil {
+		b.cursor = prev.cursor
+	}
+	for i := range b.servers {
+		s := &b.servers[i]
+		b.byID[s.ID] = int32(i)
+		b.byAddr[s.Addr] = int32(i)
+		p.conditions[i] = c.Servers[i].Condition
+		if j := prev.find(s.ID); j >= 0 {
+			s.State = prev.servers[j].State
+			p.conditions[i] = p.conditions[i]&^learnt | prev.conditions[j]&learnt
+		} else {
+			s.State = new(State)
+		}
+	}
+	p.settle()
+	if c.Algorithm != ConsistentHash {
+		b.turns = newTurns(b.servers)
+		p.turns = b.turnsOf(p.conditions)
+		return p
+	}
+	members := make([]consistenthash.Member, len(b.servers))
+	for i, id := range placementIDs(c, b.servers) {
+		members[i] = consistenthash.Member{ID: id, Weight: p.weight(int32(i))}
+	}
+	if prev != nil && prev.table != nil && prev.secret == b.secret {
+		p.table = prev.table.Resize(members)
+	} else {
+		p.table = consistenthash.Build(b.secret, members)
+	}
+	return p
+}
 
-// With returns the pool after these changes; p stays as it is. Call Publish on the result once it is in use.
-func (p *Pool) With(changes ...Change) *Pool { return p }
+// With returns the pool after these changes; p stays as it is. Call Publish on the result once it is in use. Several
+// changes at once cost little more than one.
+func (p *Pool) With(changes ...Change) *Pool {
+	q := &Pool{base: p.base, conditions: slices.Clone(p.conditions)}
+	for _, c := range changes {
+		q.conditions[c.Index] = q.conditions[c.Index]&^c.Clear | c.Set
+	}
+	if slices.Equal(p.conditions, q.conditions) {
+		return p
+	}
+	q.settle()
+	if slices.Equal(p.selectable, q.selectable) {
+		q.table, q.turns, q.shares = p.table, p.turns, p.shares
+		return q
+	}
+	if p.algorithm != ConsistentHash {
+		q.turns = q.turnsOf(q.conditions)
+		return q
+	}
+	var weights []consistenthash.Change
+	for _, c := range changes {
+		weights = append(weights, consistenthash.Change{Index: int(c.Index), Weight: q.weight(c.Index)})
+	}
+	q.table = p.table.WithWeights(weights)
+	return q
+}
+
+// settle fills in what follows from the conditions at once.
+func (p *Pool) settle() {
+	p.selectable = make([]int32, 0, len(p.conditions))
+	for i, c := range p.conditions {
+		if c.Selectable() {
+			p.selectable = append(p.selectable, int32(i))
+		}
+	}
+	p.shares = sync.OnceValue(p.countShares)
+}
+
+// weight is the weight of server i in the table.
+func (p *Pool) weight(i int32) uint32 {
+	if !p.conditions[i].Selectable() {
+		return 0
+	}
+	return p.servers[i].Ratio
+}
 
 // Publish stores the condition of every server in its State, for readers that don't have the pool.
-func (p *Pool) Publish() {}
+func (p *Pool) Publish() {
+	for i := range p.servers {
+		p.servers[i].State.condition.Store(uint32(p.conditions[i]))
+	}
+}
+
+// Algorithm returns how Pick selects.
+func (p *Pool) Algorithm() Algorithm { return p.algorithm }
 
 // Servers returns all servers, selectable or not. Not to be changed.
 func (p *Pool) Servers() []Server { return p.servers }
@@ -95,21 +256,51 @@ func (p *Pool) Servers() []Server { return p.servers }
 func (p *Pool) Server(i int32) *Server { return &p.servers[i] }
 
 // Find returns the index of the server with this ID, -1 when the pool has none.
-func (p *Pool) Find(id uint64) int32 { return -1 }
+func (p *Pool) Find(id uint64) int32 { return p.find(id) }
+
+// find is Find; a nil pool has no servers.
+func (p *Pool) find(id uint64) int32 {
+	if p == nil {
+		return -1
+	}
+	if i, ok := p.byID[id]; ok {
+		return i
+	}
+	return -1
+}
 
 // FindAddr returns the index of the server with this address, -1 when the pool has none.
-func (p *Pool) FindAddr(a netip.AddrPort) int32 { return -1 }
+func (p *Pool) FindAddr(a netip.AddrPort) int32 {
+	if i, ok := p.byAddr[a]; ok {
+		return i
+	}
+	return -1
+}
 
 // Condition returns the flags of server i in this view.
-func (p *Pool) Condition(i int32) Condition { return 0 }
+func (p *Pool) Condition(i int32) Condition { return p.conditions[i] }
 
 // Selectable returns how many servers can be selected.
-func (p *Pool) Selectable() int { return 0 }
+func (p *Pool) Selectable() int { return len(p.selectable) }
 
-// Pick selects a server for the key with hash h (used by ConsistentHash only), none of tried (those that failed this
-// request already). It returns -1 when there is none: all down, disabled, draining, tried, or at their limit.
-// No locks, no allocation.
-func (p *Pool) Pick(h uint64, tried []int32) int32 { return -1 }
+// Shares returns the part of new calls (0 to 1) that each server is meant to get in this view: for the consistent hash
+// what the table says, for the others the ratio. Not to be changed. The first call may take some ten milliseconds.
+func (p *Pool) Shares() []float64 { return p.shares() }
 
-// ServerID returns the identity of a server: a keyed hash of address and port. It is never 0.
-func ServerID(key [2]uint64, a netip.AddrPort) uint64 { return 1 }
+func (p *Pool) countShares() []float64 {
+	s := make([]float64, len(p.servers))
+	if p.table != nil {
+		for i, slots := range p.table.Shares() {
+			s[i] = float64(slots) / consistenthash.Slots
+		}
+		return s
+	}
+	var total float64
+	for _, i := range p.selectable {
+		total += float64(p.servers[i].Ratio)
+	}
+	for _, i := range p.selectable {
+		s[i] = float64(p.servers[i].Ratio) / total
+	}
+	return s
+}

@@ -1,0 +1,45 @@
+package balance
+
+// maxChoices is how many choices of a key are looked at one by one, each at a cost that grows with the pool, before the
+// order among the others is given up.
+const maxChoices = 4
+
+// pickHash takes the first choice of the key that fits. A second choice is where the key will go once health has
+// noticed what this request found out, so the call stays there.
+func (p *Pool) pickHash(h uint64, tried []int32) int32 {
+	i := p.table.Lookup(h)
+	if p.fits(i, tried) {
+		return i
+	}
+	if len(p.selectable) <= maxLooks {
+		return p.firstThatFits(h, tried)
+	}
+	var skip [16]int32
+	n := copy(skip[:len(skip)-maxChoices], tried)
+	for range maxChoices {
+		i = p.table.Next(h, skip[:n])
+		if i < 0 || p.fits(i, tried) {
+			return i
+		}
+		skip[n] = i
+		n++
+	}
+	for range maxLooks {
+		h = mix(h + golden) // other keys' first choices: each server is come by as often as it is heavy
+		if i = p.table.Lookup(h); p.fits(i, tried) {
+			return i
+		}
+	}
+	return -1
+}
+
+// firstThatFits returns the server that fits and that the key prefers to all others that do.
+func (p *Pool) firstThatFits(h uint64, tried []int32) int32 {
+	best := int32(-1)
+	for _, i := range p.selectable {
+		if (best < 0 || p.table.Before(h, i, best)) && p.fits(i, tried) {
+			best = i
+		}
+	}
+	return best
+}
