@@ -10,7 +10,7 @@ import (
 
 func TestEcho(t *testing.T) {
 	for name, addr := range map[string]netip.AddrPort{"IPv4": lo4, "IPv6": lo6} {
-		for _, opt := range []Options{{}, {GRO: true}, {NoGSO: true}, {Spin: -1}, {Spin: time.Millisecond}} {
+		for _, opt := range []Options{{}, {GRO: true}, {NoGSO: true}, {Spin: -1}, {Spin: 1}, {Spin: time.Millisecond}} {
 			t.Run(name, func(t *testing.T) {
 				s := open(t, addr, opt)
 				startEcho(t, s)

@@ -175,8 +175,9 @@ func (s *Socket) await(b *Batch, wait time.Duration) (int, syscall.Errno) {
 		return 0, syscall.EAGAIN // a Flush elsewhere took the kernel's hint; the caller has work
 	}
 	s.st.blocked.Add(1)
-	n, e, held := s.hold(b, min(wait, holdFor))
-	if held {
+	n, e := 0, syscall.EAGAIN
+	if s.hot && takeSpare() {
+		n, e = s.hold(b, min(wait, holdFor))
 		wait -= holdFor
 	}
 	if e == syscall.EAGAIN && wait > 0 {
@@ -202,18 +203,23 @@ func (s *Socket) await(b *Batch, wait time.Duration) (int, syscall.Errno) {
 // signal. The collector stops the world the same way, so it need not wait.
 const holdFor = 8 * time.Millisecond
 
-// holding counts the Recvs of the process that wait so: one P at least is left
-// for other goroutines.
+// holding counts the Recvs of the process that wait so.
 var holding atomic.Int32
 
-func (s *Socket) hold(b *Batch, wait time.Duration) (n int, e syscall.Errno, held bool) {
-	defer holding.Add(-1)
-	if holding.Add(1) >= int32(runtime.GOMAXPROCS(0)) {
-		return 0, syscall.EAGAIN, false
+// takeSpare takes a P to hold, if there is one beyond the number of CPUs: those
+// are left for goroutines that have something to do.
+func takeSpare() bool {
+	if int(holding.Add(1)) <= runtime.GOMAXPROCS(0)-runtime.NumCPU() {
+		return true
 	}
+	holding.Add(-1)
+	return false
+}
+
+func (s *Socket) hold(b *Batch, wait time.Duration) (int, syscall.Errno) {
+	defer holding.Add(-1)
 	s.setRecvTimeout(wait)
-	n, e = s.recvmmsg(b, unix.MSG_WAITFORONE)
-	return n, e, true
+	return s.recvmmsg(b, unix.MSG_WAITFORONE)
 }
 
 func (s *Socket) setRecvTimeout(d time.Duration) {

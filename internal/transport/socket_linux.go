@@ -24,6 +24,7 @@ type Socket struct {
 	wildcard bool // bound to no address: datagrams come and go with control messages that say which
 	control  bool // received datagrams carry control messages
 	spin     time.Duration
+	hot      bool // Recv keeps its P while it waits, see holdFor
 
 	recvTimeout time.Duration // as last set on fd; of the receiver
 	icmp        icmpReader    // of the receiver
@@ -79,7 +80,7 @@ func openSocket(addr netip.AddrPort, opt Options, reuse bool) (*Socket, error) {
 	if err != nil {
 		return nil, &ListenError{Addr: addr, Errno: errnoOf(err)}
 	}
-	s := &Socket{fd: fd, v6: family == unix.AF_INET6, wildcard: addr.Addr().IsUnspecified(), spin: spinFor(opt)}
+	s := &Socket{fd: fd, v6: family == unix.AF_INET6, wildcard: addr.Addr().IsUnspecified(), spin: spinFor(opt), hot: opt.Spin >= 0}
 	s.gso.init(!opt.NoGSO && gsoWorks(fd))
 	if err := s.setOptions(opt, reuse); err != nil {
 		unix.Close(fd)

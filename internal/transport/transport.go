@@ -27,11 +27,14 @@
 //
 // On Linux (amd64, arm64) one call of the kernel reads or writes a whole batch,
 // trains of equal datagrams cross the kernel as one (UDP_GRO, UDP_SEGMENT), and
-// nothing is allocated. A worker is not to be locked to its thread, and GOMAXPROCS
-// should be above the number of sockets that are received from, since Recv keeps
-// a processor while it waits, for the first milliseconds. Elsewhere a plain implementation over package net does
+// nothing is allocated. Elsewhere a plain implementation over package net does
 // the same, datagram by datagram. docs/adr/0004-udp-io.md has the reasons and
 // the measurements.
+//
+// A worker should not be locked to its thread, and GOMAXPROCS should be NumCPU and
+// the number of workers together: each worker then keeps a processor of Go's
+// scheduler of its own while it waits in the kernel, the first milliseconds, which
+// halves its cost when there is little to do. With fewer it works all the same.
 package transport
 
 import (
@@ -65,7 +68,8 @@ type Options struct {
 	// the same user. Without it a held port is an error.
 	ReusePort bool
 	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin where the
-	// process has more than one CPU, below 0 not at all.
+	// process has more than one CPU. Below 0 it never polls and gives its
+	// processor (P) up at once, as befits a socket on which little comes.
 	Spin time.Duration
 }
 
