@@ -227,3 +227,29 @@ func TestTooLarge(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzPrint asserts that a set built in Go that Validate lets pass loads again from every form in which it is
+// printed, whatever its texts are.
+func FuzzPrint(f *testing.F) {
+	for _, text := range []string{"", "a", "true", "~", "1e3", "0x1", "<<", "- a: b", "a #b", " a", "a\n\n b\n", "\r\n\t", "\u2028\u0085\ufeff", "'\"\\", "2024-01-01", "=", "%&*!|>@`", "\x00\x1f\x7f", "\U0010ffff"} {
+		f.Add("n"+text, text, `{"a": [1.50, -0, 1e400, "`+strings.Trim(text, "\\\"'\n\r\x00\x1f")+`"]}`)
+	}
+	f.Fuzz(func(t *testing.T, name, text, kept string) {
+		p := New[Pool](name)
+		p.Description = text
+		if set, err := Load("kept", []byte(`{"Pool": [{"name": "p", "fail_action": `+kept+`}]}`)); err == nil {
+			p.Kept = set.Pools[0].Kept
+		}
+		m := New[HealthMonitor](name)
+		m.Type, m.SIPMonitor.SIPResponse, m.SIPMonitor.SIPHeaders = MonitorSIP, text, []string{"X:" + text}
+		set := &Set{Pools: []Pool{p}, HealthMonitors: []HealthMonitor{m}}
+		if err := set.Validate(); err != nil {
+			m.SIPMonitor.SIPHeaders = nil
+			set.HealthMonitors[0] = m
+			if set.Validate() != nil {
+				return
+			}
+		}
+		roundTrip(t, set)
+	})
+}
