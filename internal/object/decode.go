@@ -14,7 +14,7 @@ import (
 
 // Bounds of what a file may unfold to: an alias of an alias of an alias grows a few lines to any size.
 const (
-	maxNodes = 2_000_000
+	maxNodes = 1_000_000
 	maxDepth = 64 // of lists and mappings within a field that is kept
 )
 

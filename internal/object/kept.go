@@ -210,6 +210,7 @@ var keptFields = map[string][]keptField{
 		{name: "lookup_server_by_name", is: keptBool},
 		{name: "max_concurrent_connections_per_server", is: keptNumber},
 		{name: "max_conn_rate_per_server", is: keptObject},
+		{name: "min_servers_up", is: keptNumber},
 		{name: "networks", is: keptList, harmless: true},
 		{name: "nsx_securitygroup", is: keptList, refused: "NSX groups are not supported; list the servers"},
 		{name: "pki_profile_ref", refused: noTLS},

@@ -75,7 +75,6 @@ type Pool struct {
 	IgnoreServerPort          bool        `json:"ignore_server_port" default:"false" doc:"place servers on the hash by address alone"`
 	HealthMonitorRefs         []string    `json:"health_monitor_refs" items:"0..50" ref:"HealthMonitor" doc:"monitors of every server; none: servers count as up"`
 	MinHealthMonitorsUp       int         `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
-	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is one" doc:"servers that must be up for the pool to be up"`
 	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
 	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
 	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
@@ -181,6 +180,6 @@ type Profile struct {
 
 // UDPProxyProfile holds the settings of a NetworkProfile of type PROTOCOL_TYPE_UDP_PROXY.
 type UDPProxyProfile struct {
-	SessionIdleTimeoutS int  `json:"session_idle_timeout" default:"10" range:"2..3600" unit:"s" doc:"idle time of a flow between a client and a server"`
+	SessionIdleTimeoutS int  `json:"session_idle_timeout" default:"10" range:"2..3600" unit:"s" doc:"idle time of a flow between a client and a server; no effect yet, since nothing is remembered of a flow"`
 	Kept                Kept `json:"-"`
 }
