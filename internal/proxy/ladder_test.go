@@ -78,13 +78,14 @@ type ladder struct {
 	step   int
 	sent   map[int][]byte // what left, by step
 	tokens map[string]string
+	where  map[string]string // $N.to: where what left in a step went
 }
 
 func newLadder(t *testing.T) *ladder {
 	sealer := token.New([]byte("a ladder"))
 	names := NewNames()
 	return &ladder{t: t, proxy: New(sealer, names), names: names, now: time.Hour, profile: map[string]string{},
-		sent: map[int][]byte{}, tokens: map[string]string{}}
+		sent: map[int][]byte{}, tokens: map[string]string{}, where: map[string]string{}}
 }
 
 // play runs a script and gives it back with what happened in the place of what was expected.
@@ -112,7 +113,7 @@ func (l *ladder) play(text string) string {
 			fmt.Fprintf(&out, "%s\n----\n%s\n", strings.Join(message, "\n"), l.receive(line[2:], message))
 		case strings.HasPrefix(line, "! "):
 			fmt.Fprintln(&out, line)
-			if result := l.command(strings.Fields(line[2:])); result != "" {
+			if result := l.command(strings.Fields(l.fill(line[2:]))); result != "" {
 				fmt.Fprintf(&out, "----\n%s\n", result)
 			}
 		default:
@@ -309,7 +310,7 @@ func (l *ladder) receive(where string, lines []string) string {
 		l.compile()
 	}
 	l.step++
-	f := strings.Fields(where)
+	f := strings.Fields(l.fill(where))
 	from := netip.MustParseAddrPort(f[0])
 	var local netip.Addr
 	if len(f) > 2 {
@@ -389,6 +390,7 @@ func (l *ladder) emit(out *strings.Builder, v *Verdict, raw []byte) {
 	}
 	l.learn(data)
 	fmt.Fprintf(out, " to %s", v.To)
+	l.where[fmt.Sprintf("$%d.to", l.step)] = v.To.String()
 	if v.Face.SentBy != netip.MustParseAddrPort(l.listens[0]) {
 		fmt.Fprintf(out, " from %s", v.Face.SentBy)
 	}
@@ -431,6 +433,9 @@ func (l *ladder) name(s string) string {
 func (l *ladder) fill(s string) string {
 	for tok, name := range l.tokens {
 		s = strings.ReplaceAll(s, name, tok)
+	}
+	for name, addr := range l.where {
+		s = strings.ReplaceAll(s, name, addr)
 	}
 	return s
 }
