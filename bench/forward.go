@@ -57,6 +57,10 @@ func (b *bench) forward() error {
 		return err
 	}
 	b.tables = append(b.tables, forwardTable("The same with every message of another size (up to 300 bytes more, so that no two join in a train)", peers))
+	if err := b.inTurn("single datagrams", (b.rounds+2)/3, peers, closed("gso=0")); err != nil {
+		return err
+	}
+	b.tables = append(b.tables, forwardTable("The same with equal sizes, but sent to the proxy one datagram at a time (nothing comes as a train)", peers))
 	return nil
 }
 

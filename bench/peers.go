@@ -23,14 +23,16 @@ const (
 
 // peer is something between the callers and the servers.
 type peer struct {
-	name   string
-	cmd    *exec.Cmd
-	port   int
-	relay  bool // looks at nothing: adds no Via, gets responses back from where requests came
-	log    string
-	cpus   []int
-	runs   []result
-	window int
+	name    string
+	cmd     *exec.Cmd
+	port    int
+	relay   bool // looks at nothing: adds no Via, gets responses back from where requests came
+	foreign bool // another project's program
+	log     string
+	cpus    []int
+	runs    []result
+	window  int
+	exited  chan struct{} // closed when the process has ended
 }
 
 // words are sipgen's options for a run through the peer.
@@ -58,7 +60,24 @@ func (b *bench) start(p *peer, path string, args ...string) error {
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return startOn(p.cmd, p.cpus)
+	if err := startOn(p.cmd, p.cpus); err != nil {
+		return err
+	}
+	p.exited = make(chan struct{})
+	go func() {
+		p.cmd.Wait()
+		close(p.exited)
+	}()
+	return nil
+}
+
+func (p *peer) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
 }
 
 func (b *bench) startRelay(mode string, port int) (*peer, error) {
@@ -71,7 +90,7 @@ func (b *bench) startRelay(mode string, port int) (*peer, error) {
 
 // startKamailio starts the dispatcher configuration; its children share CPU 0.
 func (b *bench) startKamailio(children, port int) (*peer, error) {
-	p := &peer{name: fmt.Sprintf("kamailio %d", children), port: port, cpus: []int{0}}
+	p := &peer{name: fmt.Sprintf("kamailio %d", children), foreign: true, port: port, cpus: []int{0}}
 	template, err := os.ReadFile("bench/kamailio/stateless.cfg.in")
 	if err != nil {
 		return nil, err
@@ -139,7 +158,7 @@ func farmList(port, n int) []string {
 // ready waits until a whole call passes, and tells why when none does.
 func (b *bench) ready(p *peer) error {
 	var last result
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && p.running(); {
 		r, err := b.farm.run(p.words("calls=3", "window=1", "timeout-ms=50")...)
 		if err != nil {
 			return err
@@ -155,21 +174,19 @@ func (b *bench) ready(p *peer) error {
 		text = text[len(text)-600:]
 	}
 	b.stop(p)
-	return fmt.Errorf("%s let no call pass within 10 s (%s); the end of its log:\n%s", p.name, last.wrong(), text)
+	return fmt.Errorf("%s ended, or let no call pass within 10 s (%s); the end of its log:\n%s", p.name, last.wrong(), text)
 }
 
 func (b *bench) stop(p *peer) {
-	if p == nil || p.cmd == nil || p.cmd.Process == nil {
+	if p == nil || p.exited == nil {
 		return
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() { p.cmd.Wait(); close(done) }()
 	select {
-	case <-done:
+	case <-p.exited:
 	case <-time.After(5 * time.Second):
 		p.cmd.Process.Kill()
-		<-done
+		<-p.exited
 	}
 }
 

@@ -51,10 +51,14 @@ func quartiles(v []float64) string {
 	return fmt.Sprintf("%.2f to %.2f", at(0.25), at(0.75))
 }
 
-// once makes one run through a peer, again when other work disturbed it, at most twice.
+// once makes one run through a peer, and another when other work disturbed it.
 func (b *bench) once(p *peer, words []string) (result, error) {
 	var best result
-	for try := range 3 {
+	tries := 2
+	if b.quick {
+		tries = 1
+	}
+	for try := range tries {
 		r, err := b.farm.run(p.words(words...)...)
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", p.name, err)
@@ -87,9 +91,7 @@ func (b *bench) inTurn(what string, rounds int, peers []*peer, words func(*peer)
 			if r.disturbed() {
 				disturbed++
 			}
-			if w := r.wrong(); w != "" {
-				b.failed("%s, %s, round %d: %s", what, p.name, round+1, w)
-			}
+			b.judge(what, p, r)
 		}
 		fmt.Fprintf(os.Stderr, "\rbench: %s, round %d of %d  ", what, round+1, rounds)
 	}
@@ -98,6 +100,19 @@ func (b *bench) inTurn(what string, rounds int, peers []*peer, words func(*peer)
 		b.note("%s: other work took part of the CPUs in %d of %d measurements; ratios say more than single figures here.", what, disturbed, total)
 	}
 	return nil
+}
+
+// judge remarks on what was wrong in a run. Only Carillon's faults, and those of the bare relay, which has none of its
+// own, spoil the benchmark: what Kamailio does with messages is shown, and is Kamailio's.
+func (b *bench) judge(what string, p *peer, r result) {
+	w := r.wrong()
+	switch {
+	case w == "":
+	case p.foreign:
+		b.note("%s, %s: %s", what, p.name, w)
+	default:
+		b.failed("%s, %s: %s", what, p.name, w)
+	}
 }
 
 // bestWindow finds the closed window with the most messages a second; 64 unless another is clearly better.

@@ -380,7 +380,7 @@ static int run(void) {
   r.a.rss_kb = rss, r.a.pss_kb = pss;
   memory_of(&r.b);
   r.sent = count.requests_sent + count.responses_sent;
-  r.seen = count.requests_seen + count.responses_seen;
+  r.seen = count.requests_seen + count.responses_seen + count.stale; // what came after its call was over came too
   report(&r);
   u64 errors = 0;
 #define ADD_ERROR(name) errors += err.name;
