@@ -124,6 +124,7 @@ func wholeLines(s string) bool {
 // apply makes targets the set that is watched. The map of servers is a new one each time: others read the old.
 func (l *loop) apply(targets []Target, now time.Time) {
 	before := l.servers
+	l.fresh = 0
 	l.servers = make(map[serverKey]*server, len(targets))
 	for i := range targets {
 		t := &targets[i]
@@ -213,11 +214,13 @@ func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPor
 	return c
 }
 
-// firstStart returns when a check that stands in no queue is to begin: at once in quick start, where MaxStarts spreads many, and
-// anywhere in the first interval else.
+// firstStart returns when a check that stands in no queue is to begin: in quick start at once, but each one step of MaxStarts after the one
+// before, so that the second checks of the first servers do not wait for the first checks of the last, and servers settle one after the
+// other from the beginning; else anywhere in the first interval.
 func (l *loop) firstStart(c *check, now time.Time) time.Time {
 	if c.m.quick > 0 {
-		return now
+		l.fresh++
+		return now.Add(time.Duration(l.fresh-1) * time.Second / time.Duration(l.cfg.MaxStarts))
 	}
 	return now.Add(time.Duration(l.random.Float64() * float64(c.mon.Interval)))
 }

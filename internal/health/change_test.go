@@ -126,7 +126,7 @@ func TestSeveralMonitors(t *testing.T) {
 		target := server1(sipMonitor("a"), sipMonitor("b"), sipMonitor("c"))
 		apply(t, m, target)
 		after(time.Second)
-		same(t, "all must pass", log.take(start), []string{"501ms 10.0.0.1:5060 OPER_DOWN PORT_UNREACHABLE"})
+		same(t, "all must pass", log.take(start), []string{"501.5ms 10.0.0.1:5060 OPER_DOWN PORT_UNREACHABLE"})
 		target.MinUp = 2
 		apply(t, m, target)
 		synctest.Wait()

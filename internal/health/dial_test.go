@@ -39,6 +39,7 @@ func says(texts ...string) func(net.Conn) {
 }
 
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	var rows cases
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }
 	for _, test := range []struct {
@@ -75,6 +76,7 @@ func TestTCPRefused(t *testing.T) {
 
 // TestTCPTimeout: a listener whose queue is full drops SYNs, as a dead machine does.
 func TestTCPTimeout(t *testing.T) {
+	t.Parallel()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +115,7 @@ func TestTCPFromService(t *testing.T) {
 }
 
 func TestUDP(t *testing.T) {
+	t.Parallel()
 	var rows cases
 	for _, test := range []struct {
 		name   string
@@ -160,6 +163,7 @@ func TestMonitorPort(t *testing.T) {
 }
 
 func TestSIPOverTCP(t *testing.T) {
+	t.Parallel()
 	var rows cases
 	// answers reads one request and hands it to reply, which writes.
 	answers := func(reply func(c net.Conn, request string)) func(net.Conn) {

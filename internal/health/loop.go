@@ -86,6 +86,7 @@ type loop struct {
 	runs     map[uint64]*check
 	sameAddr map[netip.AddrPort]*check // checks in flight over shared sockets by the address probed, a list
 	pace     time.Time                 // when the next start is allowed, but for startBurst
+	fresh    int                       // quick starts given a time by the Apply under way
 	open     int                       // checks in flight with a socket of their own
 	probers  map[proberKind]prober
 	msg      sip.Msg

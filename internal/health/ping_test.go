@@ -139,6 +139,7 @@ func command(t *testing.T, line string) {
 // TestInNamespaceUnreachable: ICMP host unreachable (here the kernel's own, since no ARP is answered) and a missing route, for each kind of
 // monitor that shares a socket; with raw and with unprivileged ICMP sockets.
 func TestInNamespaceUnreachable(t *testing.T) {
+	t.Parallel()
 	if !namespace(t) {
 		return
 	}

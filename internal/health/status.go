@@ -25,6 +25,16 @@ type ServerStatus struct {
 	Monitors []MonitorStatus `json:"shm_runtime"` // in the order of the target
 }
 
+// ServerBrief is the little of a ServerStatus that is worth asking for every few seconds.
+type ServerBrief struct {
+	Pool           string
+	Server         netip.AddrPort
+	State          State
+	Since          time.Time     // of State
+	Latency        time.Duration // of the latest passed check, the longest over the monitors; 0 = none yet
+	Checks, Failed uint64        // over all monitors
+}
+
 // MonitorStatus is what one monitor knows of a server.
 type MonitorStatus struct {
 	Name        string        `json:"health_monitor_name"`
@@ -40,10 +50,10 @@ type MonitorStatus struct {
 	Checks      uint64        `json:"total_checks"`
 	Failed      uint64        `json:"total_failed_checks"`
 	Counts      []CodeCount   `json:"total_count"` // failures by code, only those above 0
-	LatencyLast time.Duration `json:"recent_response_time"`
-	LatencyMin  time.Duration `json:"min_response_time"`
-	LatencyAvg  time.Duration `json:"avg_response_time"`
-	LatencyMax  time.Duration `json:"max_response_time"`
+	LatencyLast time.Duration `json:"recent_response_time_ns"`
+	LatencyMin  time.Duration `json:"min_response_time_ns"`
+	LatencyAvg  time.Duration `json:"avg_response_time_ns"`
+	LatencyMax  time.Duration `json:"max_response_time_ns"`
 	Results     []Result      `json:"results"` // latest first, at most KeptResults
 }
 
@@ -64,8 +74,8 @@ type CodeCount struct {
 type Result struct {
 	At      time.Time     `json:"at"` // when it ended
 	Code    Code          `json:"code"`
-	Status  int           `json:"status,omitempty"`  // SIP status code; 0 = none came, or not a SIP monitor
-	Latency time.Duration `json:"latency,omitempty"` // from the first datagram to the answer, or to the end without one
+	Status  int           `json:"status,omitempty"`     // SIP status code; 0 = none came, or not a SIP monitor
+	Latency time.Duration `json:"latency_ns,omitempty"` // from the first datagram to the answer, or to the end without one
 }
 
 // LatencyBounds are the upper bounds of the buckets of a Histogram; one more bucket has none.
@@ -157,6 +167,24 @@ func (m *Manager) ServerStatus(pool string, server netip.AddrPort) (ServerStatus
 		}
 	})
 	return st, found
+}
+
+// Briefs returns the brief of all servers, in no order; nil after Close.
+func (m *Manager) Briefs() []ServerBrief {
+	var all []ServerBrief
+	m.do(func() {
+		all = make([]ServerBrief, 0, len(m.l.servers))
+		for _, s := range m.l.servers {
+			b := ServerBrief{Pool: s.key.pool, Server: s.key.addr, State: s.state, Since: s.since}
+			for _, c := range s.checks {
+				b.Latency = max(b.Latency, c.hist.last)
+				b.Checks += c.hist.checks
+				b.Failed += c.hist.failed
+			}
+			all = append(all, b)
+		}
+	})
+	return all
 }
 
 func (s *server) status(begin time.Time) ServerStatus {
