@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/carillon-sip/carillon/internal/engine"
+	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
 )
@@ -103,12 +105,33 @@ func read(st engine.Status, names map[netip.AddrPort]string) Status {
 				requests += n
 			}
 			out.Servers = append(out.Servers, ServerStatus{
-				Name: names[s.Addr], State: s.State, Reason: s.Reason, HashShare: s.HashShare,
+				Name: names[s.Addr], State: s.State, Reason: reason(s), HashShare: s.HashShare,
 				Requests: requests, Open: s.OpenTransactions, Latency: latency(s.Buckets),
 			})
 		}
 	}
 	return out
+}
+
+// reason tells in words why a server is in its state, from the latest check of its monitor.
+func reason(s *engine.ServerStatus) string {
+	words := func(c health.Code) string { return strings.ToLower(strings.ReplaceAll(c.String(), "_", " ")) }
+	if len(s.Health.Monitors) == 0 || len(s.Health.Monitors[0].Results) == 0 {
+		return s.Reason
+	}
+	m := &s.Health.Monitors[0]
+	last := &m.Results[0]
+	switch {
+	case s.State == stateBackoff:
+		return s.Reason
+	case m.State != health.Up && m.Rise > 0:
+		return count(m.Rise, "check") + " passed, not enough yet"
+	case last.Code != health.Success:
+		return words(last.Code) + ", " + count(m.Fall, "check") + " failed"
+	case last.Status > 0:
+		return fmt.Sprintf("OPTIONS %d in %s ms", last.Status, millis(last.Latency))
+	}
+	return words(last.Code)
 }
 
 func add[K comparable](sum, more map[K]uint64) {

@@ -82,22 +82,32 @@ func (f *Fleet) Run(ctx context.Context) {
 	for i, c := range f.callers {
 		wg.Go(func() { f.keepRegistered(ctx, c, i) })
 	}
-	next := time.NewTimer(f.pause())
+	due := time.Now().Add(f.pause())
+	next := time.NewTimer(time.Until(due))
 	defer next.Stop()
 	for {
 		select {
-		case <-next.C:
+		case now := <-next.C:
 			if f.rateNow() > 0 {
 				f.place()
 			}
-			next.Reset(f.pause())
+			// From when it was due, not from now, so that a late timer costs no call; but what is more than catchUp late
+			// is not made good.
+			due = due.Add(f.pause())
+			if late := now.Add(-catchUp); due.Before(late) {
+				due = late
+			}
 		case <-f.change:
-			next.Reset(f.pause())
+			due = time.Now().Add(f.pause())
 		case <-ctx.Done():
 			return
 		}
+		next.Reset(time.Until(due))
 	}
 }
+
+// catchUp bounds how many seconds' calls are placed at once when the machine was busy.
+const catchUp = 500 * time.Millisecond
 
 // HangUp ends all calls with BYE or CANCEL and returns when they are over or ctx ends. Run must have returned.
 func (f *Fleet) HangUp(ctx context.Context) {
