@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 	"syscall"
 )
+
+var errSlots = errors.New("transport: a batch has 1 to 64 slots")
 
 // ListenError says in one line why an address could not be listened on, and who
 // or what would help. errors.Is(err, syscall.EADDRINUSE) and the like work.

@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"runtime"
@@ -56,7 +55,7 @@ type Batch struct {
 // take address space, and memory only as far as they were used.
 func NewBatch(slots int) (*Batch, error) {
 	if slots < 1 || slots > MaxBatch {
-		return nil, errors.New("transport: a batch has 1 to 64 slots")
+		return nil, errSlots
 	}
 	mem, err := unix.Mmap(-1, 0, slots*slotStride, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {

@@ -18,24 +18,28 @@ func (wire) init(int) {}
 // Socket is a bound UDP socket. Recv, ErrPending and RecvErr are for one
 // goroutine at a time; Flush may be called by any, each with an Out of its own.
 type Socket struct {
-	conn  *net.UDPConn
+	conn  *net.UDPConn // one for all sockets of a ListenUDP
 	local netip.AddrPort
 	st    counters
 	gone  atomic.Bool
 }
 
-// ListenUDP opens n sockets on one address. Port 0 takes a free one.
+// ListenUDP opens one socket and gives n handles of it, one for each worker; the
+// first Close closes them all. Port 0 takes a free one.
 func ListenUDP(addr netip.AddrPort, n int, opt Options) ([]*Socket, error) {
-	if n != 1 {
-		return nil, errors.New("listen udp " + addr.String() + ": more than one socket is supported on Linux only")
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if n < 1 || !addr.IsValid() {
+		return nil, &ListenError{Addr: addr, Errno: syscall.EINVAL}
 	}
 	network := "udp4"
-	if addr.Addr().Is6() && !addr.Addr().Is4In6() {
+	if addr.Addr().Is6() {
 		network = "udp6"
 	}
 	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
 	if err != nil {
-		return nil, err
+		var e syscall.Errno
+		errors.As(err, &e)
+		return nil, &ListenError{Addr: addr, Errno: e}
 	}
 	if opt.RecvBuf > 0 {
 		_ = c.SetReadBuffer(opt.RecvBuf)
@@ -43,7 +47,11 @@ func ListenUDP(addr netip.AddrPort, n int, opt Options) ([]*Socket, error) {
 	if opt.SendBuf > 0 {
 		_ = c.SetWriteBuffer(opt.SendBuf)
 	}
-	return []*Socket{{conn: c, local: c.LocalAddr().(*net.UDPAddr).AddrPort()}}, nil
+	sockets := make([]*Socket, n)
+	for i := range sockets {
+		sockets[i] = &Socket{conn: c, local: c.LocalAddr().(*net.UDPAddr).AddrPort()}
+	}
+	return sockets, nil
 }
 
 // LocalAddr is the address the socket is bound to, with the port it got.
@@ -66,7 +74,12 @@ type Batch struct {
 }
 
 // NewBatch makes a batch of 1 to MaxBatch slots.
-func NewBatch(slots int) (*Batch, error) { return &Batch{buf: make([]byte, MaxDatagram+1)}, nil }
+func NewBatch(slots int) (*Batch, error) {
+	if slots < 1 || slots > MaxBatch {
+		return nil, errSlots
+	}
+	return &Batch{buf: make([]byte, MaxDatagram+1)}, nil // it fills one
+}
 
 // Close gives the memory back. The batch and its Datagrams are then dead.
 func (b *Batch) Close() {}
@@ -87,6 +100,9 @@ func (b *Batch) Datagram() *Datagram { return &b.cur }
 // new. The one error is net.ErrClosed.
 func (s *Socket) Recv(b *Batch, wait time.Duration) (int, error) {
 	b.left = false
+	if wait > 0 {
+		s.st.blocked.Add(1)
+	}
 	_ = s.conn.SetReadDeadline(time.Now().Add(max(wait, time.Microsecond)))
 	n, from, err := s.conn.ReadFromUDPAddrPort(b.buf)
 	if err != nil {
@@ -140,9 +156,14 @@ func (s *Socket) Flush(o *Out) (failed int) {
 // LocalAddrFor tells which source address the routing table gives to datagrams
 // for dst. Nothing is sent.
 func LocalAddrFor(dst netip.Addr) (netip.Addr, error) {
+	if !dst.IsValid() {
+		return netip.Addr{}, &RouteError{Dst: dst, Errno: syscall.EAFNOSUPPORT}
+	}
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst, 9)))
 	if err != nil {
-		return netip.Addr{}, err
+		var e syscall.Errno
+		errors.As(err, &e)
+		return netip.Addr{}, &RouteError{Dst: dst.Unmap(), Errno: e}
 	}
 	defer c.Close()
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone(""), nil
