@@ -5,7 +5,9 @@ package transport
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -133,13 +135,18 @@ func setBuffer(fd, force, plain, bytes int) {
 	}
 }
 
-// spinFor tells how long to poll. With one CPU it would only keep those away who
-// are to send us something.
+// spinFor tells how long to poll. On a machine with one CPU it would only keep
+// those away who are to send us something. A process that is bound to one CPU of
+// several has it mostly to itself, so NumCPU is not what counts.
 func spinFor(opt Options) time.Duration {
-	if opt.Spin == 0 && runtime.NumCPU() > 1 && runtime.GOMAXPROCS(0) > 1 {
-		return DefaultSpin
+	if opt.Spin != 0 {
+		return max(opt.Spin, 0)
 	}
-	return max(opt.Spin, 0)
+	online, err := os.ReadFile("/sys/devices/system/cpu/online") // "0-3,6", or "0"
+	if several := strings.ContainsAny(string(online), "-,"); !several && err == nil || runtime.GOMAXPROCS(0) == 1 {
+		return 0
+	}
+	return DefaultSpin
 }
 
 // LocalAddr is the address the socket is bound to, with the port it got.

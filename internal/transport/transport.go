@@ -67,8 +67,8 @@ type Options struct {
 	// ReusePort joins whoever holds the port already, if they allow it and are
 	// the same user. Without it a held port is an error.
 	ReusePort bool
-	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin where the
-	// process has more than one CPU. Below 0 it never polls and gives its
+	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin, or none on
+	// a machine with one CPU or when GOMAXPROCS is 1. Below 0 it never polls and gives its
 	// processor (P) up at once, as befits a socket on which little comes.
 	Spin time.Duration
 }
