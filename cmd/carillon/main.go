@@ -55,6 +55,7 @@ to the same server, notices dead servers before callers do, and shows what it di
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.AddCommand(runCommand(), validateCommand(), demoCommand())
 	root.SetContext(context.Background())

@@ -93,6 +93,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 		defer srv.Close()
 	}
 	announce(log, eng)
+	warn(log, set)
 	return f.wait(cmd.Context(), eng, log)
 }
 
@@ -162,6 +163,13 @@ func announce(log *slog.Logger, eng *engine.Engine) {
 	}
 }
 
+// warn logs what a configuration says that has no effect, or looks odd.
+func warn(log *slog.Logger, set *object.Set) {
+	for _, w := range set.Warnings() {
+		log.Warn("configuration", "note", w)
+	}
+}
+
 // wait serves until a signal ends it, and applies the file anew when it changes.
 func (f *runFlags) wait(ctx context.Context, eng *engine.Engine, log *slog.Logger) error {
 	if ctx == nil {
@@ -204,5 +212,6 @@ func (f *runFlags) reload(eng *engine.Engine, log *slog.Logger) {
 		log.Error("configuration refused, the one before stays in force", "file", f.file, "error", err)
 		return
 	}
+	warn(log, set)
 	log.Info("configuration applied", "file", f.file, "revision", eng.Status().Revision, "took_ms", time.Since(begin).Milliseconds())
 }

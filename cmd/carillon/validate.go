@@ -28,6 +28,9 @@ func validateCommand() *cobra.Command {
 			if _, err := snapshot.Compile(set, nil, snapshot.Env{Sealer: token.New(nil)}, 1); err != nil {
 				return err
 			}
+			for _, w := range set.Warnings() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %s\n", file, w)
+			}
 			servers := 0
 			for i := range set.Pools {
 				servers += len(set.Pools[i].Servers)
