@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,6 +60,14 @@ func runCommand() *cobra.Command {
 }
 
 func run(cmd *cobra.Command, f *runFlags) error {
+	// signals and changes count from here on: one that comes during the start must
+	// neither kill the process nor be lost
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	changed, watchErr := watch(ctx, f.file)
 	set, err := f.load()
 	if err != nil {
 		return err
@@ -94,7 +101,20 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	}
 	announce(log, eng)
 	warn(log, set)
-	return f.wait(cmd.Context(), eng, log)
+	if watchErr != nil {
+		log.Warn("changes of the file are not noticed by themselves; SIGHUP applies it", "file", f.file, "error", watchErr)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			log.Info("ending")
+			return nil
+		case <-hup:
+			f.reload(eng, log)
+		case <-changed:
+			f.reload(eng, log)
+		}
+	}
 }
 
 // load makes the objects, from the file or from the flags.
@@ -167,33 +187,6 @@ func announce(log *slog.Logger, eng *engine.Engine) {
 func warn(log *slog.Logger, set *object.Set) {
 	for _, w := range set.Warnings() {
 		log.Warn("configuration", "note", w)
-	}
-}
-
-// wait serves until a signal ends it, and applies the file anew when it changes.
-func (f *runFlags) wait(ctx context.Context, eng *engine.Engine, log *slog.Logger) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	changed, err := watch(ctx, f.file)
-	if err != nil {
-		log.Warn("changes of the file are not noticed by themselves; SIGHUP applies it", "file", f.file, "error", err)
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			log.Info("ending")
-			return nil
-		case <-hup:
-			f.reload(eng, log)
-		case <-changed:
-			f.reload(eng, log)
-		}
 	}
 }
 
