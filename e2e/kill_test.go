@@ -30,7 +30,7 @@ func killAndRevive(t *testing.T, noRecordRoute bool) {
 	if testing.Short() {
 		l.calls = 6000
 	}
-	f := startFarm(t, lab.Setup{NoRecordRoute: noRecordRoute, HealthIntervalS: 1}, "127.0.0.11", "127.0.0.12", "127.0.0.13")
+	f := startFarm(t, lab.Setup{NoRecordRoute: noRecordRoute, HealthIntervalS: 2}, "127.0.0.11", "127.0.0.12", "127.0.0.13")
 	l.args = []string{"-max_non_invite_retrans", "4"} // a BYE to the dead server is given up after 8 s, not 35
 	caller := f.start(l, f.balancer.Addr)
 	f.awaitCall(l.calls * 2 / 10)
@@ -39,7 +39,7 @@ func killAndRevive(t *testing.T, noRecordRoute bool) {
 	f.awaitCall(l.calls * 4 / 10)
 	revived := time.Now()
 	f.startServer(1)
-	caller.Finish(time.Duration(l.calls/l.rate)*time.Second + 90*time.Second)
+	caller.Finish(loadLimit)
 	courses := f.courses(caller)
 	if len(courses) != l.calls {
 		t.Errorf("%d calls on the wire, want %d", len(courses), l.calls)

@@ -15,6 +15,7 @@ type Answerer struct {
 	Addr     netip.AddrPort
 	Requests atomic.Int64 // received, of any kind but OPTIONS and ACK
 	conn     *net.UDPConn
+	invite   atomic.Pointer[[]byte] // the newest
 	silent   bool
 }
 
@@ -47,6 +48,8 @@ func (a *Answerer) serve() {
 		case "OPTIONS":
 		case "INVITE":
 			a.Requests.Add(1)
+			invite := bytes.Clone(buf[:n])
+			a.invite.Store(&invite)
 			if !a.silent {
 				out = a.answer(out[:0], buf[:n], "180 Ringing")
 				a.conn.WriteToUDPAddrPort(out, from)
@@ -59,6 +62,14 @@ func (a *Answerer) serve() {
 			a.conn.WriteToUDPAddrPort(out, from)
 		}
 	}
+}
+
+// Invite is the newest INVITE the server got, nil if there was none.
+func (a *Answerer) Invite() []byte {
+	if p := a.invite.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // Send sends a datagram from the server's own address.

@@ -47,12 +47,45 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		return startStandIn(t, s)
 	}
 	metrics := Addr(t, "127.0.0.1")
-	args := append(s.flags(), "--metrics", metrics.String())
+	dir := t.TempDir()
+	servers := len(s.Servers)
+	if s.HealthIntervalS > 0 {
+		s.File = filepath.Join(dir, "lb.yaml")
+		s.Objects().Write(t, s.File)
+	}
+	args := append(s.flags(), "--metrics", metrics.String(), "--secret-file", SecretFile(t, dir))
 	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
-	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: t.TempDir()})
+	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir})
 	AwaitSIP(t, b.Process, b.Addr)
 	Until(t, "/readyz says ready", b.Ready)
+	if servers > 0 {
+		b.AwaitServers(servers)
+	}
 	return b
+}
+
+// AwaitServers waits until so many servers are up.
+func (b *Balancer) AwaitServers(n int) {
+	b.t.Helper()
+	Until(b.t, fmt.Sprintf("%d servers up", n), func() bool {
+		up := 0
+		for name, value := range b.Metrics() {
+			if strings.HasPrefix(name, "carillon_server_up{") {
+				up += int(value)
+			}
+		}
+		return up == n
+	})
+}
+
+// SecretFile writes the secret of the tests: each run places calls anew only as far as their Call-IDs differ.
+func SecretFile(t testing.TB, dir string) string {
+	t.Helper()
+	file := filepath.Join(dir, "secret")
+	if err := os.WriteFile(file, []byte("the secret of the end-to-end tests"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func (s Setup) flags() []string {
@@ -67,7 +100,7 @@ func (s Setup) flags() []string {
 			args = append(args, "--server", a.String())
 		}
 	}
-	if s.NoRecordRoute {
+	if s.NoRecordRoute && s.File == "" {
 		args = append(args, "--record-route=false")
 	}
 	if s.Workers > 0 {
@@ -95,6 +128,7 @@ func Carillon(t testing.TB) string {
 		if build.dir, build.err = os.MkdirTemp("", "carillon-e2e-"); build.err != nil {
 			return
 		}
+		build.err = os.Chmod(build.dir, 0o755) // another user runs it, too
 		build.path = filepath.Join(build.dir, "carillon")
 		out, err := exec.Command("go", "build", "-o", build.path, "../cmd/carillon").CombinedOutput()
 		if err != nil {
@@ -125,6 +159,9 @@ func removeBuild() {
 		os.RemoveAll(build.dir)
 	}
 }
+
+// MetricsAddr is where the metrics are.
+func (b *Balancer) MetricsAddr() string { return b.metrics }
 
 // Ready asks /readyz.
 func (b *Balancer) Ready() bool {

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The ring that the kernel fills: 64 blocks of 1 MB take half a second of the fastest test.
+// The ring that the kernel fills: 128 blocks of 1 MB take several seconds of the fastest test.
 const (
 	blockBytes  = 1 << 20
-	blocks      = 64
+	blocks      = 128
 	frameBytes  = 1 << 11
 	retireMS    = 10 // a block that is not full is handed over after so long
 	arenaBytes  = 4 << 20
@@ -265,7 +265,7 @@ func (c *Capture) Packets() []Packet {
 	c.t.Helper()
 	c.Sync()
 	if stats, err := unix.GetsockoptTpacketStatsV3(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil && stats.Drops > 0 {
-		c.t.Fatalf("capture: the ring lost %d of %d packets", stats.Drops, stats.Packets)
+		c.t.Errorf("capture: the ring lost %d of %d packets; ladders have gaps", stats.Drops, stats.Packets)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

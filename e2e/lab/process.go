@@ -24,6 +24,7 @@ type Command struct {
 	Dir   string
 	Env   []string // added to the environment
 	Quiet bool     // throw its standard output away (SIPp draws screens)
+	User  uint32   // user id to run as; 0: as the tests do
 	// Group: the program forks; it gets SIGTERM when the tests die, and its whole process group is killed at the end.
 	Group bool
 }
@@ -46,6 +47,9 @@ func Start(t testing.TB, c Command) *Process {
 	cmd.Dir = c.Dir
 	cmd.Env = append(cmd.Environ(), c.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: c.Group}
+	if c.User != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.User, Gid: c.User}
+	}
 	if c.Group {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	}
@@ -144,18 +148,42 @@ func (p *Process) WaitExit(limit time.Duration) int {
 // WaitLine returns the first line of the program's output, from its start on, that matches.
 func (p *Process) WaitLine(pattern string) string {
 	p.t.Helper()
-	line, ok := p.out.wait(regexp.MustCompile(pattern), Patience, p.Exited)
-	if !ok {
+	return p.WaitLines(pattern, 1)[0]
+}
+
+// WaitLines waits until n lines of the program's output match, and returns all that do.
+func (p *Process) WaitLines(pattern string, n int) []string {
+	p.t.Helper()
+	lines := p.out.wait(0, regexp.MustCompile(pattern), n, Patience, p.Exited)
+	if len(lines) < n {
+		p.t.Fatalf("%s: %d lines like %q, want %d (program ended: %v)", p.name, len(lines), pattern, n, p.Exited())
+	}
+	return lines
+}
+
+// Mark is a place in the program's output: its end at this moment.
+func (p *Process) Mark() int {
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	return p.out.forgotten + len(p.out.lines)
+}
+
+// WaitLineAfter returns the first line behind the mark that matches.
+func (p *Process) WaitLineAfter(mark int, pattern string) string {
+	p.t.Helper()
+	lines := p.out.wait(mark, regexp.MustCompile(pattern), 1, Patience, p.Exited)
+	if len(lines) == 0 {
 		p.t.Fatalf("%s: no line like %q (program ended: %v)", p.name, pattern, p.Exited())
 	}
-	return line
+	return lines[0]
 }
 
 // transcript keeps the lines a program writes.
 type transcript struct {
-	mu    sync.Mutex
-	grown *sync.Cond
-	lines []string
+	mu        sync.Mutex
+	grown     *sync.Cond
+	lines     []string
+	forgotten int // lines before the first one kept
 }
 
 func (tr *transcript) copy(r io.Reader) {
@@ -166,6 +194,7 @@ func (tr *transcript) copy(r io.Reader) {
 			tr.mu.Lock()
 			if len(tr.lines) >= keptLines {
 				tr.lines = append(tr.lines[:0], tr.lines[keptLines/2:]...)
+				tr.forgotten += keptLines / 2
 			}
 			tr.lines = append(tr.lines, strings.TrimRight(line, "\r\n"))
 			tr.mu.Unlock()
@@ -177,20 +206,22 @@ func (tr *transcript) copy(r io.Reader) {
 	}
 }
 
-func (tr *transcript) wait(pattern *regexp.Regexp, limit time.Duration, over func() bool) (string, bool) {
+// wait returns the matching lines behind the mark once there are n of them, or what there is when it is over or too late.
+func (tr *transcript) wait(mark int, pattern *regexp.Regexp, n int, limit time.Duration, over func() bool) []string {
 	late := time.AfterFunc(limit, tr.grown.Broadcast)
 	defer late.Stop()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for end := time.Now().Add(limit); ; tr.grown.Wait() {
 		ended := over() // before the look: what it wrote last is then there
-		for _, line := range tr.lines {
+		var found []string
+		for _, line := range tr.lines[min(len(tr.lines), max(0, mark-tr.forgotten)):] {
 			if pattern.MatchString(line) {
-				return line, true
+				found = append(found, line)
 			}
 		}
-		if ended || time.Now().After(end) {
-			return "", false
+		if len(found) >= n || ended || time.Now().After(end) {
+			return found
 		}
 	}
 }
