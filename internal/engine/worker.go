@@ -51,13 +51,15 @@ func (g *group) run(e *Engine) {
 func (w *worker) run(ready func()) {
 	runtime.LockOSThread() // recvmmsg blocks the thread; it is ours
 	in, err := transport.NewBatch(transport.MaxBatch)
-	ready()
 	if err != nil {
+		ready()
 		w.e.log.Error("worker has no memory for its batch", "error", err)
 		return
 	}
 	w.in = in
 	defer w.in.Close()
+	w.begin() // whatever changes later, this listener is known
+	ready()
 	for {
 		n, err := w.sock.Recv(w.in, recvWait)
 		if err != nil {

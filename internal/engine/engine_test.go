@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// peer is a SIP element of the test: one UDP socket.
+type peer struct {
+	t    *testing.T
+	conn *net.UDPConn
+	addr netip.AddrPort
+}
+
+func newPeer(t *testing.T, addr string) *peer {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &peer{t, c, c.LocalAddr().(*net.UDPAddr).AddrPort()}
+}
+
+func (p *peer) send(to netip.AddrPort, text string) {
+	p.t.Helper()
+	if _, err := p.conn.WriteToUDPAddrPort([]byte(strings.ReplaceAll(text, "\n", "\r\n")), to); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// recv waits for a datagram; waiting longer than any test may take is a failure.
+func (p *peer) recv() (*sip.Msg, netip.AddrPort) {
+	p.t.Helper()
+	p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, 65536)
+	n, from, err := p.conn.ReadFromUDPAddrPort(buf)
+	if err != nil {
+		p.t.Fatalf("%s got nothing: %v", p.addr, err)
+	}
+	m := new(sip.Msg)
+	if m.Parse(buf[:n]) != sip.NoFault {
+		p.t.Fatalf("%s got what does not parse: %v\n%s", p.addr, m.Err, buf[:n])
+	}
+	return m, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+}
+
+// answer sends a response to the request m, which came from an address.
+func (p *peer) answer(m *sip.Msg, to netip.AddrPort, status int, reason string) {
+	p.t.Helper()
+	r := sip.Reply{Status: status, Reason: reason, ToTag: []byte("tag-of-server"), Received: to}
+	if _, err := p.conn.WriteToUDPAddrPort(m.AppendReply(nil, &r), to); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *peer) request(method, callID, branch, extra string) string {
+	return fmt.Sprintf("%s sip:bob@example.com SIP/2.0\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s;rport\nMax-Forwards: 70\n"+
+		"From: <sip:alice@example.com>;tag=a\nTo: <sip:bob@example.com>\nCall-ID: %s\nCSeq: 1 %s\n%sContent-Length: 0\n\n",
+		method, p.addr, branch, callID, method, extra)
+}
+
+func quick(t *testing.T, listen string, servers ...*peer) *object.Set {
+	t.Helper()
+	var addrs []string
+	for _, s := range servers {
+		addrs = append(addrs, s.addr.String())
+	}
+	set, err := object.Quick([]string{"udp://" + listen}, addrs, object.QuickOptions{NoMonitor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func start(t *testing.T, set *object.Set) (*Engine, netip.AddrPort) {
+	t.Helper()
+	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	return e, e.Status().Services[0].Listeners[0].Addr
+}
+
+func TestCallBothWays(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	m, from := server.recv()
+	if from != lb || m.NVia != 2 || m.MaxForwards != 69 {
+		t.Fatalf("the server got, from %s: %s", from, m.Buf)
+	}
+	server.answer(m, from, 180, "Ringing")
+	server.answer(m, from, 200, "OK")
+	for _, want := range []int{180, 200} {
+		r, from := client.recv()
+		if r.Status != want || from != lb || r.NVia != 1 {
+			t.Fatalf("the client got, from %s: %s", from, r.Buf)
+		}
+	}
+	// STUN on the SIP port (O6)
+	client.conn.WriteToUDPAddrPort([]byte("\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl"), lb)
+	buf := make([]byte, 100)
+	client.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := client.conn.Read(buf); err != nil || n != 32 || buf[0] != 1 || buf[1] != 1 {
+		t.Fatalf("STUN: %x, %v", buf[:n], err)
+	}
+	st := e.Status()
+	s := st.Services[0]
+	if s.Requests["INVITE"] != 1 || s.Responses[180] != 1 || s.Responses[200] != 1 || s.Reasons["stun_answered"] != 1 || s.Latency.Count != 1 {
+		t.Errorf("status: %+v", s)
+	}
+	sv := st.Pools[0].Servers[0]
+	if sv.Requests["INVITE"] != 1 || sv.Responses[200] != 1 || sv.OpenTransactions != 0 || sv.Calls != 1 || sv.HashShare != 1 || sv.State != "up" {
+		t.Errorf("server: %+v", sv)
+	}
+}
+
+// A wildcard listener answers from the address it was asked at (N1).
+func TestWildcardAnswersFromWhereItWasAsked(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	_, lb := start(t, quick(t, "0.0.0.0:0", server))
+	lb = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), lb.Port())
+	client.send(lb, client.request("OPTIONS", "call-1", "x1", ""))
+	m, from := server.recv()
+	if from != lb {
+		t.Fatalf("the request left from %s", from)
+	}
+	server.answer(m, from, 200, "OK")
+	if _, from := client.recv(); from != lb {
+		t.Fatalf("the response left from %s", from)
+	}
+}
+
+// A client on IPv4, a server on IPv6 (M1).
+func TestFamiliesBridged(t *testing.T) {
+	server, client := newPeer(t, "[::1]:0"), newPeer(t, "127.0.0.1:0")
+	_, lb := start(t, quick(t, "127.0.0.1:0", server))
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	m, from := server.recv()
+	if !from.Addr().Is6() || strings.Count(string(m.Buf), "Record-Route: ") != 2 {
+		t.Fatalf("the server got, from %s: %s", from, m.Buf)
+	}
+	server.answer(m, from, 200, "OK")
+	if r, from := client.recv(); from != lb || r.Status != 200 {
+		t.Fatalf("the client got, from %s: %s", from, r.Buf)
+	}
+}
+
+// A server whose port is closed: the caller sees one call that works (X6).
+func TestPortUnreachableIsNoCallersConcern(t *testing.T) {
+	alive, dead, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", alive, dead))
+	dead.conn.Close()
+	const calls = 20
+	for i := range calls {
+		client.send(lb, client.request("INVITE", fmt.Sprintf("call-%d", i), fmt.Sprintf("x%d", i), ""))
+		m, from := alive.recv()
+		alive.answer(m, from, 200, "OK")
+		if r, _ := client.recv(); r.Status != 200 {
+			t.Fatalf("call %d: %s", i, r.Buf)
+		}
+	}
+	st := e.Status()
+	if n := st.Services[0].Reasons["failed_over_icmp"]; n == 0 || n == calls {
+		t.Errorf("%d of %d calls were moved from the dead server: %v", n, calls, st.Services[0].Reasons)
+	}
+	for _, sv := range st.Pools[0].Servers {
+		if sv.OpenTransactions != 0 {
+			t.Errorf("%s has %d open transactions", sv.Addr, sv.OpenTransactions)
+		}
+	}
+}
+
+// Changes apply live: sockets stay, known calls stay, a drained server gets no
+// new ones, a listener that is gone answers what is under way.
+func TestApply(t *testing.T) {
+	a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := quick(t, "127.0.0.1:0", a)
+	e, lb := start(t, set)
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	first, from := a.recv()
+
+	two := quick(t, "127.0.0.1:0", a, b)
+	two.Pools[0].Servers[0].Enabled = false // a drains
+	if err := e.Apply(two); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Status().Services[0].Listeners[0].Addr; got != lb {
+		t.Fatalf("the listener moved from %s to %s", lb, got)
+	}
+	client.send(lb, client.request("INVITE", "call-1", "x1", "")) // a retransmission
+	a.recv()
+	for i := range 10 {
+		client.send(lb, client.request("OPTIONS", fmt.Sprintf("new-%d", i), fmt.Sprintf("n%d", i), ""))
+		m, from := b.recv()
+		b.answer(m, from, 200, "OK")
+		client.recv()
+	}
+	if err := e.Apply(quick(t, "127.0.0.2:0", b)); err != nil {
+		t.Fatal(err)
+	}
+	a.answer(first, from, 200, "OK") // its listener and its server have left
+	if r, from := client.recv(); r.Status != 200 || from != lb {
+		t.Fatalf("from %s: %s", from, r.Buf)
+	}
+	if st := e.Status(); st.Revision != 3 || st.Services[0].Listeners[0].Addr.Addr() != netip.MustParseAddr("127.0.0.2") {
+		t.Errorf("status: revision %d, listeners %+v", st.Revision, st.Services[0].Listeners)
+	}
+}
+
+// A change that can't be had leaves everything as it was.
+func TestApplyRefused(t *testing.T) {
+	a, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", a))
+	err := e.Apply(quick(t, taken.addr.String(), a))
+	if err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Fatalf("error: %v", err)
+	}
+	if st := e.Status(); st.Revision != 1 || st.Services[0].Listeners[0].Addr != lb {
+		t.Errorf("status: %+v", st)
+	}
+	if _, err := Start(Config{Set: quick(t, lb.String(), a), Secret: []byte("another secret")}); err == nil {
+		t.Error("a second engine started on the same address")
+	}
+}
+
+// The engine restarts with the same secret: a dialog of before finds its server.
+func TestTokensSurviveARestart(t *testing.T) {
+	var servers []*peer
+	for range 5 {
+		servers = append(servers, newPeer(t, "127.0.0.1:0"))
+	}
+	client := newPeer(t, "127.0.0.1:0")
+	// one server now; afterwards five: the hash alone would mostly err
+	e, err := Start(Config{Set: quick(t, "127.0.0.1:0", servers[0]), Secret: []byte("a secret for tests")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lb := e.Status().Services[0].Listeners[0].Addr
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	m, _ := servers[0].recv()
+	e.Stop()
+	route := string(m.Bytes(m.FirstRecordRoute))
+	route = "Route" + strings.TrimSpace(strings.TrimPrefix(route, "Record-Route")) + "\n"
+	_, again := start(t, quick(t, lb.String(), servers...))
+	bye := strings.Replace(client.request("BYE", "call-1", "x2", route), "To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=b", 1)
+	client.send(again, bye)
+	if m, _ := servers[0].recv(); m.Method.String() != "BYE" {
+		t.Fatalf("%s", m.Buf)
+	}
+}
+
+// Only a server's request may leave by a host name, and it waits for the resolver.
+func TestNames(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	req := strings.Replace(server.request("NOTIFY", "call-1", "x1", ""), "sip:bob@example.com SIP", fmt.Sprintf("sip:bob@localhost:%d SIP", client.addr.Port()), 1)
+	server.send(lb, req)
+	m, from := client.recv()
+	if from != lb || m.NVia != 2 {
+		t.Fatalf("from %s: %s", from, m.Buf)
+	}
+	if n := e.Status().Services[0].Reasons["from_server"]; n != 1 {
+		t.Errorf("%d requests from servers", n)
+	}
+}
