@@ -184,9 +184,21 @@ func (w *watch) noteTroubles(r *reading) {
 			return fmt.Sprintf("%s failed", count(int(sum), "REGISTER"))
 		})
 	}
+	if n := unqualified(r) - unqualified(&w.edge); n > 0 {
+		w.merge(r.at, warn, "qualify", n, func(sum uint64) string {
+			return fmt.Sprintf("%s of a server to a phone got no answer", count(int(sum), "OPTIONS request"))
+		})
+	}
 	if n := is.Of(ua.Aborted) - was.Of(ua.Aborted); n > 0 {
 		w.merge(r.at, warn, "aborted", n, func(sum uint64) string { return fmt.Sprintf("%s broken off", count(int(sum), "call")) })
 	}
+}
+
+func unqualified(r *reading) (n uint64) {
+	for i := range r.servers {
+		n += r.servers[i].Unqualified
+	}
+	return n
 }
 
 func (w *watch) noteByStatus(at time.Time, key string, was, is map[int]uint64, text func(n uint64, why string) string) {

@@ -30,6 +30,7 @@ const (
 	hangUpShare  = 0.1             // of the calls a server ends
 	hangUpAfter  = 4 * time.Second // at most
 	registration = 20 * time.Second
+	qualify      = 2 * time.Second // between two questions of a server to a phone
 )
 
 var mix = ua.Mix{Busy: 0.03, Cancel: 0.05, Pause: 0.1}
@@ -121,7 +122,7 @@ func (f *farm) startServers() error {
 	for i := range f.opts.Servers {
 		cfg := ua.ServerConfig{
 			Name: fmt.Sprintf("server-%d", i+1), Proxy: proxy, Locations: locations, Nonces: nonces,
-			Ring: ringTime, HangUp: hangUpShare, HangUpAfter: hangUpAfter, Seed: f.opts.Seed + uint64(i) + 1,
+			Ring: ringTime, HangUp: hangUpShare, HangUpAfter: hangUpAfter, Qualify: qualify, Seed: f.opts.Seed + uint64(i) + 1,
 		}
 		port := proxy.Port() + serverPort + uint16(i)
 		cfg.Addr = netip.AddrPortFrom(proxy.Addr(), port)

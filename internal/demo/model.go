@@ -120,11 +120,12 @@ func (f *farm) show(ctx context.Context) error {
 func (f *farm) eachReading(ctx context.Context, every time.Duration, use func(frame)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for now := time.Now(); ; {
+	for {
+		now := time.Now() // not the tick's: on a busy machine that is long ago
 		f.observe(now)
 		use(f.watch.frame(now))
 		select {
-		case now = <-tick.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}

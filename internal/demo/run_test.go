@@ -71,7 +71,7 @@ func play(t *testing.T, o Options, wanted ...string) string {
 // none leaves its server, its keys move and return.
 func TestKillAndRevive(t *testing.T) {
 	text := play(t, Options{
-		Rate: 50, Talk: 300 * time.Millisecond, Seed: 11, Kill: []string{"2@2s"}, Revive: []string{"2@4s"},
+		Rate: 20, Talk: 500 * time.Millisecond, Seed: 11, Kill: []string{"2@2s"}, Revive: []string{"2@4s"},
 	},
 		`server-2 killed with \d+ calls? up`,
 		`server-2 down \(.*\), \d+\.\d s after its death: its 33\.\d % of the keys moved, \+16\.\d % each`,
@@ -84,7 +84,7 @@ func TestKillAndRevive(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	play(t, Options{Rate: 30, Talk: 200 * time.Millisecond, Seed: 12, Drain: []string{"3@1s"}},
+	play(t, Options{Rate: 20, Talk: 500 * time.Millisecond, Seed: 12, Drain: []string{"3@1s"}},
 		`server-3 is to drain: its \d+ calls? may go on`,
 		`server-3 draining: its 33\.\d % of the keys moved, \+16\.\d % each`,
 		`server-3 drained: no call left`,

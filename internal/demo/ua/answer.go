@@ -15,6 +15,10 @@ type answering struct {
 	cancelled chan struct{}
 }
 
+// The stack sends a 100 of its own when a handler takes 200 ms, and makes it from the request which the handler is giving
+// a tag. These handlers send 100 themselves, first thing, so the stack's may wait forever.
+func init() { sip.Timer_1xx = time.Hour }
+
 // onInvite takes a call: 100, 180, a while of ringing, 200 with a session description (RFC 3261 section 13.3).
 // It returns when the final response is sent: only then may the stack let go of the transaction.
 func (l *life) onInvite(req *sip.Request, tx sip.ServerTransaction) {
@@ -24,7 +28,8 @@ func (l *life) onInvite(req *sip.Request, tx sip.ServerTransaction) {
 		return
 	}
 	l.count.Invites.Add(1)
-	// One tag for all responses (section 8.2.6.2), also for the 487 that the stack makes from the request.
+	// One tag for all responses (section 8.2.6.2), also for the 487 that the stack makes from the request: a CANCEL may
+	// come only after our 100 (section 9.1), so nobody else looks at the request yet.
 	req.To().Params.Add("tag", sip.GenerateTagN(12))
 	if !c.onCancelled() {
 		return

@@ -87,14 +87,14 @@ func (f *Fleet) Run(ctx context.Context) {
 	defer next.Stop()
 	for {
 		select {
-		case now := <-next.C:
+		case <-next.C:
 			if f.rateNow() > 0 {
 				f.place()
 			}
 			// From when it was due, not from now, so that a late timer costs no call; but what is more than catchUp late
 			// is not made good.
 			due = due.Add(f.pause())
-			if late := now.Add(-catchUp); due.Before(late) {
+			if late := time.Now().Add(-catchUp); due.Before(late) {
 				due = late
 			}
 		case <-f.change:

@@ -25,7 +25,7 @@ const (
 var (
 	errOutOfOrder  = errors.New("CSeq not above the last one")
 	errFull        = errors.New("too many bindings")
-	errBadWildcard = errors.New("Contact * needs Expires 0")
+	errBadWildcard = errors.New("expiry of Contact * is not 0")
 )
 
 // Locations is the location service of all servers of the demonstration: who registers at one can be reached from each.
@@ -88,11 +88,18 @@ func (l *Locations) register(req *sip.Request, user string, now time.Time) ([]bi
 	return sorted(bound), nil
 }
 
-// Lookup returns where a user can be reached, nil when nowhere.
-func (l *Locations) lookup(user string, now time.Time) []binding {
+// draw returns a binding of the n-th user, counted round and round in the order of their names; false when nobody is
+// registered.
+func (l *Locations) draw(n int, now time.Time) (binding, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return sorted(l.live(user, now))
+	users := slices.Sorted(maps.Keys(l.users))
+	for i := range users {
+		if bound := sorted(l.live(users[(n+i)%len(users)], now)); len(bound) > 0 {
+			return bound[n%len(bound)], true
+		}
+	}
+	return binding{}, false
 }
 
 // Count tells how many users are registered.

@@ -38,6 +38,7 @@ type ServerConfig struct {
 	Ring        time.Duration // how long it rings before it answers, at most; the least is half of it
 	HangUp      float64       // share of the calls that the server ends itself, 0 to 1
 	HangUpAfter time.Duration // how long after the answer, at most; the least is half of it
+	Qualify     time.Duration // how often it asks a registered phone with OPTIONS whether it is there; 0: never
 	Seed        uint64        // of what it decides by chance
 }
 
@@ -71,6 +72,8 @@ type serverCount struct {
 	Unacked       atomic.Uint64 // calls whose ACK never came
 	Strangers     atomic.Uint64 // 481: requests in dialogs it does not know
 	Probes        atomic.Uint64 // OPTIONS
+	Qualified     atomic.Uint64 // phones that answered the OPTIONS of the server
+	Unqualified   atomic.Uint64 // phones that did not
 }
 
 // ServerStats is a reading of a Server's counters, all since its first start but Calls.
@@ -89,6 +92,8 @@ type ServerStats struct {
 	Unacked       uint64
 	Strangers     uint64
 	Probes        uint64
+	Qualified     uint64
+	Unqualified   uint64
 }
 
 // StartServer starts a server. The error is that of its socket.
@@ -150,6 +155,9 @@ func (s *Server) Revive() error {
 	}
 	s.cfg.Addr, s.agent, s.echo = a.addr, a, e
 	l := &life{Server: s, agent: a, media: e.addr}
+	if s.cfg.Qualify > 0 {
+		a.spawn(l.qualify)
+	}
 	return a.serve(handlers{
 		sip.INVITE: l.counted(l.onInvite), sip.ACK: l.counted(l.onAck), sip.BYE: l.counted(l.onBye),
 		sip.CANCEL: l.counted(l.onCancel), sip.OPTIONS: l.counted(l.onOptions), sip.REGISTER: l.counted(l.onRegister),
@@ -164,6 +172,7 @@ func (s *Server) Stats() ServerStats {
 		Invites: s.count.Invites.Load(), Answered: s.count.Answered.Load(), Busy: s.count.Busy.Load(), Cancelled: s.count.Cancelled.Load(),
 		HungUp: s.count.HungUp.Load(), Unacked: s.count.Unacked.Load(),
 		Strangers: s.count.Strangers.Load(), Probes: s.count.Probes.Load(),
+		Qualified: s.count.Qualified.Load(), Unqualified: s.count.Unqualified.Load(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,6 +194,13 @@ func (s *Server) about(most time.Duration) time.Duration {
 	s.dice.Lock()
 	defer s.dice.Unlock()
 	return most/2 + time.Duration(s.dice.Float64()*float64(most/2))
+}
+
+// draw throws dice with very many sides.
+func (s *Server) draw() int {
+	s.dice.Lock()
+	defer s.dice.Unlock()
+	return s.dice.Int()
 }
 
 // life is a server from one revival to the next death. What the network does to it goes through here.
@@ -246,6 +262,30 @@ func (l *life) hangUp(d *dialog) {
 	}
 	d.end()
 	_, _ = l.agent.do(l.agent.ctx, d.request(l.agent, sip.BYE)) // 481 or silence: the call is over all the same
+}
+
+// qualify asks registered phones, one drawn by lot at a time, whether they are there: a request that the server starts
+// itself, outside any dialog.
+func (l *life) qualify() {
+	self := l.agent.contact(l.cfg.Name).Address
+	for wait(l.agent.ctx, l.cfg.Qualify) {
+		phone, ok := l.cfg.Locations.draw(l.draw(), time.Now())
+		if !ok {
+			continue
+		}
+		from := sip.FromHeader{Address: self}
+		from.Params.Add("tag", sip.GenerateTagN(12))
+		req := l.agent.request(sip.OPTIONS, phone.uri, from, sip.ToHeader{Address: phone.uri}, sip.GenerateTagN(20)+"@"+l.cfg.Name, 1)
+		res, err := l.agent.do(l.agent.ctx, req)
+		switch {
+		case l.agent.ctx.Err() != nil:
+			return
+		case err == nil && res.IsSuccess():
+			l.count.Qualified.Add(1)
+		default:
+			l.count.Unqualified.Add(1)
+		}
+	}
 }
 
 var errCancelled = errors.New("cancelled")

@@ -45,7 +45,7 @@ func pair(t *testing.T, cfg ServerConfig) (*Server, *Caller) {
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -109,7 +109,7 @@ func TestRegisterFourWay(t *testing.T) {
 	if r.Challenges != 1 || r.Server != "server-1" || r.Expires < 89*time.Second || r.Expires > 90*time.Second {
 		t.Errorf("got %+v", r)
 	}
-	if got := s.cfg.Locations.lookup("1001", time.Now()); len(got) != 1 || got[0].uri.Port != int(c.Addr().Port()) {
+	if got, ok := s.cfg.Locations.draw(5, time.Now()); !ok || got.uri.Port != int(c.Addr().Port()) {
 		t.Errorf("bound to %+v, want port %d", got, c.Addr().Port())
 	}
 	if _, err := c.Register(within(t), 0); err != nil {
@@ -275,6 +275,24 @@ func TestClosingAPhoneAbortsItsCalls(t *testing.T) {
 	calls.Wait()
 	if res := <-done; res.Outcome != Aborted {
 		t.Errorf("got %+v", res)
+	}
+}
+
+// TestServerAsksPhones has the server send requests of its own to who is registered.
+func TestServerAsksPhones(t *testing.T) {
+	s, c := pair(t, ServerConfig{Qualify: time.Millisecond})
+	ctx := within(t)
+	if _, err := c.Register(ctx, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for s.Stats().Qualified == 0 {
+		// a call takes a while and is an occasion for the server to ask
+		if res := c.Call(ctx, Plan{To: "1002", Hold: 2 * time.Millisecond}); res.Outcome != Completed {
+			t.Fatalf("%+v", res)
+		}
+	}
+	if n := s.Stats().Unqualified; n != 0 {
+		t.Errorf("%d OPTIONS not answered", n)
 	}
 }
 
