@@ -46,6 +46,8 @@ func (b *bench) forward() error {
 	t.add("CPU per message over relay single", fmt.Sprintf("%.2f", median(cpuRatios)), quartiles(cpuRatios), fmt.Sprintf("at most %.2f", targetCPU), median(cpuRatios) <= targetCPU)
 	t.add("the same, stretch", fmt.Sprintf("%.2f", median(cpuRatios)), quartiles(cpuRatios), fmt.Sprintf("below %.1f", stretchCPU), median(cpuRatios) < stretchCPU)
 	t.add("messages a second over Kamailio", fmt.Sprintf("%.2f", median(speed)), quartiles(speed), fmt.Sprintf("at least %.1f", targetThroughput), median(speed) >= targetThroughput)
+	perCPU := ratios(kamailio.runs, us.runs, cpu) // the same on a core that is busy all the time and does nothing else
+	t.rows = append(t.rows, []string{"messages for each second of CPU over Kamailio", fmt.Sprintf("%.2f", median(perCPU)), quartiles(perCPU), "", ""})
 	b.tables = append(b.tables, t)
 	for _, r := range us.runs {
 		if r.RecordRouted == 0 {
@@ -87,13 +89,16 @@ func (b *bench) startForwarders() ([]*peer, error) {
 	if err != nil {
 		return peers, err
 	}
-	return append(peers, us), b.ready(us)
+	return append(peers, us), b.ready(b.farm, us)
 }
 
-// bestKamailio tries numbers of children, all on the one core, and leaves the fastest running.
+// bestKamailio tries numbers of children, all on the one core, and leaves the fastest running. Where other work takes
+// part of that core, more children only take more of it back, so then the least CPU per message decides.
 func (b *bench) bestKamailio(port int) (*peer, error) {
-	most, best := 0.0, 1
-	for _, children := range []int{1, 2, 4} {
+	var tried []result
+	disturbed := false
+	numbers := []int{1, 2, 4}
+	for _, children := range numbers {
 		p, err := b.startKamailio(children, port)
 		if err != nil {
 			return nil, err
@@ -103,13 +108,18 @@ func (b *bench) bestKamailio(port int) (*peer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.MsgsPerS > most*1.02 {
-			most, best = r.MsgsPerS, children
+		tried = append(tried, r)
+		disturbed = disturbed || r.disturbed()
+	}
+	best := 0
+	for i, r := range tried {
+		if disturbed && r.micros()*1.02 < tried[best].micros() || !disturbed && r.MsgsPerS > tried[best].MsgsPerS*1.02 {
+			best = i
 		}
 	}
-	p, err := b.startKamailio(best, port)
+	p, err := b.startKamailio(numbers[best], port)
 	if err == nil {
-		p.name = fmt.Sprintf("kamailio, %s", plural(best, "child", "children"))
+		p.name = fmt.Sprintf("kamailio, %s", plural(numbers[best], "child", "children"))
 	}
 	return p, err
 }

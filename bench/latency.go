@@ -21,7 +21,7 @@ func (b *bench) latency() error {
 	us, err := b.startCarillon(1, firstProxy+1, []int{proxyCPU}, farmList(serversPort, servers))
 	defer b.stop(us)
 	if err == nil {
-		err = b.ready(us)
+		err = b.ready(b.farm, us)
 	}
 	if err != nil {
 		return err

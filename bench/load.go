@@ -45,6 +45,7 @@ type result struct {
 	Errors         int               `json:"errors"`
 	Kinds          map[string]int    `json:"error_kinds"`
 	ProxyMicros    float64           `json:"proxy_us_per_msg"`
+	ProxyCPU       float64           `json:"proxy_cpu_s"`
 	KsoftirqMicros float64           `json:"ksoftirqd_us_per_msg"`
 	OthersPercent  float64           `json:"others_percent"`
 	OwnCPUPercent  float64           `json:"own_cpu_percent"`

@@ -180,6 +180,9 @@ func (b *bench) run() error {
 	if err := os.WriteFile(b.path("secret"), []byte(rand.Text()), 0o600); err != nil {
 		return err
 	}
+	if os.Getuid() != 0 {
+		b.note("not run as root: receive buffers are as small as net.core.rmem_max says, so large windows may lose messages.")
+	}
 	for _, s := range sections {
 		if !b.wants(s.name) {
 			continue

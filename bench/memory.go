@@ -53,7 +53,7 @@ func (b *bench) callsUp(t *table) error {
 	p, err := b.startCarillon(1, firstProxy, []int{proxyCPU}, farmList(serversPort, servers))
 	defer b.stop(p)
 	if err == nil {
-		err = b.ready(p)
+		err = b.ready(b.farm, p)
 	}
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func (b *bench) order() error {
 	for i, workers := range []int{1, 2, 4} {
 		p, err := b.startCarillon(workers, firstProxy+i, cpus, farmList(serversPort, servers))
 		if err == nil {
-			err = b.ready(p)
+			err = b.ready(b.farm, p)
 		}
 		if err != nil {
 			b.stop(p)

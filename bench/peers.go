@@ -85,7 +85,7 @@ func (b *bench) startRelay(mode string, port int) (*peer, error) {
 	if err := b.start(p, b.path("relay"), fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", serversPort), strconv.Itoa(servers), mode); err != nil {
 		return nil, err
 	}
-	return p, b.ready(p)
+	return p, b.ready(b.farm, p)
 }
 
 // startKamailio starts the dispatcher configuration; its children share CPU 0.
@@ -125,7 +125,7 @@ func (b *bench) startKamailio(children, port int) (*peer, error) {
 	if err := b.start(p, path, "-DD", "-X", "fm", "-x", "fm", "-f", dir+"/kamailio.cfg", "-b", "4194304", "-m", "256", "-M", "16", "-Y", dir, "-P", dir+"/pid"); err != nil {
 		return nil, err
 	}
-	return p, b.ready(p)
+	return p, b.ready(b.farm, p)
 }
 
 // startCarillon starts it as it is run: Record-Route, health monitor, metrics, all on.
@@ -156,10 +156,10 @@ func farmList(port, n int) []string {
 }
 
 // ready waits until a whole call passes, and tells why when none does.
-func (b *bench) ready(p *peer) error {
+func (b *bench) ready(l *load, p *peer) error {
 	var last result
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && p.running(); {
-		r, err := b.farm.run(p.words("calls=3", "window=1", "timeout-ms=50")...)
+		r, err := l.run(p.words("calls=3", "window=1", "timeout-ms=50")...)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func prepare(p plan) error {
 	if err != nil || len(sources) == 0 {
 		return errors.New("bench/sipgen is not here: run bench/run from the repository")
 	}
-	flags := []string{"-O2", "-march=native", "-flto", "-o"}
+	flags := []string{"-O2", "-march=native", "-flto", "-pthread", "-o"}
 	builds := [][]string{
 		append(append(append([]string{"cc"}, flags...), filepath.Join(dir, "sipgen")), sources...),
 		{"cc", "-O2", "-march=native", "-o", filepath.Join(dir, "relay"), "bench/relay/relay.c"},

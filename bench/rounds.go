@@ -91,21 +91,34 @@ func (b *bench) inTurn(what string, rounds int, peers []*peer, words func(*peer)
 			if r.disturbed() {
 				disturbed++
 			}
-			b.judge(what, p, r)
 		}
 		fmt.Fprintf(os.Stderr, "\rbench: %s, round %d of %d  ", what, round+1, rounds)
 	}
 	fmt.Fprintln(os.Stderr)
+	for _, p := range peers {
+		b.judge(what, p, p.runs...)
+	}
 	if disturbed > 0 {
 		b.note("%s: other work took part of the CPUs in %d of %d measurements; ratios say more than single figures here.", what, disturbed, total)
 	}
 	return nil
 }
 
-// judge remarks on what was wrong in a run. Only Carillon's faults, and those of the bare relay, which has none of its
+// judge remarks on what was wrong in runs. Only Carillon's faults, and those of the bare relay, which has none of its
 // own, spoil the benchmark: what Kamailio does with messages is shown, and is Kamailio's.
-func (b *bench) judge(what string, p *peer, r result) {
-	w := r.wrong()
+func (b *bench) judge(what string, p *peer, runs ...result) {
+	sum := result{Kinds: map[string]int{}}
+	for _, r := range runs {
+		for kind, n := range r.Kinds {
+			sum.Kinds[kind] += n
+		}
+		sum.Lost += r.Lost
+		sum.Timeouts += r.Timeouts
+		sum.Refused += r.Refused
+		sum.Duplicates += r.Duplicates
+		sum.Skipped += r.Skipped
+	}
+	w := sum.wrong()
 	switch {
 	case w == "":
 	case p.foreign:
@@ -115,7 +128,7 @@ func (b *bench) judge(what string, p *peer, r result) {
 	}
 }
 
-// bestWindow finds the closed window with the most messages a second; 64 unless another is clearly better.
+// bestWindow finds the closed window with the most messages a second and none lost; 64 unless another is clearly better.
 func (b *bench) bestWindow(p *peer) error {
 	if w, ok := b.windows[p.name]; ok {
 		p.window = w
@@ -132,7 +145,7 @@ func (b *bench) bestWindow(p *peer) error {
 		}
 	}
 	if p.window == 0 {
-		p.window = 64
+		p.window = 16
 	}
 	b.windows[p.name] = p.window
 	return nil

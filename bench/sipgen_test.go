@@ -52,7 +52,7 @@ func compile(t *testing.T, dir, name string, sources ...string) {
 		}
 		t.Skip("no C compiler: apt-get install gcc libc6-dev")
 	}
-	if out, err := exec.Command("cc", append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-o", filepath.Join(dir, name)}, sources...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cc", append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", filepath.Join(dir, name)}, sources...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

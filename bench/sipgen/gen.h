@@ -30,7 +30,7 @@ enum state { FREE, ASKED, UP, HANGUP }; // ASKED: first request sent; UP: answer
 struct options {
   // for the life of the process
   char servers[80], callers[80]; // host:port of the first; the others follow
-  int nservers, ncallers, by_address, pin, gso, gro, control;
+  int nservers, ncallers, by_address, pin, farm_pin, gso, gro, control; // farm_pin >= 0: the servers have a thread of their own
   // for one run
   char proxy[80];
   int window, calls, infos, scatter, mix[SCENARIOS], reuse, jitter, pad, rport;
@@ -72,14 +72,14 @@ typedef struct call {
 #define AS_FIELD(name) u64 name;
 struct errors { ERRORS(AS_FIELD) };
 struct counts { COUNTS(AS_FIELD) };
-extern struct errors err;
-extern struct counts count;
+extern _Thread_local struct errors err;   // each thread counts for itself
+extern _Thread_local struct counts count;
 
 // ---------------------------------------------------------------- net.c
 typedef struct { int fd, index; address local; char hp[64], port[8]; int hp_len; } endpoint; // port: "=16000"
 extern endpoint *caller, *server; // server[0] is the only socket when opt.by_address
 extern address proxy;
-extern u64 now; // ns, read once a batch
+extern _Thread_local u64 now; // ns, read once a batch
 
 // The queues leave in this order, so no message overtakes one of its own call.
 enum queue { Q_ACK, Q_INFO, Q_BYE = Q_INFO + MAX_INFOS, Q_FIRST, Q_100, Q_180, Q_200, Q_LAST, QUEUES };
@@ -129,10 +129,11 @@ void timing_add(enum timing t, u64 ns);
 void timing_reset(void);
 typedef struct {
   double secs;                   // measured
-  struct counts c;               // over the measured time
+  struct counts c, all;          // over the measured time; over the whole run, to its end
+  struct errors errors;
   usage a, b, parked;            // at its ends; with all calls up
   u64 cpu_ns, busy_ns;           // of sipgen itself; of that, where it had something to do
-  u64 sent, seen;                // requests and responses of the whole run, to its end
+  u64 sent, seen;                // requests and responses of the whole run
   int parked_calls;
 } result;
 void report(const result *r);

@@ -18,7 +18,7 @@
 
 endpoint *caller, *server;
 address proxy;
-u64 now;
+_Thread_local u64 now;
 
 u64 clock_ns(void) {
   struct timespec t;
@@ -121,11 +121,11 @@ void net_open(void) {
 }
 
 // ---------------------------------------------------------------- out
-static struct { int n; char *end; char *text; struct { int fd, len, from; char *text; address to; } m[QUEUE_SLOTS]; } queue[QUEUES];
+static _Thread_local struct { int n; char *end; char *text; struct { int fd, len, from; char *text; address to; } m[QUEUE_SLOTS]; } queue[QUEUES];
 
-static struct mmsghdr out[BATCH];
-static struct iovec out_iov[BATCH];
-static char out_control[BATCH][96] __attribute__((aligned(16)));
+static _Thread_local struct mmsghdr out[BATCH];
+static _Thread_local struct iovec out_iov[BATCH];
+static _Thread_local char out_control[BATCH][96] __attribute__((aligned(16)));
 
 static void submit(int fd, int n) {
   for (int done = 0; done < n;) {
@@ -206,12 +206,12 @@ void queue_push(enum queue q, int fd, const char *end, const address *to, int fr
 }
 
 // ---------------------------------------------------------------- in
-static struct mmsghdr in[BATCH];
-static struct iovec in_iov[BATCH];
-static address in_from[BATCH];
-static char in_control[BATCH][128] __attribute__((aligned(16)));
-static char *in_text;
-static int in_size;
+static _Thread_local struct mmsghdr in[BATCH];
+static _Thread_local struct iovec in_iov[BATCH];
+static _Thread_local address in_from[BATCH];
+static _Thread_local char in_control[BATCH][128] __attribute__((aligned(16)));
+static _Thread_local char *in_text;
+static _Thread_local int in_size;
 
 static void in_begin(void) {
   in_size = opt.gro ? 65536 : 4096;

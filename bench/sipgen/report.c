@@ -43,13 +43,13 @@ void report(const result *r) {
   double cpu = r->b.cpu_s - r->a.cpu_s, soft = r->b.ksoftirqd_s - r->a.ksoftirqd_s, busy = r->b.busy_s - r->a.busy_s;
   printf("{\"secs\":%.3f,\"msgs\":%.0f,\"msgs_per_s\":%.1f,\"calls_per_s\":%.1f,\"bytes_per_msg\":%.1f,", r->secs, msgs, msgs / r->secs, r->c.completed / r->secs, msgs ? r->c.bytes / msgs : 0);
   printf("\"sent\":%llu,\"seen\":%llu,\"lost\":%lld,", (unsigned long long)r->sent, (unsigned long long)r->seen, (long long)(r->sent - r->seen));
-#define PRINT_COUNT(name) printf("\"" #name "\":%llu,", (unsigned long long)count.name);
+#define PRINT_COUNT(name) printf("\"" #name "\":%llu,", (unsigned long long)r->all.name);
   COUNTS(PRINT_COUNT)
-#define SUM_ERROR(name) errors += err.name;
+#define SUM_ERROR(name) errors += r->errors.name;
   ERRORS(SUM_ERROR)
   printf("\"errors\":%llu,\"error_kinds\":{", (unsigned long long)errors);
   const char *comma = "";
-#define PRINT_ERROR(name) if (err.name) printf("%s\"" #name "\":%llu", comma, (unsigned long long)err.name), comma = ",";
+#define PRINT_ERROR(name) if (r->errors.name) printf("%s\"" #name "\":%llu", comma, (unsigned long long)r->errors.name), comma = ",";
   ERRORS(PRINT_ERROR)
   printf("},\"proxy_us_per_msg\":%.4f,\"proxy_cpu_s\":%.4f,\"ksoftirqd_us_per_msg\":%.4f,\"cpu_busy_us_per_msg\":%.4f,\"steal_s\":%.2f,\"others_percent\":%.1f,", cpu * per, cpu, soft * per, busy * per, r->b.steal_s - r->a.steal_s, 100 * (busy - cpu - soft) / r->secs);
   printf("\"own_us_per_msg\":%.4f,\"own_cpu_percent\":%.1f,", r->busy_ns / 1e9 * per, r->cpu_ns / 1e7 / r->secs);

@@ -1,10 +1,11 @@
-// sipgen: SIP callers and a farm of SIP servers in one thread, to load a proxy between them and to check every message
+// sipgen: SIP callers and a farm of SIP servers in one thread or two, to load a proxy between them and to check every message
 // that passes it. Run it on a CPU of its own; see usage() below, and README.md beside it for what is checked.
 //
-//   cc -O2 -march=native -flto -o sipgen *.c
+//   cc -O2 -march=native -flto -pthread -o sipgen *.c
 #include "gen.h"
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 struct options opt = {
-  .servers = "127.0.0.1:17000", .nservers = 10, .callers = "127.0.0.1:16000", .ncallers = 10, .pin = -1, .gso = 1,
+  .servers = "127.0.0.1:17000", .nservers = 10, .callers = "127.0.0.1:16000", .ncallers = 10, .pin = -1, .farm_pin = -1, .gso = 1,
   .proxy = "127.0.0.1:5060", .window = 64, .reuse = 1, .rport = 1, .vias = 2, .timeout_ms = 1000, .cpu = -1,
   .mix = {1, 0, 0}, .secs = 2, .warmup = 0.4, .max_calls = 4096,
 };
@@ -23,7 +24,7 @@ static call waiting, held;     // heads of lists, oldest first
 static int active, up;         // lengths of the two
 static int measuring, issuing, releasing;
 static u64 serial, due, interval; // open rate: when the next call is planned, and the ns between two
-static u64 last_heard;
+static volatile u64 last_heard;
 
 // ---------------------------------------------------------------- lists
 static void list_begin(call *l) { l->next = l->prev = l; }
@@ -260,32 +261,92 @@ static void expire(void) {
   }
 }
 
-// One pass over all sockets; the number of messages handled.
-static int turn(void) {
-  int n = 0, at = 0, nsockets = opt.by_address ? 1 : opt.nservers;
-  static int first;
-  start_due();
-  first = (first + 1) % opt.ncallers;
-  if (opt.rate <= 0 && active < opt.window) for (int i = 0; i < opt.window && active < opt.window && spares && more_calls(); i++) start_call((first + i) % opt.ncallers, now);
-  flush_queues();
-  for (int i = 0; i < opt.ncallers; i++, at = i) {
-    int got = receive_batch(&caller[i], on_response);
-    if (!got) continue;
-    n += got;
-    top_up(at);
-    flush_queues();
-  }
+static int farm_turn(void) {
+  int n = 0, nsockets = opt.by_address ? 1 : opt.nservers;
   for (int i = 0; i < nsockets; i++) {
     int got = receive_batch(&server[i], on_request);
     n += got;
     if (got) flush_queues();
   }
+  return n;
+}
+
+// One pass over all sockets of this thread; the number of messages handled.
+static int turn(void) {
+  static int first;
+  int n = 0;
+  start_due();
+  first = (first + 1) % opt.ncallers;
+  for (int i = 0; opt.rate <= 0 && i < opt.window && active < opt.window && spares && more_calls(); i++) start_call((first + i) % opt.ncallers, now);
+  flush_queues();
+  for (int i = 0; i < opt.ncallers; i++) {
+    int got = receive_batch(&caller[i], on_response);
+    if (!got) continue;
+    n += got;
+    top_up(i);
+    flush_queues();
+  }
+  if (opt.farm_pin < 0) n += farm_turn();
   now = clock_ns();
   expire();
   if (releasing) release_held(~(u64)0);
   else if (opt.hold_ms && now > (u64)opt.hold_ms * 1000000) release_held(now - (u64)opt.hold_ms * 1000000);
   flush_queues();
   return n;
+}
+
+// ---------------------------------------------------------------- a thread for the farm
+// It works while a run is on and rests between runs. What a call's server half needs was written before the message that
+// tells of it was sent, so the two threads share the calls without a lock.
+static struct { pthread_mutex_t lock; pthread_cond_t changed; int wanted, working; struct counts *count; struct errors *err; } farm = {
+  .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void pin_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (cpu >= 0 && sched_setaffinity(0, sizeof set, &set)) { perror("sipgen: pin"); exit(2); }
+}
+
+static void *farm_thread(void *unused) {
+  pin_to(opt.farm_pin);
+  farm.count = &count;
+  farm.err = &err;
+  pthread_mutex_lock(&farm.lock);
+  for (;;) {
+    while (!farm.wanted) pthread_cond_wait(&farm.changed, &farm.lock);
+    farm.working = 1;
+    pthread_cond_broadcast(&farm.changed);
+    pthread_mutex_unlock(&farm.lock);
+    while (__atomic_load_n(&farm.wanted, __ATOMIC_RELAXED)) farm_turn();
+    pthread_mutex_lock(&farm.lock);
+    farm.working = 0;
+    pthread_cond_broadcast(&farm.changed);
+  }
+  return unused;
+}
+
+static void farm_work(int on) { // returns when it does, or rests
+  if (opt.farm_pin < 0) return;
+  pthread_mutex_lock(&farm.lock);
+  __atomic_store_n(&farm.wanted, on, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&farm.changed);
+  while (farm.working != on) pthread_cond_wait(&farm.changed, &farm.lock);
+  pthread_mutex_unlock(&farm.lock);
+}
+
+static struct counts all_counts(void) {
+  struct counts c = count;
+#define ADD_COUNT(name) c.name += farm.count->name;
+  if (farm.count) { COUNTS(ADD_COUNT) }
+  return c;
+}
+
+static struct errors all_errors(void) {
+  struct errors e = err;
+#define ADD_ERROR(name) e.name += farm.err->name;
+  if (farm.err) { ERRORS(ADD_ERROR) }
+  return e;
 }
 
 static void run_begin(void) {
@@ -303,6 +364,7 @@ static void run_begin(void) {
   active = up = measuring = releasing = 0;
   issuing = 1;
   memset(&count, 0, sizeof count), memset(&err, 0, sizeof err);
+  if (farm.count) memset(farm.count, 0, sizeof count), memset(farm.err, 0, sizeof err);
   timing_reset();
   if (!opt.seed) opt.seed = mixed(clock_ns() ^ (u64)getpid() << 40);
   now = clock_ns();
@@ -341,7 +403,7 @@ static void measure(result *r) {
   struct counts at_start;
   u64 begin = now + (u64)(opt.warmup * 1e9), end = opt.calls ? ~(u64)0 : begin + (u64)(opt.secs * 1e9);
   while (now < begin && !opt.calls) turn();
-  at_start = count;
+  at_start = all_counts();
   timing_reset();
   watch(opt.pid, opt.cpu, &r->a, 0);
   begin = now = clock_ns();
@@ -365,7 +427,8 @@ static void measure(result *r) {
   r->secs = (now - begin) / 1e9;
   r->cpu_ns = thread_ns() - cpu;
   r->busy_ns = r->cpu_ns * ((double)busy / (now - begin));
-  r->c = difference(&count, &at_start);
+  struct counts at_end = all_counts();
+  r->c = difference(&at_end, &at_start);
 }
 
 static int run(void) {
@@ -375,16 +438,20 @@ static int run(void) {
   run_begin();
   memory_of(&r.a), rss = r.a.rss_kb, pss = r.a.pss_kb;
   now = due = clock_ns();
+  farm_work(1);
   measure(&r);
   drain();
+  farm_work(0);
   r.a.rss_kb = rss, r.a.pss_kb = pss;
   memory_of(&r.b);
-  r.sent = count.requests_sent + count.responses_sent;
-  r.seen = count.requests_seen + count.responses_seen + count.stale; // what came after its call was over came too
+  r.all = all_counts();
+  r.errors = all_errors();
+  r.sent = r.all.requests_sent + r.all.responses_sent;
+  r.seen = r.all.requests_seen + r.all.responses_seen + r.all.stale; // what came after its call was over came too
   report(&r);
   u64 errors = 0;
-#define ADD_ERROR(name) errors += err.name;
-  ERRORS(ADD_ERROR)
+#define SUM_ERROR(name) errors += r.errors.name;
+  ERRORS(SUM_ERROR)
   return errors ? 1 : 0;
 }
 
@@ -395,7 +462,7 @@ static void usage_text(void) {
     "sipgen --control=1 [...]       the farm stays up; each line of standard input, 'name=value ...', is a run; ends with its input\n"
     "for the life of the process\n"
     "  servers=HOST:PORT  nservers=N  by-address=0|1 (addresses counted up, one port, one socket; else ports counted up)\n"
-    "  callers=HOST:PORT  ncallers=N  pin=CPU  gso=0|1 (send trains)  gro=0|1 (take trains)\n"
+    "  callers=HOST:PORT  ncallers=N  pin=CPU  farm-pin=CPU (a thread for the servers)  gso=0|1 (send trains)  gro=0|1 (take trains)\n"
     "the load\n"
     "  proxy=HOST:PORT  window=N (calls outstanding) or rate=R (calls a second, RTTs from the planned moment)\n"
     "  secs=S  warmup=S  calls=N (so many, then end)  hold-ms=MS (from ACK to BYE)  park=0|1 (all calls up before the first BYE)\n"
@@ -410,7 +477,7 @@ enum kind { NUMBER, REAL, TEXT, SEED };
 static const struct { const char *name; enum kind kind; size_t at; } option[] = {
 #define OPTION(name, kind, field) {name, kind, offsetof(struct options, field)}
   OPTION("servers", TEXT, servers), OPTION("nservers", NUMBER, nservers), OPTION("by-address", NUMBER, by_address),
-  OPTION("callers", TEXT, callers), OPTION("ncallers", NUMBER, ncallers), OPTION("pin", NUMBER, pin), OPTION("gso", NUMBER, gso),
+  OPTION("callers", TEXT, callers), OPTION("ncallers", NUMBER, ncallers), OPTION("pin", NUMBER, pin), OPTION("farm-pin", NUMBER, farm_pin), OPTION("gso", NUMBER, gso),
   OPTION("gro", NUMBER, gro), OPTION("control", NUMBER, control), OPTION("proxy", TEXT, proxy), OPTION("window", NUMBER, window),
   OPTION("rate", REAL, rate), OPTION("secs", REAL, secs), OPTION("warmup", REAL, warmup), OPTION("calls", NUMBER, calls),
   OPTION("hold-ms", NUMBER, hold_ms), OPTION("park", NUMBER, park), OPTION("reuse", NUMBER, reuse), OPTION("infos", NUMBER, infos),
@@ -496,13 +563,10 @@ int main(int argc, char **argv) {
   }
   const char *wrong = limits();
   if (wrong) { fprintf(stderr, "sipgen: %s\n", wrong); return 2; }
-  if (opt.pin >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(opt.pin, &set);
-    if (sched_setaffinity(0, sizeof set, &set)) { perror("sipgen: pin"); return 2; }
-  }
+  pin_to(opt.pin);
   net_open();
   text_begin();
+  pthread_t thread;
+  if (opt.farm_pin >= 0 && pthread_create(&thread, NULL, farm_thread, NULL)) { perror("sipgen: thread"); return 2; }
   return opt.control ? control() : run();
 }

@@ -5,8 +5,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-struct errors err;
-struct counts count;
+_Thread_local struct errors err;
+_Thread_local struct counts count;
 
 static const char *const method_name[METHODS] = {"INVITE", "ACK", "INFO", "BYE", "REGISTER", "OPTIONS"};
 static u8 method_len[METHODS];
@@ -306,7 +306,7 @@ int response_server(const head *h) {
 }
 
 // ---------------------------------------------------------------- checking
-static char expected[2 * MAX_TEXT], kept[2 * MAX_TEXT];
+static _Thread_local char expected[2 * MAX_TEXT], kept[2 * MAX_TEXT];
 
 // The tail as it came, or, where a proxy put its header fields further down, without those; 1 when it is what was sent.
 static int tail_intact(const head *h, int expected_len) {
