@@ -21,7 +21,7 @@ func Classify(b []byte) Kind {
 	if len(b) == 0 {
 		return KindKeepAlive
 	}
-	if is(b[0], isToken) {
+	if classOf[b[0]]&isToken != 0 {
 		return KindSIP
 	}
 	if len(b) >= 20 && b[0] < 4 && binary.BigEndian.Uint32(b[4:]) == 0x2112A442 {
@@ -42,7 +42,7 @@ func Classify(b []byte) Kind {
 func sipBehindCRLF(b []byte) Kind {
 	for len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
 		b = b[2:]
-		if len(b) > 0 && is(b[0], isToken) {
+		if len(b) > 0 && classOf[b[0]]&isToken != 0 {
 			return KindSIP
 		}
 	}

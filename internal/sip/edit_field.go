@@ -1,9 +1,6 @@
 package sip
 
-import (
-	"net/netip"
-	"strconv"
-)
+import "net/netip"
 
 // The edits of a proxy, each on any legal form of its header field.
 
@@ -40,9 +37,9 @@ func (e *Edit) SetReceived(ip netip.Addr, port uint16, rport, received bool) {
 	v := &e.m.Via[0]
 	if v.HasRport {
 		if !v.Rport.Empty() {
-			e.done(v.Rport.Off, v.Rport.End-v.Rport.Off, appendUint(e.note(), uint(port)))
+			e.done(v.Rport.Off, v.Rport.End-v.Rport.Off, appendNumber(e.note(), uint32(port)))
 		} else if rport {
-			e.done(v.RportEnd, 0, appendUint(append(e.note(), '='), uint(port)))
+			e.done(v.RportEnd, 0, appendNumber(append(e.note(), '='), uint32(port)))
 		}
 	}
 	if !v.Received.Empty() {
@@ -56,11 +53,11 @@ func (e *Edit) SetReceived(ip netip.Addr, port uint16, rport, received bool) {
 func (e *Edit) SetMaxForwards(n int) {
 	if e.m.MaxForwards >= 0 {
 		s := e.m.MaxForwardsSpan
-		e.done(s.Off, s.End-s.Off, appendUint(e.note(), uint(n)))
+		e.done(s.Off, s.End-s.Off, appendNumber(e.note(), uint32(n)))
 		return
 	}
 	line := append(e.note(), "Max-Forwards: "...)
-	e.done(e.m.viaEnd, 0, append(appendUint(line, uint(n)), "\r\n"...))
+	e.done(e.m.viaEnd, 0, append(appendNumber(line, uint32(n)), "\r\n"...))
 }
 
 // PushRecordRoute puts a whole header field, CRLF included, before any Record-Route (RFC 3261 16.6, item 4).
@@ -82,13 +79,26 @@ func (e *Edit) SetStatusLine(status int, reason string) {
 
 func appendStatusLine(dst []byte, status int, reason string) []byte {
 	dst = append(dst, "SIP/2.0 "...)
-	dst = appendUint(dst, uint(status))
+	dst = appendNumber(dst, uint32(status))
 	dst = append(dst, ' ')
 	dst = append(dst, reason...)
 	return append(dst, "\r\n"...)
 }
 
-func appendUint(dst []byte, n uint) []byte { return strconv.AppendUint(dst, uint64(n), 10) }
+// appendNumber appends n in decimal.
+func appendNumber(dst []byte, n uint32) []byte {
+	switch {
+	case n < 10:
+		return append(dst, byte('0'+n))
+	case n < 100:
+		return append(dst, byte('0'+n/10), byte('0'+n%10))
+	case n < 1000:
+		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+	}
+	dst = appendNumber(dst, n/1000)
+	n %= 1000
+	return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+}
 
 // appendAddr appends ip as via-received has it: IPv4 also when it came mapped into IPv6, IPv6 without brackets.
 func appendAddr(dst []byte, ip netip.Addr) []byte {
@@ -96,11 +106,9 @@ func appendAddr(dst []byte, ip netip.Addr) []byte {
 	if !ip.Is4() {
 		return ip.WithZone("").AppendTo(dst)
 	}
-	for i, octet := range ip.As4() {
-		if i > 0 {
-			dst = append(dst, '.')
-		}
-		dst = appendUint(dst, uint(octet))
-	}
-	return dst
+	a := ip.As4()
+	dst = append(appendNumber(dst, uint32(a[0])), '.')
+	dst = append(appendNumber(dst, uint32(a[1])), '.')
+	dst = append(appendNumber(dst, uint32(a[2])), '.')
+	return appendNumber(dst, uint32(a[3]))
 }

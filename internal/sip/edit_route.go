@@ -39,14 +39,14 @@ func (e *Edit) spliceRoutes() {
 		return
 	}
 	b := m.Buf
-	for p, index := int(m.Route[0].Line.Off), 0; index < first || last < m.NRoute || r.push != nil; {
+	index := 0
+	for p := m.Route[0].Line.Off; index < first || last < m.NRoute || r.push != nil; {
 		end := fieldEnd(b, p)
-		if end == 0 {
+		if end == bad {
 			return
 		}
-		if f, colon := fieldAt(b, p, end); f == fieldRoute {
-			v := skipLWS(b, colon+1, end)
-			keep := e.spliceRouteField(span(p, end), v, keepRange{index, first, last})
+		if f, v := fieldAt(b, p, word(b, p)); f == fieldRoute {
+			keep := e.spliceRouteField(Span{p, end}, v, keepRange{index, first, last})
 			index += keep.seen
 			if r.push != nil && keep.seen > 0 && index >= last {
 				e.Insert(keep.end, listComma)
@@ -82,14 +82,13 @@ type kept struct {
 }
 
 // spliceRouteField takes out of one Route header field, whose value begins at v, what does not stay.
-func (e *Edit) spliceRouteField(line Span, v int, k keepRange) (out kept) {
+func (e *Edit) spliceRouteField(line Span, v uint32, k keepRange) (out kept) {
 	b := e.m.Buf
-	end := trimLWS(b, v, int(line.End))
 	var begin, last uint32 // of the first value that stays; end of the last of all
-	for p := v; p < end; out.seen++ {
+	for p := v; ; {
 		var uri Span
-		text, next := readRoute(b, p, end, &uri)
-		if next < 0 {
+		text, next := readRoute(b, p, &uri)
+		if next == bad {
 			return out
 		}
 		last = text.End
@@ -99,14 +98,18 @@ func (e *Edit) spliceRouteField(line Span, v int, k keepRange) (out kept) {
 			}
 			out.end = text.End
 		}
-		p = next
+		out.seen++
+		if at(b, next) != ',' {
+			break
+		}
+		p = skipLWS(b, next+1)
 	}
 	if begin == 0 {
 		e.Delete(line)
 		return out
 	}
-	if begin > uint32(v) {
-		e.Delete(Span{uint32(v), begin})
+	if begin > v {
+		e.Delete(Span{v, begin})
 	}
 	if out.end < last {
 		e.Delete(Span{out.end, last})

@@ -20,7 +20,7 @@ const (
 	FaultNoColon
 	FaultHeaderName
 	FaultNoEmptyLine
-	FaultTooManyLines
+	FaultTooManyFields
 	FaultTooManyVias
 	FaultTooManyRoutes
 	FaultVia
@@ -66,7 +66,7 @@ var faultText = [numFaults]string{
 	FaultNoColon:                "Header Field Without Colon",
 	FaultHeaderName:             "Bad Header Field Name",
 	FaultNoEmptyLine:            "Header Not Ended",
-	FaultTooManyLines:           "Too Many Header Lines",
+	FaultTooManyFields:          "Too Many Header Fields",
 	FaultTooManyVias:            "Too Many Via Values",
 	FaultTooManyRoutes:          "Too Many Route Values",
 	FaultVia:                    "Bad Via",

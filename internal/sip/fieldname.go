@@ -2,126 +2,92 @@ package sip
 
 import "bytes"
 
-// Names as words: up to eight octets in lower case, the first in the lowest bits. Setting bit 5 of each octet makes
-// letters lower case and nothing else a letter. It makes '-' of CR too, but a CR inside a name is a fault of its own
-// (headerSection).
-const (
-	lowerCase = 0x2020202020202020
+// lowerCase, or-ed to a word of a name, makes its letters lower case and nothing else a letter. It makes '-' of CR too,
+// but a CR inside a name is a fault of its own (headerSection).
+const lowerCase = 0x20 * ones
 
-	nameVia      = 0x616976           // via
-	nameFrom     = 0x6d6f7266         // from
-	nameTo       = 0x6f74             // to
-	nameCallID   = 0x64692d6c6c6163   // call-id
-	nameCSeq     = 0x71657363         // cseq
-	nameContent  = 0x2d746e65746e6f63 // content-
-	nameLength   = 0x6874676e656c     // length
-	nameMaxForwa = 0x77726f662d78616d // max-forw
-	nameRds      = 0x73647261         // ards
-	nameRoute    = 0x6574756f72       // route
-	nameRecordR  = 0x722d64726f636572 // record-r
-	nameOute     = 0x6574756f         // oute
-	nameRetryAf  = 0x66612d7972746572 // retry-af
-	nameTer      = 0x726574           // ter
-	nameProxyRe  = 0x65722d79786f7270 // proxy-re
-	nameQuire    = 0x6572697571       // quire
-
-	octets2 = 1<<16 - 1
-	octets3 = 1<<24 - 1
-	octets4 = 1<<32 - 1
-	octets5 = 1<<40 - 1
-	octets6 = 1<<48 - 1
-	octets7 = 1<<56 - 1
-)
-
-// fieldAt tells which header field stands at p, long or compact, and where its colon is; -1 if it has none. end is the
-// end of the field. Only the names of fields that we read are compared, by words; any other needs to be a token.
-func fieldAt(b []byte, p, end int) (f field, colon int) {
-	w := word(b, p) | lowerCase
-	n := 1
-	switch byte(w) {
-	case 'v':
-		f = fieldVia
-		if w&octets3 == nameVia {
-			n = 3
-		}
-	case 'f':
-		f = fieldFrom
-		if w&octets4 == nameFrom {
-			n = 4
-		}
-	case 't':
-		f = fieldTo
-		if w&octets2 == nameTo {
-			n = 2
-		}
-	case 'i':
-		f = fieldCallID
-	case 'l':
-		f = fieldContentLength
-	case 'c', 'm', 'p', 'r':
-		f, n = longName(b, p, w)
-	}
-	if f != fieldOther {
-		if colon = p + n; b[colon] == ':' {
-			return f, colon
-		}
-		if colon = skipBlank(b, colon, end); b[colon] == ':' {
-			return f, colon
-		}
-	}
-	colon = run(b, p, end, isToken)
-	if colon == p {
-		return fieldOther, -1
-	}
-	if colon = skipBlank(b, colon, end); b[colon] == ':' {
-		return fieldOther, colon
-	}
-	return fieldOther, -1
+// fieldName is a name of a header field that we read, as the words it is compared by.
+type fieldName struct {
+	word, mask   uint64 // its first eight octets in lower case, and which octets of the word they are
+	word2, mask2 uint64 // what follows them
+	n            uint32 // octets
+	f            field
+	other        uint8 // another name that begins alike; 0 if there is none
 }
 
-// longName compares the names without a compact form, or with several to a letter. w is the word at p.
-func longName(b []byte, p int, w uint64) (f field, n int) {
-	switch {
-	case w&octets4 == nameCSeq:
-		return fieldCSeq, 4
-	case w&octets7 == nameCallID:
-		return fieldCallID, 7
-	case w&octets5 == nameRoute:
-		return fieldRoute, 5
-	case w == nameContent && (word(b, p+8)|lowerCase)&octets6 == nameLength:
-		return fieldContentLength, 14
-	case w == nameMaxForwa && (word(b, p+8)|lowerCase)&octets4 == nameRds:
-		return fieldMaxForwards, 12
-	case w == nameRecordR && (word(b, p+8)|lowerCase)&octets4 == nameOute:
-		return fieldRecordRoute, 12
-	case w == nameRetryAf && (word(b, p+8)|lowerCase)&octets3 == nameTer:
-		return fieldRetryAfter, 11
-	case w == nameProxyRe && (word(b, p+8)|lowerCase)&octets5 == nameQuire:
-		return fieldProxyRequire, 13
+// fieldNames are the names that we read, from index 1 on; nameIndex finds them by their first two octets. A compact name
+// has its colon there, or white space.
+var fieldNames, nameIndex = buildNames()
+
+func buildNames() (names [32]fieldName, index [1024]uint8) {
+	for i, name := range []struct {
+		text string
+		f    field
+	}{
+		{"v", fieldVia}, {"f", fieldFrom}, {"t", fieldTo}, {"i", fieldCallID}, {"l", fieldContentLength},
+		{"via", fieldVia}, {"from", fieldFrom}, {"to", fieldTo}, {"call-id", fieldCallID}, {"cseq", fieldCSeq},
+		{"content-length", fieldContentLength}, {"route", fieldRoute}, {"record-route", fieldRecordRoute},
+		{"retry-after", fieldRetryAfter}, {"max-forwards", fieldMaxForwards}, {"proxy-require", fieldProxyRequire},
+	} {
+		e := &names[i+1]
+		e.f, e.n = name.f, uint32(len(name.text))
+		e.word, e.word2 = word([]byte(name.text), 0), word([]byte(name.text), 8)
+		e.mask = ^uint64(0) >> (64 - 8*min(e.n, 8))
+		e.mask2 = ^uint64(0) >> (64 - 8*(max(e.n, 8)-8))
+		begins := []string{name.text}
+		if e.n == 1 {
+			begins = []string{name.text + ":", name.text + " ", name.text + "\t"}
+		}
+		for _, begin := range begins {
+			at := &index[nameHash(word([]byte(begin), 0))]
+			if e.n > 1 { // compact names come first in the list, so none of them has another
+				e.other = *at
+			}
+			*at = uint8(i + 1)
+		}
 	}
-	return fieldOther, 0
+	return names, index
 }
 
-// skipBlank skips SP and HT before a colon, where a line may not be folded (RFC 3261 25.1, HCOLON). A field ends in LF,
-// so that there is an octet to stop at.
-func skipBlank(b []byte, p, end int) int {
-	for p < end-1 && (b[p] == ' ' || b[p] == '\t') {
-		p++
+// nameHash is where nameIndex has the names that begin as w does.
+func nameHash(w uint64) uint64 { return w&31<<5 | w>>8&31 }
+
+// fieldAt tells which of the header fields that we read stands at p, where the word w is, and gives the offset of its
+// value; fieldNone if it is none of them.
+func fieldAt(b []byte, p uint32, w uint64) (f field, v uint32) {
+	for i := nameIndex[nameHash(w)]; i != 0; {
+		e := &fieldNames[i%uint8(len(fieldNames))]
+		i = e.other
+		if (w|lowerCase)&e.mask != e.word || e.n > 8 && (word(b, p+8)|lowerCase)&e.mask2 != e.word2 {
+			continue
+		}
+		v = p + e.n
+		for blank(at(b, v)) { // but no fold: RFC 3261 25.1, HCOLON
+			v++
+		}
+		if at(b, v) == ':' {
+			if v++; at(b, v) == ' ' {
+				v++
+			}
+			return e.f, skipLWS(b, v)
+		}
 	}
-	return p
+	return fieldNone, p
 }
 
-// nameFault names what is wrong with the header field b[p:end], which has no name or no colon.
-func (m *Msg) nameFault(p, end int) {
-	line := m.Buf[p:end]
-	switch {
-	case line[0] == ' ' || line[0] == '\t': // only behind the start line; anywhere else it is a continuation
-		m.fail(p, FaultFirstLineFolded)
-	case bytes.IndexByte(line, ':') < 0:
-		m.fail(p, FaultNoColon)
-	default:
-		m.fail(p, FaultHeaderName)
+// afterName gives the offset behind the name and colon of the header field at p, bad if it has none.
+func afterName(b []byte, p uint32) uint32 {
+	v := run(b, p, isToken)
+	if v == p {
+		return bad
 	}
+	for blank(at(b, v)) {
+		v++
+	}
+	if at(b, v) != ':' {
+		return bad
+	}
+	return v + 1
 }
 
 // compactNames pairs long names with compact ones (RFC 3261 7.3.3 and the IANA registry).
@@ -147,30 +113,33 @@ func (m *Msg) HeaderValue(name string) (Span, bool) {
 		}
 	}
 	b := m.Buf
-	for p := int(m.StartEnd); ; {
+	for p := m.StartEnd; ; {
 		end := fieldEnd(b, p)
-		if end == 0 {
+		if end == bad {
 			return Span{}, false
 		}
-		q := run(b, p, end, isToken)
-		if equalFold(b[p:q], name) || equalFold(b[p:q], other) {
-			if q = skipBlank(b, q, end); b[q] == ':' {
-				v := skipLWS(b, q+1, end)
-				return span(v, trimLWS(b, v, end)), true
+		have := b[p:run(b, p, isToken)]
+		if equalFold(have, name) || equalFold(have, other) {
+			if v := afterName(b, p); v != bad {
+				v = skipLWS(b, v)
+				return Span{v, trimLWS(b, v, end)}, true
 			}
 		}
 		p = end
 	}
 }
 
-// fieldEnd gives the offset behind the header field at p; 0 at the end of the header section.
-func fieldEnd(b []byte, p int) int {
-	for first := true; ; first = false {
+// fieldEnd gives the offset behind the header field at p, whatever it is; bad at the end of the header section.
+func fieldEnd(b []byte, p uint32) uint32 {
+	if lineEnd(b, p) || at(b, p) == '\n' {
+		return bad
+	}
+	for {
 		i := bytes.IndexByte(b[p:], '\n')
-		if i < 0 || first && (i == 0 || i == 1 && b[p] == '\r') {
-			return 0
+		if i < 0 {
+			return bad
 		}
-		if p += i + 1; p == len(b) || b[p] != ' ' && b[p] != '\t' {
+		if p += uint32(i) + 1; !blank(at(b, p)) {
 			return p
 		}
 	}

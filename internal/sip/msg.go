@@ -2,10 +2,10 @@ package sip
 
 // Limits of a message. What goes beyond one is a Fault of its own.
 const (
-	MaxMessage     = 65535 // octets (RFC 3261 18.1.1)
-	MaxHeaderLines = 256   // lines up to the empty one, continuation lines included
-	MaxVias        = 128   // Via values; a loop with Max-Forwards 70 makes 71
-	MaxRoutes      = 64    // Route values
+	MaxMessage      = 65535 // octets (RFC 3261 18.1.1)
+	MaxHeaderFields = 256   // as lines, each with its continuation lines
+	MaxVias         = 128   // Via values; a loop with Max-Forwards 70 makes 71
+	MaxRoutes       = 64    // Route values
 )
 
 // Span is the octets Off to End (exclusive) of Msg.Buf. The zero Span is absent.
@@ -62,6 +62,7 @@ type Msg struct {
 
 	seen     uint32 // bit f is set when field f was there
 	viaEnd   uint32 // offset behind the last Via header field; behind the start line if there is none
+	lines    int    // line ends so far, without continuation lines of fields that we read
 	cseqText Span   // the whole value of CSeq, sound or not
 }
 
@@ -77,12 +78,8 @@ func (m *Msg) Parse(b []byte) Fault {
 		return m.Err
 	}
 	p := m.startLine()
-	m.viaEnd = uint32(p)
-	if p < len(b) {
-		m.headerSection(p)
-	} else {
-		m.fail(p, FaultNoEmptyLine)
-	}
+	m.viaEnd = p
+	m.headerSection(p)
 	if m.NRoute > 0 {
 		m.lastRoute()
 	}
@@ -107,13 +104,13 @@ func (m *Msg) reset(b []byte) {
 	m.ContentLength = -1
 	m.NProxyRequire = 0
 	m.HasRetryAfter, m.RetryAfter = false, -1
-	m.seen, m.viaEnd, m.cseqText = 0, 0, Span{}
+	m.seen, m.viaEnd, m.lines, m.cseqText = 0, 0, 1, Span{}
 }
 
 // fail keeps the first fault and where it is.
-func (m *Msg) fail(p int, f Fault) {
+func (m *Msg) fail(p uint32, f Fault) {
 	if m.Err == NoFault {
-		m.Err, m.ErrPos = f, uint32(p)
+		m.Err, m.ErrPos = f, p
 	}
 }
 
@@ -128,7 +125,7 @@ func (m *Msg) frame() {
 	}
 	end := int(m.HeadersEnd) + m.ContentLength
 	if end > len(m.Buf) {
-		m.fail(int(m.HeadersEnd), FaultContentLengthBeyond)
+		m.fail(m.HeadersEnd, FaultContentLengthBeyond)
 		return
 	}
 	m.Buf = m.Buf[:end]
@@ -141,7 +138,7 @@ func (m *Msg) mandatory() {
 	if m.NVia > 0 && m.seen&all == all {
 		return
 	}
-	end := int(m.HeadersEnd)
+	end := m.HeadersEnd
 	switch {
 	case m.NVia == 0:
 		m.fail(end, FaultNoVia)
@@ -175,7 +172,7 @@ func (m *Msg) ContactURI() (Span, bool) {
 		return Span{}, false
 	}
 	var uri Span
-	if readAddr(m.Buf, int(v.Off), int(v.End), &uri) < 0 {
+	if readAddr(m.Buf[:v.End], v.Off, &uri) == bad {
 		return Span{}, false
 	}
 	return uri, true

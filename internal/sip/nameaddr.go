@@ -16,146 +16,134 @@ type RouteVal struct {
 	URI  URI
 }
 
-// read reads the From or To value that is b[p:end]. Text stays when it is broken, so that an answer can echo it.
-func (a *NameAddr) read(b []byte, p, end int) bool {
-	*a = NameAddr{Text: span(p, end)}
-	if p = readAddr(b, p, end, &a.URI); p < 0 {
-		return false
-	}
+// read reads From or To at p and gives the offset behind it, bad if it is broken.
+func (a *NameAddr) read(b []byte, p uint32) uint32 {
+	a.Text.Off = p
+	p = readAddr(b, p, &a.URI)
 	for {
-		if p = skipLWS(b, p, end); p == end {
-			return true
+		a.Text.End = p
+		if p = skipLWS(b, p); at(b, p) != ';' {
+			return p // a comma too is not ours: there is but one From
 		}
-		if b[p] != ';' { // a comma too: there is but one From
-			return false
-		}
-		q, next := readParam(b, p+1, end)
-		if next < 0 {
-			return false
-		}
-		if q.n1-q.n0 == 3 && equalFold(b[q.n0:q.n1], "tag") {
+		var q param
+		q, p = readParam(b, p+1)
+		if q.nameEnd-q.name == 3 && p != bad && equalFold(b[q.name:q.nameEnd], "tag") {
 			if !a.Tag.Empty() || !q.plain(b) {
-				return false
+				return bad
 			}
-			a.Tag = q.value()
+			a.Tag = q.value
 		}
-		p = next
 	}
 }
 
-// readAddr reads name-addr or addr-spec at p and gives the offset behind it, -1 if it is broken. An addr-spec ends at
-// its first semicolon (RFC 3261 20.10): what follows belongs to the header field, not to the URI.
-func readAddr(b []byte, p, end int, uri *Span) int {
+// readAddr reads name-addr or addr-spec at p, gives its URI and the offset behind it, bad if it is broken.
+func readAddr(b []byte, p uint32, uri *Span) uint32 {
 	start := p
-	if p < end && b[p] == '"' {
-		if p = quoted(b, p, end); p < 0 {
-			return -1
+	switch at(b, p) {
+	case '<':
+		return readAngle(b, p+1, uri)
+	case '"':
+		p = quoted(b, p)
+		if p = skipLWS(b, p); at(b, p) != '<' {
+			return bad
 		}
-		if p = skipLWS(b, p, end); p == end || b[p] != '<' {
-			return -1
-		}
+		return readAngle(b, p+1, uri)
 	}
-	for ; p < end; p++ {
-		switch b[p] {
-		case '<':
-			return readAngle(b, p+1, end, uri)
-		case '"', ',', '>', 0:
-			return -1
-		case ';':
-			return addrSpec(b, start, p, uri)
+	for {
+		p = run(b, p, isDisplay)
+		if at(b, p) == '<' {
+			return readAngle(b, p+1, uri)
 		}
+		q := skipLWS(b, p)
+		if q == p {
+			return addrSpec(b, Span{start, p}, uri)
+		}
+		p = q
 	}
-	return addrSpec(b, start, end, uri)
 }
 
 // readAngle reads a URI and the '>' behind it. White space inside is nothing a URI may hold (RFC 4475 3.1.2.14).
-func readAngle(b []byte, p, end int, uri *Span) int {
-	i := bytes.IndexByte(b[p:end], '>')
-	if i < 1 || run(b, p, p+i, isURI) != p+i {
-		return -1
+func readAngle(b []byte, p uint32, uri *Span) uint32 {
+	q := runPlain(b, p, isURI)
+	if q == p || at(b, q) != '>' {
+		return bad
 	}
-	*uri = span(p, p+i)
-	return p + i + 1
+	*uri = Span{p, q}
+	return q + 1
 }
 
-// addrSpec takes b[p:end] as a URI without <>; only that it has a scheme and no gap is looked at.
-func addrSpec(b []byte, p, end int, uri *Span) int {
-	end = trimLWS(b, p, end)
-	if i := bytes.IndexByte(b[p:end], ':'); i < 1 || run(b, p, end, isURI) != end {
-		return -1
+// addrSpec takes s without the white space at its end as a URI. That it has a scheme and no gap is looked at. It ended
+// at the first semicolon: what follows belongs to the header field, not to the URI (RFC 3261 20.10).
+func addrSpec(b []byte, s Span, uri *Span) uint32 {
+	s.End = trimLWS(b, s.Off, s.End)
+	if bytes.IndexByte(b[s.Off:s.End], ':') < 1 || run(b[:s.End], s.Off, isURI) != s.End {
+		return bad
 	}
-	*uri = span(p, end)
-	return end
+	*uri = s
+	return s.End
 }
 
-// routeField reads the Route header field line, whose value is the list b[p:end]. Each value must be a name-addr
-// (RFC 3261 20.34): without <> nobody could say whose parameter lr is.
-func (m *Msg) routeField(line Span, p, end int) {
+// readRoutes reads the Route header field whose value, a list, begins at p, and gives the offset behind it, bad if it is
+// broken. line is where the header field begins.
+func (m *Msg) readRoutes(line, p uint32) uint32 {
 	b := m.Buf
+	first := m.NRoute
 	for {
 		var uri Span
-		text, next := readRoute(b, p, end, &uri)
-		if next < 0 {
-			m.fail(p, FaultRoute)
-			return
+		text, next := readRoute(b, p, &uri)
+		if next == bad {
+			return bad
 		}
-		m.LastRoute.Text, m.LastRoute.Line, m.LastRoute.URI.Text = text, line, uri
+		m.LastRoute.Text, m.LastRoute.URI.Text = text, uri
 		if m.NRoute < len(m.Route) {
 			r := &m.Route[m.NRoute]
-			r.Text, r.Line = text, line
-			if readURI(b, int(uri.Off), int(uri.End), &r.URI) != NoFault {
-				m.fail(int(uri.Off), FaultRoute)
+			r.Text = text
+			if readURI(b[:uri.End], uri.Off, &r.URI) != NoFault {
+				return bad
 			}
 		}
 		if m.NRoute++; m.NRoute > MaxRoutes {
 			m.fail(p, FaultTooManyRoutes)
-			return
+			return bad
 		}
-		if next == end {
-			return
+		if at(b, next) != ',' {
+			m.LastRoute.Line = Span{line, next + 2}
+			for i := first; i < min(m.NRoute, len(m.Route)); i++ {
+				m.Route[i].Line = m.LastRoute.Line
+			}
+			return next
 		}
-		p = next
+		p = skipLWS(b, next+1)
 	}
 }
 
-// readRoute reads the first value of the list b[p:end] and gives its text, its URI and the offset of the value behind
-// it: end if there is none, -1 if the list is broken.
-func readRoute(b []byte, p, end int, uri *Span) (text Span, next int) {
-	start := p
-	if p = readAddr(b, p, end, uri); p < 0 || b[p-1] != '>' {
-		return Span{}, -1
+// readRoute reads one Route value and gives its text, its URI and the offset of what follows, a comma or the end of the
+// header field; bad if it is broken. It must be a name-addr (RFC 3261 20.34): without <> nobody could say whose
+// parameter lr is.
+func readRoute(b []byte, p uint32, uri *Span) (text Span, next uint32) {
+	text = Span{p, readAddr(b, p, uri)}
+	if at(b, text.End-1) != '>' {
+		return text, bad
 	}
-	for {
-		text = span(start, p)
-		p = skipLWS(b, p, end)
-		if p == end {
-			return text, end
-		}
-		if b[p] == ',' {
-			if p = skipLWS(b, p+1, end); p == end {
-				return text, -1
-			}
+	for p = text.End; ; {
+		text.End = p
+		if p = skipLWS(b, p); at(b, p) != ';' {
 			return text, p
 		}
-		if b[p] != ';' {
-			return text, -1
-		}
-		if _, p = readParam(b, p+1, end); p < 0 {
-			return text, -1
+		if _, p = readParam(b, p+1); p == bad {
+			return text, bad
 		}
 	}
 }
 
-// lastRoute completes LastRoute, of which routeField keeps only where it is.
+// lastRoute completes LastRoute, of which readRoutes keeps only where it is.
 func (m *Msg) lastRoute() {
-	switch {
-	case m.NRoute == 0:
-	case m.NRoute <= len(m.Route):
+	if m.NRoute <= len(m.Route) {
 		m.LastRoute = m.Route[m.NRoute-1]
-	default:
-		u := m.LastRoute.URI.Text
-		if readURI(m.Buf, int(u.Off), int(u.End), &m.LastRoute.URI) != NoFault {
-			m.fail(int(u.Off), FaultRoute)
-		}
+		return
+	}
+	u := m.LastRoute.URI.Text
+	if readURI(m.Buf[:u.End], u.Off, &m.LastRoute.URI) != NoFault {
+		m.fail(u.Off, FaultRoute)
 	}
 }

@@ -52,14 +52,14 @@ func (m *Msg) appendVias(dst []byte, from netip.AddrPort) []byte {
 		e.SetReceived(from.Addr(), from.Port(), asked, asked || m.NeedsReceived(from.Addr()))
 	}
 	b := m.Buf
-	for p := int(m.Via[0].Line.Off); p < int(m.viaEnd); {
+	for p := m.Via[0].Line.Off; p < m.viaEnd; {
 		end := fieldEnd(b, p)
-		if end == 0 {
+		if end == bad {
 			break
 		}
-		if f, _ := fieldAt(b, p, end); f == fieldVia {
+		if f, _ := fieldAt(b, p, word(b, p)); f == fieldVia {
 			start := len(dst)
-			dst = e.appendRange(dst, uint32(p), uint32(trimLWS(b, p, end)))
+			dst = e.appendRange(dst, p, trimLWS(b, p, end))
 			m.clean(dst[start:])
 			dst = append(dst, "\r\n"...)
 		}

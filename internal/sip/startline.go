@@ -4,25 +4,26 @@ import "bytes"
 
 // startLine reads the request line or status line and gives the offset behind its line end. The grammar has exactly
 // one SP between the parts and nothing behind them (RFC 3261 7.1, 7.2; RFC 4475 3.1.2.9, 3.1.2.10).
-func (m *Msg) startLine() int {
+func (m *Msg) startLine() uint32 {
 	b := m.Buf
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
 		m.fail(0, FaultStartLine)
-		return len(b)
+		return uint32(len(b))
 	}
 	m.StartEnd = uint32(i + 1)
-	end := i - 1 // of the text of the line
-	if i == 0 || b[i-1] != '\r' {
-		m.fail(i, FaultLineEnd)
-		end = i
-	}
-	if end >= 4 && b[3] == '/' && equalFold(b[:3], "sip") { // no token, so no method, has a slash
-		m.statusLine(end)
+	line := b[:i]
+	if i > 0 && b[i-1] == '\r' {
+		line = b[:i-1]
 	} else {
-		m.requestLine(end)
+		m.fail(m.StartEnd-1, FaultLineEnd)
 	}
-	return i + 1
+	if uint32(word(line, 0)|lowerCase) == 's'|'i'<<8|'p'<<16|'/'<<24 { // no token, so no method, has a slash
+		m.statusLine(line)
+	} else {
+		m.requestLine(line)
+	}
+	return m.StartEnd
 }
 
 // " SIP/2.0" and "SIP/2.0 " as words.
@@ -31,50 +32,48 @@ const (
 	versionAhead  = 'S' | 'I'<<8 | 'P'<<16 | '/'<<24 | '2'<<32 | '.'<<40 | '0'<<48 | ' '<<56
 )
 
-// requestLine reads Method SP Request-URI SP SIP-Version, which end at end.
-func (m *Msg) requestLine(end int) {
-	b := m.Buf
+// requestLine reads Method SP Request-URI SP SIP-Version.
+func (m *Msg) requestLine(line []byte) {
 	m.IsRequest = true
-	p := run(b, 0, end, isToken)
-	m.MethodText = span(0, p)
-	if p == 0 || p == end || b[p] != ' ' {
+	p := run(line, 0, isToken)
+	m.MethodText = Span{0, p}
+	if p == 0 || at(line, p) != ' ' {
 		m.fail(p, FaultMethod)
 		return
 	}
-	m.Method = methodOf(b[:p])
+	m.Method = methodOf(line[:p])
 	p++
-	uriEnd := end - 8
-	if uriEnd < p || word(b, uriEnd) != versionBehind {
-		if uriEnd = m.oddVersion(p, end); uriEnd < 0 {
+	end := uint32(len(line)) - 8 // of the Request-URI
+	if end <= p || end > bad || word(line, end) != versionBehind {
+		if end = m.oddVersion(line, p); end == bad {
 			return
 		}
 	}
-	f := readURI(b, p, uriEnd, &m.URI)
+	f := readURI(line[:end], p, &m.URI)
 	switch {
-	case f != NoFault && uriEnd > p && (b[p] == ' ' || b[uriEnd-1] == ' '):
+	case f != NoFault && end > p && (line[p] == ' ' || line[end-1] == ' '):
 		m.fail(p, FaultStartLine) // one SP too many, not the URI's fault
 	case f != NoFault:
 		m.fail(p, f)
 	case m.URI.Headers.End != 0:
-		m.fail(int(m.URI.Headers.Off), FaultURIHeaders) // RFC 3261 19.1.1, RFC 4475 3.1.2.11
+		m.fail(m.URI.Headers.Off, FaultURIHeaders) // RFC 3261 19.1.1, RFC 4475 3.1.2.11
 	}
 }
 
 // oddVersion looks at a request line that does not end in " SIP/2.0". The case does not count (RFC 3261 7.1); then the
-// result is where the Request-URI ends. Else it is a fault, and the result -1.
-func (m *Msg) oddVersion(p, end int) int {
-	b := m.Buf
-	sp := bytes.LastIndexByte(b[p:end], ' ')
+// result is where the Request-URI, which begins at p, ends. Else it is a fault, and the result bad.
+func (m *Msg) oddVersion(line []byte, p uint32) uint32 {
+	sp := bytes.LastIndexByte(line[p:], ' ')
 	if sp < 0 {
 		m.fail(p, FaultStartLine)
-		return -1
+		return bad
 	}
-	sp += p
-	if equalFold(b[sp+1:end], "sip/2.0") {
-		return sp
+	end := p + uint32(sp)
+	if version := line[end+1:]; !equalFold(version, "sip/2.0") {
+		m.fail(end+1, versionFault(version))
+		return bad
 	}
-	m.fail(sp+1, versionFault(b[sp+1:end]))
-	return -1
+	return end
 }
 
 // versionFault names what is wrong with a version that is not SIP/2.0: another version, or none at all.
@@ -82,45 +81,33 @@ func versionFault(v []byte) Fault {
 	if len(v) < 4 || !equalFold(v[:4], "sip/") {
 		return FaultStartLine
 	}
-	major, minor, found := bytes.Cut(v[4:], []byte{'.'})
-	if !found || len(major) == 0 || len(minor) == 0 {
+	dot := run(v, 4, isDigit)
+	if dot == 4 || at(v, dot) != '.' {
 		return FaultStartLine
 	}
-	for _, part := range [2][]byte{major, minor} {
-		for _, c := range part {
-			if c < '0' || c > '9' {
-				return FaultStartLine
-			}
-		}
+	end := run(v, dot+1, isDigit)
+	if end == dot+1 || end != uint32(len(v)) {
+		return FaultStartLine
 	}
 	return FaultVersion
 }
 
-// statusLine reads SIP-Version SP Status-Code SP Reason-Phrase, which end at end. The phrase may be empty, the SP
-// before it may not (RFC 4475 3.1.1.13).
-func (m *Msg) statusLine(end int) {
-	b := m.Buf
-	p := 8
-	if end < p || word(b, 0) != versionAhead && !equalFold(b[:p], "sip/2.0 ") {
-		sp := bytes.IndexByte(b[:end], ' ')
-		if sp < 0 {
-			sp = end
-		}
-		m.fail(0, versionFault(b[:sp]))
+// statusLine reads SIP-Version SP Status-Code SP Reason-Phrase. The phrase may be empty, the SP before it may not
+// (RFC 4475 3.1.1.13).
+func (m *Msg) statusLine(line []byte) {
+	if word(line, 0) != versionAhead && !(len(line) >= 8 && equalFold(line[:8], "sip/2.0 ")) {
+		version, _, _ := bytes.Cut(line, []byte{' '})
+		m.fail(0, versionFault(version))
 		return
 	}
-	if end < p+4 || b[p+3] != ' ' {
-		m.fail(p, FaultStatusCode)
+	status, end := number(line, 8, 699)
+	if status < 100 || end != 11 || at(line, end) != ' ' {
+		m.fail(8, FaultStatusCode)
 		return
 	}
-	m.Status = number(b, p, p+3, 699)
-	if m.Status < 100 {
-		m.Status = 0
-		m.fail(p, FaultStatusCode)
-		return
-	}
-	m.ReasonText = span(p+4, end)
-	if i := bytes.IndexByte(b[p+4:end], 0); i >= 0 {
-		m.fail(p+4+i, FaultNUL)
+	m.Status = status
+	m.ReasonText = span(12, len(line))
+	if i := bytes.IndexByte(line[12:], 0); i >= 0 {
+		m.fail(12+uint32(i), FaultNUL)
 	}
 }

@@ -34,48 +34,59 @@ func ParseURI(b []byte, s Span) (URI, Fault) {
 	if s.Off > s.End || int(s.End) > len(b) {
 		return u, FaultRequestURI
 	}
-	f := readURI(b, int(s.Off), int(s.End), &u)
+	f := readURI(b[:s.End], s.Off, &u)
 	return u, f
 }
 
-// readURI reads the URI that fills b[p:end] (RFC 3261 19.1.1, 25.1).
-func readURI(b []byte, p, end int, u *URI) Fault {
-	*u = URI{Text: span(p, end)}
+// readURI reads the URI that begins at p and ends with b (RFC 3261 19.1.1, 25.1).
+func readURI(b []byte, p uint32, u *URI) Fault {
+	end := uint32(len(b))
+	*u = URI{Text: Span{p, end}}
+	scheme := uint32(word(b, p) | lowerCase)
 	switch {
-	case end-p >= 4 && b[p+3] == ':' && equalFold(b[p:p+3], "sip"):
+	case scheme&0xFFFFFF == 's'|'i'<<8|'p'<<16 && at(b, p+3) == ':':
 		u.Scheme = SchemeSIP
 		p += 4
-	case end-p >= 5 && b[p+4] == ':' && equalFold(b[p:p+4], "sips"):
+	case scheme == 's'|'i'<<8|'p'<<16|'s'<<24 && at(b, p+4) == ':':
 		u.Scheme = SchemeSIPS
 		p += 5
-	case end-p >= 4 && b[p+3] == ':' && equalFold(b[p:p+3], "tel"):
+	case scheme&0xFFFFFF == 't'|'e'<<8|'l'<<16 && at(b, p+3) == ':':
 		u.Scheme = SchemeTel
-		return u.readTel(b, p+4, end)
+		return u.readTel(b, p+4)
 	default:
-		return otherScheme(b, p, end)
+		return otherScheme(b, p)
 	}
 	// Neither host nor parameters nor header parts may hold a bare '@': the first one ends userinfo, whatever of ';',
 	// '?' or ':' stands before it (RFC 4475 3.1.1.9), and a second one makes the URI unreadable.
-	if i := bytes.IndexByte(b[p:end], '@'); i >= 0 {
-		if !u.readUser(b, p, p+i) {
+	if i := bytes.IndexByte(b[p:], '@'); i >= 0 {
+		at := p + uint32(i)
+		if !u.readUser(b[:at], p) {
 			return FaultRequestURI
 		}
-		p += i + 1
+		p = at + 1
 	}
-	if p = u.readHostPort(b, p, end); p < 0 {
-		return FaultRequestURI
+	if u.Host, p = readHost(b, p); p == end {
+		return NoFault
 	}
-	return u.readRest(b, p, end)
+	if at(b, p) == ':' {
+		var port int
+		if port, p = number(b, p+1, 65535); port < 1 {
+			return FaultRequestURI
+		}
+		u.Port = uint16(port)
+	}
+	return u.readRest(b, p)
 }
 
-// otherScheme checks no more of a foreign URI than that it is one: scheme ":" and no octet that ends a URI.
-func otherScheme(b []byte, p, end int) Fault {
+// otherScheme checks no more of a foreign URI than that it is one: scheme ":" and octets of URIs.
+func otherScheme(b []byte, p uint32) Fault {
+	end := uint32(len(b))
 	for i := p; i < end; i++ {
 		c := b[i]
 		switch {
 		case c|0x20 >= 'a' && c|0x20 <= 'z':
 		case i > p && (c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.'):
-		case i > p && c == ':' && i+1 < end && run(b, i+1, end, isURI) == end:
+		case i > p && c == ':' && i+1 < end && run(b, i+1, isURI) == end:
 			return NoFault
 		default:
 			return FaultRequestURI
@@ -85,119 +96,92 @@ func otherScheme(b []byte, p, end int) Fault {
 }
 
 // readTel reads the number and parameters of a tel URI (RFC 3966).
-func (u *URI) readTel(b []byte, p, end int) Fault {
-	i := bytes.IndexByte(b[p:end], ';')
-	if i < 0 {
-		i = end - p
-	}
-	if i == 0 || run(b, p, p+i, isPName) != p+i {
+func (u *URI) readTel(b []byte, p uint32) Fault {
+	q := run(b, p, isPName)
+	if q == p {
 		return FaultRequestURI
 	}
-	u.User = span(p, p+i)
-	return u.readRest(b, p+i, end)
+	u.User = Span{p, q}
+	return u.readRest(b, q)
 }
 
-// readUser reads user and password, which fill b[p:end].
-func (u *URI) readUser(b []byte, p, end int) bool {
-	if run(b, p, end, isUser) != end {
-		return false
-	}
-	i := p
-	for i < end && b[i] != ':' {
-		i++
-	}
-	u.User = span(p, i)
-	return i > p
+// readUser reads user and password, which b ends with.
+func (u *URI) readUser(b []byte, p uint32) bool {
+	q := run(b, p, isUserOnly)
+	u.User = Span{p, q}
+	return q > p && (q == uint32(len(b)) || runPlain(b, q, isUser) == uint32(len(b)))
 }
 
-// readHostPort reads host [":" port] and gives the offset behind it, -1 if it is broken.
-func (u *URI) readHostPort(b []byte, p, end int) int {
-	host, p := readHost(b, p, end)
-	if p < 0 {
-		return -1
+// readHost reads a host name, an IPv4 address or an IPv6 reference, gives it without brackets, and the offset behind
+// it, bad if it is none.
+func readHost(b []byte, p uint32) (host Span, next uint32) {
+	q := run(b, p, isHost)
+	if q > p {
+		return Span{p, q}, q
 	}
-	u.Host = host
-	if p < end && b[p] == ':' {
-		q := p + 1
-		for q < end && b[q]-'0' <= 9 {
-			q++
+	if at(b, p) == '[' {
+		q = run(b, p+1, isV6)
+		if q > p+1 && at(b, q) == ']' {
+			return Span{p + 1, q}, q + 1
 		}
-		port := number(b, p+1, q, 65535)
-		if port < 1 {
-			return -1
-		}
-		u.Port = uint16(port)
-		p = q
 	}
-	return p
-}
-
-// readHost reads a host name, an IPv4 address or an IPv6 reference and gives the offset behind it, -1 if it is none.
-func readHost(b []byte, p, end int) (Span, int) {
-	if p < end && b[p] == '[' {
-		q := run(b, p+1, end, isV6)
-		if q == p+1 || q == end || b[q] != ']' {
-			return Span{}, -1
-		}
-		return span(p+1, q), q + 1
-	}
-	q := run(b, p, end, isHost)
-	if q == p {
-		return Span{}, -1
-	}
-	return span(p, q), q
+	return Span{}, bad
 }
 
 // readRest reads the parameters and the header part.
-func (u *URI) readRest(b []byte, p, end int) Fault {
-	if p < end && b[p] == ';' {
+func (u *URI) readRest(b []byte, p uint32) Fault {
+	if at(b, p) == ';' {
 		start := p + 1
-		for p < end && b[p] == ';' {
-			if p = u.readParam(b, p+1, end); p < 0 {
-				return FaultRequestURI
-			}
+		for at(b, p) == ';' {
+			p = u.readParam(b, p+1)
 		}
-		u.Params = span(start, p)
+		u.Params = Span{start, p}
 	}
-	if p < end && b[p] == '?' {
+	if at(b, p) == '?' {
 		start := p + 1
-		for p = start; p < end && (b[p] == '?' || is(b[p], isPValue)); p++ {
+		for p = start; at(b, p) == '?' || classOf[at(b, p)]&isPValue != 0; p++ {
 		}
-		u.Headers = span(start, p)
+		u.Headers = Span{start, p}
 	}
-	if p != end {
+	if p != uint32(len(b)) {
 		return FaultRequestURI
 	}
 	return NoFault
 }
 
-// readParam reads one parameter from behind its semicolon on and gives the offset behind it, -1 if it is broken. One
+// readParam reads one parameter from behind its semicolon on and gives the offset behind it, bad if it is broken. One
 // that we use may not be there twice: the next reader may take the other one.
-func (u *URI) readParam(b []byte, p, end int) int {
-	n1 := run(b, p, end, isPName)
-	if n1 == p {
-		return -1
+func (u *URI) readParam(b []byte, p uint32) uint32 {
+	end := run(b, p, isPName)
+	if end == p {
+		return bad
 	}
-	name, v0, v1 := b[p:n1], n1, n1
-	if n1 < end && b[n1] == '=' {
-		v0 = n1 + 1
-		if v1 = run(b, v0, end, isPValue); v1 == v0 {
-			return -1
+	name, value := b[p:end], Span{end, end}
+	if at(b, end) == '=' {
+		value.Off = end + 1
+		if value.End = run(b, value.Off, isPValue); value.Empty() {
+			return bad
 		}
 	}
-	switch {
-	case equalFold(name, "lr"):
-		u.LR = true
-	case equalFold(name, "maddr"):
-		if v1 == v0 || !u.Maddr.Empty() {
-			return -1
+	switch len(name) {
+	case 2:
+		if equalFold(name, "lr") {
+			u.LR = true
 		}
-		u.Maddr = span(v0, v1)
-	case equalFold(name, "transport"):
-		if v1 == v0 || !u.Transport.Empty() {
-			return -1
+	case 5:
+		if equalFold(name, "maddr") {
+			if value.Empty() || !u.Maddr.Empty() {
+				return bad
+			}
+			u.Maddr = value
 		}
-		u.Transport = span(v0, v1)
+	case 9:
+		if equalFold(name, "transport") {
+			if value.Empty() || !u.Transport.Empty() {
+				return bad
+			}
+			u.Transport = value
+		}
 	}
-	return v1
+	return value.End
 }

@@ -19,163 +19,180 @@ type Via struct {
 	HasRport  bool   // the parameter is there, with a value or without
 }
 
-// viaField reads the Via header field line, whose value is b[p:end]. The first value of all must be sound, in a
-// response the second too, since they say where to send. The others are counted and go on as they are.
-func (m *Msg) viaField(line Span, p, end int) {
-	m.viaEnd = line.End
+// readVias reads the Via header field that begins at line and whose value, a list, begins at p, and gives the offset
+// behind the field. The first value of all must be sound, in a response the second too, since they say where to send.
+// The others are counted and go on as they are.
+func (m *Msg) readVias(line, p uint32) (next uint32) {
+	first := m.NVia
 	for m.NVia < len(m.Via) {
 		v := &m.Via[m.NVia]
-		f := readVia(m.Buf, p, end, v)
-		v.Line = line
+		end, f := readVia(m.Buf, p, v)
 		m.NVia++
 		if f != NoFault {
-			m.viaFault(v, f)
-			m.NVia += countCommas(m.Buf, p, end)
-			return
+			return m.brokenVia(first, line, p, f)
 		}
 		if v.Next == 0 {
-			return
+			m.lines++
+			m.viaLines(first, line, end+2)
+			return end + 2
 		}
-		p = int(v.Next)
+		p = v.Next
 	}
-	m.NVia += 1 + countCommas(m.Buf, p, end)
+	m.NVia++ // the value at p; the rest of the list is split, not read
+	next = m.skipField(p)
+	m.NVia += countCommas(m.Buf[p:next])
 	if m.NVia > MaxVias {
-		m.fail(int(line.Off), FaultTooManyVias)
+		m.fail(p, FaultTooManyVias)
 	}
+	m.viaLines(first, line, next)
+	return next
 }
 
-// viaFault notes that the Via value just read is broken, if it is one of those that must not be.
-func (m *Msg) viaFault(v *Via, f Fault) {
-	switch {
-	case m.NVia == 1:
-		m.fail(int(v.Text.Off), f)
-	case !m.IsRequest:
-		m.fail(int(v.Text.Off), FaultSecondVia)
+// brokenVia goes on behind the value at p, which is broken.
+func (m *Msg) brokenVia(first int, line, p uint32, f Fault) (next uint32) {
+	index := m.NVia
+	next = m.skipField(p)
+	m.NVia += countCommas(m.Buf[p:next])
+	m.viaLines(first, line, next)
+	if index == 1 {
+		m.fail(p, f)
+	} else if !m.IsRequest {
+		m.fail(p, FaultSecondVia)
+	}
+	return next
+}
+
+// viaLines notes from where to where the Via header field reaches, of which the values from first on are.
+func (m *Msg) viaLines(first int, line, end uint32) {
+	m.viaEnd = end
+	for i := first; i < min(m.NVia, len(m.Via)); i++ {
+		m.Via[i].Line = Span{line, end}
 	}
 }
 
 // "SIP/2.0/" as a word.
 const viaProtocol = 'S' | 'I'<<8 | 'P'<<16 | '/'<<24 | '2'<<32 | '.'<<40 | '0'<<48 | '/'<<56
 
-// readVia reads the first value of the list b[p:end] (RFC 3261 25.1, via-parm). Of a broken value it keeps what comes
-// before its parameters, so that an answer finds its way.
-func readVia(b []byte, p, end int, v *Via) Fault {
-	*v = Via{}
-	start := p
-	fault := NoFault
-	if p+8 <= end && word(b, p) == viaProtocol {
+// readVia reads one Via value (RFC 3261 25.1, via-parm) and gives the offset of the end of its header field or, when
+// another value follows, that of the next one, which is v.Next too. Of a broken value it keeps what it has read until
+// then: sent-by is enough for an answer to find its way.
+func readVia(b []byte, p uint32, v *Via) (next uint32, f Fault) {
+	*v = Via{Text: Span{p, p}}
+	if word(b, p) == viaProtocol {
 		p += 8
-	} else {
-		p, fault = viaProtocolOdd(b, p, end)
+	} else if p, f = oddProtocol(b, p); p == bad {
+		return bad, f
 	}
-	v.Text = span(start, start)
-	if p < 0 {
-		return fault
+	q := run(b, p, isToken)
+	v.Transport = Span{p, q}
+	if p = skipLWS(b, q); p == q || v.Transport.Empty() { // LWS must follow: sent-protocol LWS sent-by
+		return bad, FaultVia
 	}
-	q := run(b, p, end, isToken)
-	v.Transport = span(p, q)
-	if p = skipLWS(b, q, end); p == q || v.Transport.Empty() { // LWS must follow (25.1, sent-protocol LWS sent-by)
-		return FaultVia
+	if p = v.readSentBy(b, p); p == bad {
+		return bad, FaultVia
 	}
-	if p = v.readSentBy(b, p, end); p < 0 {
-		return FaultVia
+	if p = v.readParams(b, p); p == bad {
+		return bad, FaultVia
 	}
-	v.Text.End = uint32(p)
-	if !v.readParams(b, p, end) {
-		*v = Via{Text: v.Text, Transport: v.Transport, Host: v.Host, Port: v.Port}
-		return FaultVia
-	}
-	return fault
+	return p, f
 }
 
-// viaProtocolOdd reads protocol name, version and their slashes when they are not simply "SIP/2.0/": white space may
-// stand round each (RFC 4475 3.1.1.1), and case does not count. Another protocol or version is a fault, but one behind
-// which the rest can be read.
-func viaProtocolOdd(b []byte, p, end int) (int, Fault) {
-	name := p
-	p = run(b, p, end, isToken)
-	nameEnd := p
-	if p = skipLWS(b, p, end); p == end || b[p] != '/' || nameEnd == name {
-		return -1, FaultVia
+// oddProtocol reads protocol name, version and their slashes when they are not simply "SIP/2.0/": white space may
+// stand round each slash (RFC 4475 3.1.1.1), and case does not count. Another protocol or version is a fault, but one
+// behind which the rest can be read.
+func oddProtocol(b []byte, p uint32) (next uint32, f Fault) {
+	name := Span{p, run(b, p, isToken)}
+	if p = skipLWS(b, name.End); at(b, p) != '/' || name.Empty() {
+		return bad, FaultVia
 	}
-	version := skipLWS(b, p+1, end)
-	versionEnd := run(b, version, end, isToken)
-	if p = skipLWS(b, versionEnd, end); p == end || b[p] != '/' || versionEnd == version {
-		return -1, FaultVia
+	p = skipLWS(b, p+1)
+	version := Span{p, run(b, p, isToken)}
+	if p = skipLWS(b, version.End); at(b, p) != '/' || version.Empty() {
+		return bad, FaultVia
 	}
-	fault := NoFault
-	if !equalFold(b[name:nameEnd], "sip") || string(b[version:versionEnd]) != "2.0" {
-		fault = FaultViaProtocol
+	if !equalFold(b[name.Off:name.End], "sip") || string(b[version.Off:version.End]) != "2.0" {
+		f = FaultViaProtocol
 	}
-	return skipLWS(b, p+1, end), fault
+	return skipLWS(b, p+1), f
 }
 
-// readSentBy reads host [":" port] and gives the offset behind it, -1 if it is broken.
-func (v *Via) readSentBy(b []byte, p, end int) int {
-	host, p := readHost(b, p, end)
-	if p < 0 {
-		return -1
-	}
-	colon := skipLWS(b, p, end)
-	if colon < end && b[colon] == ':' {
-		q := skipLWS(b, colon+1, end)
-		p = q
-		for p < end && b[p]-'0' <= 9 {
-			p++
-		}
-		port := number(b, q, p, 65535)
-		if port < 1 {
-			return -1
+// readSentBy reads host [":" port], white space round the colon allowed, and gives the offset behind it, bad if it is
+// broken.
+func (v *Via) readSentBy(b []byte, p uint32) uint32 {
+	host, p := readHost(b, p)
+	colon := skipLWS(b, p)
+	if at(b, colon) == ':' {
+		var port int
+		if port, p = number(b, skipLWS(b, colon+1), 65535); port < 1 {
+			return bad
 		}
 		v.Port = uint16(port)
 	}
 	v.Host = host
+	v.Text.End = p
 	return p
 }
 
-// readParams reads the parameters, from the end of sent-by on, and what ends the value: a comma or the field's end.
-func (v *Via) readParams(b []byte, p, end int) bool {
+// readParams reads the parameters, which begin at p, up to the end of the header field or the next value, and gives its
+// offset, bad if they are broken.
+func (v *Via) readParams(b []byte, p uint32) uint32 {
 	for {
-		v.Text.End = uint32(p)
-		p = skipLWS(b, p, end)
-		if p == end {
-			return true
+		v.Text.End = p
+		p = skipLWS(b, p)
+		switch at(b, p) {
+		case ';':
+			var q param
+			if q, p = readParam(b, p+1); p == bad || !v.setParam(b, q) {
+				return bad
+			}
+		case ',':
+			p = skipLWS(b, p+1)
+			if v.Next = p; at(b, p) <= ' ' {
+				return bad
+			}
+			return p
+		case '\r':
+			if at(b, p+1) != '\n' {
+				return bad
+			}
+			return p
+		default:
+			return bad
 		}
-		if b[p] == ',' {
-			p = skipLWS(b, p+1, end)
-			v.Next = uint32(p)
-			return p < end
-		}
-		if b[p] != ';' {
-			return false
-		}
-		q, next := readParam(b, p+1, end)
-		if next < 0 || !v.setParam(b, q) {
-			return false
-		}
-		p = next
 	}
 }
 
+// Names of parameters as words.
+const (
+	wordRport    = 'r' | 'p'<<8 | 'o'<<16 | 'r'<<24 | 't'<<32
+	wordMaddr    = 'm' | 'a'<<8 | 'd'<<16 | 'd'<<24 | 'r'<<32
+	wordBranch   = 'b' | 'r'<<8 | 'a'<<16 | 'n'<<24 | 'c'<<32 | 'h'<<40
+	wordReceived = 'r' | 'e'<<8 | 'c'<<16 | 'e'<<24 | 'i'<<32 | 'v'<<40 | 'e'<<48 | 'd'<<56
+)
+
 // setParam keeps a parameter that we use. There may be one of each, and none is a quoted string.
 func (v *Via) setParam(b []byte, q param) bool {
-	var at *Span
-	switch name := b[q.n0:q.n1]; {
-	case equalFold(name, "branch"):
-		at = &v.Branch
-	case equalFold(name, "rport"):
+	n := q.nameEnd - q.name
+	if n < 5 || n > 8 || n == 7 {
+		return true
+	}
+	var s *Span
+	switch (word(b, q.name) | lowerCase) << (64 - 8*n) >> (64 - 8*n) {
+	case wordBranch:
+		s = &v.Branch
+	case wordRport:
 		return v.setRport(b, q)
-	case equalFold(name, "received"):
-		at = &v.Received
-	case equalFold(name, "maddr"):
-		at = &v.Maddr
+	case wordReceived:
+		s = &v.Received
+	case wordMaddr:
+		s = &v.Maddr
 	default:
 		return true
 	}
-	if !at.Empty() || !q.plain(b) {
+	if !s.Empty() || !q.plain(b) {
 		return false
 	}
-	*at = q.value()
+	*s = q.value
 	return true
 }
 
@@ -184,17 +201,16 @@ func (v *Via) setRport(b []byte, q param) bool {
 	if v.HasRport {
 		return false
 	}
+	if !q.value.Empty() {
+		port, end := number(b, q.value.Off, 65535)
+		if port < 0 || end != q.value.End {
+			return false
+		}
+		v.Rport = q.value
+		v.RportVal = uint16(port)
+	}
 	v.HasRport = true
-	v.RportEnd = uint32(q.n1)
-	if q.v1 == 0 {
-		return true
-	}
-	port := number(b, q.v0, q.v1, 65535)
-	if port < 0 {
-		return false
-	}
-	v.Rport = q.value()
-	v.RportVal = uint16(port)
+	v.RportEnd = q.nameEnd
 	return true
 }
 
