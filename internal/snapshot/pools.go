@@ -101,7 +101,10 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 		old = prev.byAddr[b.Addr]
 	}
 	if old != nil {
-		s.Handle, s.Traffic = old.Handle, old.Traffic
+		// one that comes back after it left is counted on: transactions and calls
+		// of before it left end in this State
+		b.State = old.State
+		s.Handle, s.Traffic, s.State = old.Handle, old.Traffic, old.State
 		c.out.servers[s.Handle] = s
 	} else {
 		s.Handle, s.Traffic = Handle(len(c.out.servers)), new(Traffic)

@@ -42,6 +42,16 @@ func (s *Snapshot) Server(h Handle) *Server {
 	return s.servers[h]
 }
 
+// Listener returns the listener of a key, or nil. It is for rare use.
+func (s *Snapshot) Listener(k Key) *Listener {
+	for _, l := range s.Listeners {
+		if l.Key == k {
+			return l
+		}
+	}
+	return nil
+}
+
 // Face returns the face with that ID, or nil.
 func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
 
@@ -155,12 +165,16 @@ func (l *Listener) anyFace() *Face {
 	return best
 }
 
-// FaceToward is the face at which requests to a server leave.
+// FaceToward is the face at which requests to a server leave; nil for one of a
+// family that the service has no listener of, as only servers that have left can be.
 func (l *Listener) FaceToward(s *Server) *Face {
 	if int(s.Handle) < len(l.toward) {
 		if f := l.toward[s.Handle]; f != nil {
 			return f
 		}
+	}
+	if l.Addr.Addr().Is4() != s.Addr.Addr().Is4() {
+		return nil
 	}
 	return l.face
 }
