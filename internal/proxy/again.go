@@ -31,15 +31,15 @@ type resend struct {
 // left with what it heard. The caller holds the pin's shard.
 func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
 	svc := in.Listener.Service
-	if !svc.RetryOn503 || pn.attempt > 0 || !pn.open() || pn.flags&(pinRinging|pinInDialog) != 0 || sv == nil {
+	if !svc.RetryOn503 || pn.attempt > 0 || !pn.open() || pn.flags&(pinRinging|pinInDialog|pinCancelled) != 0 || sv == nil {
 		return false
 	}
-	req, ok := in.State.replay.load(k, pn.replay, p.againBuf)
+	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
 		return false
 	}
 	next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
-	if next == nil || !svc.Pool.Budget.Allow(in.NowNS) {
+	if next == nil || p.again.NRoute > ackRoutes || !svc.Pool.Budget.Allow(in.NowNS) {
 		return false
 	}
 	p.move(in, pn, sv, next)
@@ -53,10 +53,16 @@ func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 // storedHash is the pool's hash key of a stored request.
 func (p *Proxy) storedHash(in *Input, req *stored) uint64 {
 	p.again.Parse(req.data)
-	again := *in
-	again.Msg, again.From = &p.again, req.from
-	r := request{Input: &again, m: &p.again, svc: in.Listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
+	r := p.storedRequest(in, req)
 	return p.hashKey(&r)
+}
+
+// storedRequest is what is known of a stored request, which has been parsed into
+// p.again; in is what led to it.
+func (p *Proxy) storedRequest(in *Input, req *stored) request {
+	p.stored = *in
+	p.stored.Msg, p.stored.From, p.stored.Local, p.stored.Listener = &p.again, req.from, req.local, req.listener
+	return request{Input: &p.stored, m: &p.again, svc: req.listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
 }
 
 // moveCall makes next the server of a Call-ID that is known.
@@ -83,10 +89,11 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	shard.Lock()
 	defer shard.Unlock()
 	pn := shard.Get(k, in.Now)
-	if pn == nil || pn.attempt != branch.Attempt || pn.server != suspect.Handle || !pn.open() || pn.flags&pinRinging != 0 {
+	if pn == nil || pn.attempt != branch.Attempt || pn.server != suspect.Handle || m.Method != pn.method ||
+		!pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
 	}
-	req, ok := in.State.replay.load(k, pn.replay, p.againBuf)
+	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
 		pn.again = max(pn.again, svc.FailoverRetransmissions) // the retransmission will find the next server
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
@@ -136,12 +143,26 @@ func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to net
 	if face == nil || m.Err != sip.NoFault {
 		return dst, to, nil, false
 	}
-	dst = append(dst, "ACK "...)
-	dst = append(dst, m.Bytes(m.URI.Text)...)
-	dst = append(dst, " SIP/2.0\r\nVia: "...)
+	r := p.storedRequest(in, &s.request)
+	p.begin(m)
+	p.readRoutes(&r)
 	resp := in.Msg
-	dst = append(dst, resp.Bytes(resp.Via[0].Text)...)
-	dst = append(dst, "\r\nMax-Forwards: 70\r\nFrom: "...)
+	dst = append(dst, "ACK "...)
+	dst = append(dst, p.requestURI(&r)...)
+	dst = append(dst, " SIP/2.0\r\n"...)
+	dst = append(dst, face.Via...)
+	dst = append(dst, resp.Bytes(resp.Via[0].Branch)[len(cookie):]...)
+	dst = append(dst, "\r\n"...)
+	for i := r.ours; i < min(m.NRoute, ackRoutes); i++ { // it takes the way of its INVITE
+		v := &m.LastRoute
+		if i < len(m.Route) {
+			v = &m.Route[i]
+		}
+		dst = append(dst, "Route: "...)
+		dst = append(dst, m.Bytes(v.Text)...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(dst, "Max-Forwards: 70\r\nFrom: "...)
 	dst = append(dst, m.Bytes(m.From.Text)...)
 	dst = append(dst, "\r\nTo: "...)
 	dst = append(dst, resp.Bytes(resp.To.Text)...)
@@ -151,6 +172,9 @@ func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to net
 	dst = appendUint(dst, m.CSeq)
 	return append(dst, " ACK\r\nContent-Length: 0\r\n\r\n"...), s.failed.Addr, face, true
 }
+
+// ackRoutes is how many Route values of an INVITE can be told: one with more is not sent again.
+const ackRoutes = len(sip.Msg{}.Route) + 1
 
 func appendUint(dst []byte, n uint32) []byte {
 	var b [10]byte
@@ -170,23 +194,20 @@ func appendUint(dst []byte, n uint32) []byte {
 func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 	s := v.resend
 	p.again.Parse(s.request.data)
-	again := *in
-	again.Msg, again.From, again.Local, again.Listener = &p.again, s.request.from, s.request.local, s.request.listener
+	r := p.storedRequest(in, &s.request)
 	p.begin(&p.again)
 	if s.server == nil && s.status == 0 {
 		return Verdict{Reason: s.reason}
 	}
 	if s.server == nil {
-		out := p.refuse(&again, s.status, "Server Unreachable", s.reason)
+		out := p.refuse(r.Input, s.status, "Server Unreachable", s.reason)
 		out.Suspect = v.Suspect
 		return out
 	}
-	m := &p.again
-	r := request{Input: &again, m: m, svc: again.Listener.Service, call: p.sealer.CallHash(m.Bytes(m.CallID))}
 	p.readRoutes(&r)
 	p.receivedEdit(&r)
 	p.bindRequest(&r)
 	out := p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
-	out.Method = m.Method
+	out.Method = p.again.Method
 	return out
 }

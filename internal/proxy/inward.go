@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -45,7 +46,11 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 		return p.refuse(r.Input, 500, "No Address For This Server", NoTransport)
 	}
 	in := r.Listener.FaceAt(r.Local)
-	p.routeEdits(r)
+	hop := p.nextHop(r)
+	if hop != r.uri && p.serverNamed(r, hop) != c.server {
+		hop = r.uri // a Route that leads elsewhere is the server's to follow, and stays as it is
+	}
+	p.routeEdits(r, hop)
 	p.hops()
 	p.via(face, in, r, c.attempt)
 	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))})
@@ -64,6 +69,9 @@ func (p *Proxy) known(r *request) choice {
 		return choice{}
 	}
 	c := choice{server: r.Snapshot.Server(pn.server), attempt: pn.attempt, reason: KnownTransaction}
+	if r.m.Method == sip.Cancel {
+		pn.flags |= pinCancelled
+	}
 	if c.server != nil && r.m.Method == pn.method {
 		pn.again = min(pn.again+1, 254)
 		if p.silent(r, pn, c.server) {
@@ -83,7 +91,7 @@ func (p *Proxy) known(r *request) choice {
 // (RFC 4320 4.1), so there a server that has been heard since gets two more.
 func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
 	limit := r.svc.FailoverRetransmissions
-	if limit == 0 || pn.again < limit || pn.flags&(pinTrying|pinRinging|pinFinal) != 0 {
+	if limit == 0 || pn.again < limit || pn.flags&(pinTrying|pinRinging|pinFinal|pinCancelled) != 0 {
 		return false
 	}
 	if pn.flags&pinInDialog != 0 && !r.svc.Pool.Shared || int(pn.attempt) >= maxAttempts-1 {
@@ -157,7 +165,7 @@ func (p *Proxy) choose(r *request) choice {
 		}
 	}
 	if r.m.To.Tag.Len() > 0 {
-		if sv := p.namedServer(r); sv != nil && p.keeps(r, sv) {
+		if sv := p.serverNamed(r, p.nextHop(r)); sv != nil && p.keeps(r, sv) {
 			p.knowCall(r, sv, false)
 			return choice{server: sv, reason: NamedServer}
 		}
@@ -172,31 +180,16 @@ func (p *Proxy) keeps(r *request, sv *snapshot.Server) bool {
 	return sv.Usable() || !r.svc.Pool.Shared
 }
 
-// namedServer is the server that the next hop names: the first Route behind ours,
-// else the Request-URI.
-func (p *Proxy) namedServer(r *request) *snapshot.Server {
-	u := p.nextHop(r)
-	if a, ok := sip.HostAddr(r.m.Bytes(u.Host)); ok {
+// serverNamed is the server of the pool that a URI names.
+func (p *Proxy) serverNamed(r *request, u *sip.URI) *snapshot.Server {
+	host := u.Host
+	if u.Maddr.Len() > 0 {
+		host = u.Maddr
+	}
+	if a, ok := sip.HostAddr(r.m.Bytes(host)); ok {
 		return r.svc.Pool.ServerAt(netip.AddrPortFrom(a, orDefault(u.Port)))
 	}
 	return nil
-}
-
-// nextHop is the URI that the request is to go to by its own words, our Route
-// values taken off.
-func (p *Proxy) nextHop(r *request) *sip.URI {
-	m := r.m
-	left := m.NRoute - r.ours
-	if r.strict && left > 0 {
-		left--
-	}
-	switch {
-	case left > 0 && r.ours < len(m.Route):
-		return &m.Route[r.ours].URI
-	case r.strict && m.NRoute > r.ours:
-		return &m.LastRoute.URI
-	}
-	return &m.URI
 }
 
 // chooseByCall takes the server of a Call-ID that is known, else the one the
@@ -210,8 +203,14 @@ func (p *Proxy) chooseByCall(r *request) choice {
 	c := shard.Get(r.call, r.Now)
 	if c != nil {
 		sv := r.Snapshot.Server(c.server)
-		if sv != nil && sv.Pool == r.svc.Pool && (sv.Usable() || inDialog && !r.svc.Pool.Shared && sv.Index >= 0) {
+		switch {
+		case sv == nil || sv.Pool != r.svc.Pool:
+		case sv.Usable() || inDialog && !r.svc.Pool.Shared:
 			shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+			return choice{server: sv, reason: KnownCall}
+		case sv.Index < 0 && sv.State.Condition()&balance.Up != 0:
+			// It left the pool: what may be sent again of a transaction that has ended
+			// must find it (16.11), but no such request keeps the call there for longer.
 			return choice{server: sv, reason: KnownCall}
 		}
 	}

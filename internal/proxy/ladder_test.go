@@ -243,19 +243,14 @@ func (l *ladder) command(f []string) string {
 	}
 	pool := l.snap.Pools[0]
 	switch f[0] {
-	case "down", "up":
-		i := pool.ServerAt(netip.MustParseAddrPort(f[1])).Index
-		c := balance.Change{Index: i, Clear: balance.Up}
-		if f[0] == "up" {
-			c = balance.Change{Index: i, Set: balance.Up}
-		}
+	case "down", "up", "backoff":
+		c := map[string]balance.Change{"down": {Clear: balance.Up}, "up": {Set: balance.Up, Clear: balance.Backoff},
+			"backoff": {Set: balance.Backoff}}[f[0]]
+		c.Index = pool.ServerAt(netip.MustParseAddrPort(f[1])).Index
 		v := pool.View.Load().With(c)
 		pool.View.Store(v)
 		v.Publish()
-	case "servers":
-		l.servers = f[1:]
-		l.compile()
-	case "profile":
+	case "servers", "listen", "profile":
 		l.setting(f)
 		l.compile()
 	case "wait":
@@ -385,7 +380,7 @@ func (l *ladder) emit(out *strings.Builder, v *Verdict, raw []byte) {
 	}
 	data := l.proxy.Append(nil, v)
 	l.sent[l.step] = data
-	if again := new(sip.Msg); again.Parse(bytes.Clone(data)) != sip.NoFault {
+	if again := new(sip.Msg); again.Parse(bytes.Clone(data)) != sip.NoFault && new(sip.Msg).Parse(bytes.Clone(raw)) == sip.NoFault {
 		l.t.Fatalf("step %d: what we send does not parse: %v\n%s", l.step, again.Err, data)
 	}
 	l.learn(data)

@@ -16,20 +16,18 @@ func (p *Proxy) outward(r *request) Verdict {
 		return v
 	}
 	if !sendable(to) {
-		return p.refuse(r.Input, 404, "Not Found", BadNextHop)
+		return p.refuse(r.Input, 404, "Not Found", NoRoute)
 	}
 	if r.Snapshot.Own(to) {
-		// a Route or Request-URI that turns out to be us: a hairpin, balanced like any request
-		return p.inward(r)
+		return p.hairpin(r, hop)
 	}
 	face := r.Listener.FaceFor(to.Addr(), r.Local)
 	if face == nil {
-		return p.refuse(r.Input, 503, "No Address Of That Family", NoTransport)
+		return p.refuse(r.Input, 500, "No Address Of That Family", NoTransport)
 	}
 	p.receivedEdit(r)
 	p.bindRequest(r)
-	p.routeEdits(r)
-	p.strictHop(r, hop)
+	p.routeEdits(r, hop)
 	p.hops()
 	in := r.Listener.FaceAt(r.Local)
 	p.via(face, in, r, 0)
@@ -41,26 +39,21 @@ func (p *Proxy) outward(r *request) Verdict {
 	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Order: r.call, Server: nil}
 }
 
-// strictHop turns the message round for a next hop that is a strict router
-// (16.6 (6)): the Request-URI goes to the end of Route, its URI into the Request-URI.
-func (p *Proxy) strictHop(r *request, hop *sip.URI) {
-	m := r.m
-	if r.strict || m.NRoute <= r.ours || r.ours >= len(m.Route) || hop != &m.Route[r.ours].URI || hop.LR {
-		return
+// hairpin goes on with a request whose next hop turned out to be us: as a Route
+// value it is taken off like those that were known as ours at once (16.4), as a
+// Request-URI it makes the request one for the pool, balanced like any other.
+func (p *Proxy) hairpin(r *request, hop *sip.URI) Verdict {
+	if hop == r.uri || r.ours == len(r.m.Route)-1 {
+		return p.inward(r)
 	}
-	start := len(p.text)
-	p.text = append(append(append(p.text, '<'), m.Bytes(m.URI.Text)...), '>')
-	if len(p.text) > textRoom/2 {
-		p.text = p.text[:start]
-		return
+	r.ours++
+	if t, ok := p.openToken(r, hop); ok {
+		r.token, r.sealed = t, true
 	}
-	p.edit.PushRoute(p.text[start:])
-	if r.ours == 0 {
-		p.edit.PopRoute(1)
-	} else {
-		p.edit.PopRoute(r.ours + 1)
+	if p.towardClient(r) {
+		return p.outward(r)
 	}
-	p.edit.SetRequestURI(m.Bytes(hop.Text))
+	return p.inward(r)
 }
 
 // target finds the address of a next hop: maddr, an address, or a name that has
@@ -74,7 +67,8 @@ func (p *Proxy) target(r *request, u *sip.URI) (netip.AddrPort, Verdict, bool) {
 	case u.Scheme != sip.SchemeSIP:
 		return netip.AddrPort{}, p.refuse(r.Input, 404, "Not Found", NoRoute), false
 	case u.Transport.Len() > 0 && !isUDP(m.Bytes(u.Transport)):
-		return netip.AddrPort{}, p.refuse(r.Input, 503, "Transport Not Available", NoTransport), false
+		// not 503: to the server that would say that we are out of order (21.5.4)
+		return netip.AddrPort{}, p.refuse(r.Input, 500, "Transport Not Available", NoTransport), false
 	}
 	host := m.Bytes(u.Host)
 	if u.Maddr.Len() > 0 {

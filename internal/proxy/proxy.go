@@ -35,9 +35,11 @@ type Proxy struct {
 	material []byte
 	scratch  [16]byte
 	toTag    [16]byte
+	bareURI  sip.URI // what request.uri points to when maddr was ours
 	refusal  refusal
 
 	again    sip.Msg // a stored request
+	stored   Input   // and how it came
 	againBuf []byte
 }
 
@@ -77,8 +79,8 @@ const Growth = 1024
 func (p *Proxy) binding(m *sip.Msg, via *sip.Via, received netip.Addr, rport uint16) token.Binding {
 	b := p.material[:0]
 	branch := m.Bytes(via.Branch)
-	cookie := hasCookie(branch)
-	if cookie {
+	modern := hasCookie(branch)
+	if modern {
 		b = p.appendBounded(b, branch)
 	}
 	b = append(b, 0)
@@ -105,7 +107,7 @@ func (p *Proxy) binding(m *sip.Msg, via *sip.Via, received netip.Addr, rport uin
 	if via.Maddr.Len() > 0 {
 		b = p.appendBounded(append(b, 'm'), m.Bytes(via.Maddr))
 	}
-	if !cookie {
+	if !modern {
 		b = p.appendBounded(append(b, 'b'), branch)
 		b = p.appendBounded(append(b, 'f'), m.Bytes(m.From.Tag))
 		b = p.appendBounded(append(b, 'c'), m.Bytes(m.CallID))
@@ -127,8 +129,10 @@ func (p *Proxy) appendBounded(b, field []byte) []byte {
 // hasCookie reports whether a branch is one of RFC 3261: the cookie and
 // something after it (the cookie alone, as in RFC 4475 3.2.1, tells nothing apart).
 func hasCookie(branch []byte) bool {
-	return len(branch) > 7 && string(branch[:7]) == "z9hG4bK"
+	return len(branch) > len(cookie) && string(branch[:len(cookie)]) == cookie
 }
+
+const cookie = "z9hG4bK"
 
 // salt tells apart transactions of an RFC 2543 client that only the Request-URI,
 // or the To tag, distinguishes. The To tag counts only where request, CANCEL

@@ -81,8 +81,8 @@ func (r *replay) save(key uint64, in *Input) uint32 {
 }
 
 // load copies the request of a reference into dst. It reports false when it was
-// overwritten since.
-func (r *replay) load(key uint64, ref uint32, dst []byte) (stored, bool) {
+// overwritten since, or when the listener that it came in on is gone from snap.
+func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (stored, bool) {
 	if ref == 0 {
 		return stored{}, false
 	}
@@ -95,5 +95,9 @@ func (r *replay) load(key uint64, ref uint32, dst []byte) (stored, bool) {
 	if s.key != key || s.n == 0 || !fresh {
 		return stored{}, false
 	}
-	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: s.listener}, true
+	listener := snap.Listener(s.listener.Key) // the one of then may lead to sockets that are no more
+	if listener == nil {
+		return stored{}, false
+	}
+	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: listener}, true
 }

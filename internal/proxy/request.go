@@ -17,15 +17,16 @@ type request struct {
 	server *snapshot.Server // that sent it; nil for a client
 	call   uint64           // hash of the Call-ID
 
-	ours   int         // Route values at the top that are ours
+	ours   int         // Route values at the top that are ours: at most two
 	strict bool        // the Request-URI is ours, put there by a strict router (16.4)
+	uri    *sip.URI    // the Request-URI as 16.4 leaves it: of the message, or of its last Route value
+	bare   []byte      // uri without the maddr that was ours; nil mostly
 	token  token.Route // valid iff sealed
 	sealed bool
 
-	rport   uint16 // as it will stand in the client's Via; 0 without rport
-	bind    token.Binding
-	salt    uint32
-	hashBuf *[]byte
+	rport uint16 // as it will stand in the client's Via; 0 without rport
+	bind  token.Binding
+	salt  uint32
 }
 
 // Request decides about a request. in.Msg has been parsed; its fault, if any, is
@@ -33,16 +34,19 @@ type request struct {
 func (p *Proxy) Request(in *Input) Verdict {
 	m := in.Msg
 	p.begin(m)
+	r := request{Input: in, m: m, svc: in.Listener.Service}
+	if in.Listener.Egress && !r.svc.Pool.HasHost(in.From.Addr()) {
+		return Verdict{Reason: NotListening}
+	}
 	if m.Err != sip.NoFault {
 		return p.refuseFault(in)
 	}
-	r := request{Input: in, m: m, svc: in.Listener.Service}
+	if m.Method == sip.Ack && string(m.Bytes(m.To.Tag)) == string(p.statelessTag(m)) {
+		return Verdict{Reason: AckOfRefusal}
+	}
 	r.server = r.svc.Pool.ServerAt(in.From)
 	if r.server == nil {
 		r.server = p.serverBehindVia(&r)
-	}
-	if in.Listener.Egress && r.server == nil {
-		return Verdict{Reason: NotListening}
 	}
 	r.call = p.sealer.CallHash(m.Bytes(m.CallID))
 	p.readRoutes(&r)
@@ -82,7 +86,7 @@ func orDefault(port uint16) uint16 {
 // validate is RFC 3261 section 16.3, in its order.
 func (p *Proxy) validate(r *request) (Verdict, bool) {
 	m := r.m
-	switch m.URI.Scheme {
+	switch r.uri.Scheme {
 	case sip.SchemeOther:
 		return p.refuse(r.Input, 416, "Unsupported URI Scheme", UnsupportedScheme), true
 	case sip.SchemeSIPS: // only ever over TLS: RFC 5630 section 5.3
@@ -111,7 +115,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 	if m.Method != sip.Options && !last {
 		return Verdict{}, false
 	}
-	self := m.URI.User.Empty() && m.NRoute == r.ours && p.ownURI(r, &m.URI)
+	self := r.uri.User.Empty() && m.NRoute == r.ours && p.ownURI(r, r.uri)
 	if !self && !last {
 		return Verdict{}, false
 	}
@@ -120,51 +124,6 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 	}
 	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
 	return p.refuse(r.Input, 200, "OK", OptionsAnswered), true
-}
-
-// readRoutes counts our own Route values on top (one, or two after a change of
-// address family: RFC 5658 section 5), takes the token out of them, and notices a
-// strict router that put our URI into the Request-URI (16.4).
-func (p *Proxy) readRoutes(r *request) {
-	m := r.m
-	if p.openToken(r, &m.URI) {
-		r.strict = true
-	}
-	for r.ours < min(m.NRoute, len(m.Route)) {
-		u := &m.Route[r.ours].URI
-		if !p.openToken(r, u) && !p.ownURI(r, u) {
-			break
-		}
-		r.ours++
-	}
-}
-
-// openToken opens the token in a URI of ours. The first one found counts: of two
-// Record-Routes that we wrote both say the same.
-func (p *Proxy) openToken(r *request, u *sip.URI) bool {
-	if u.User.Len() != token.Len {
-		return false
-	}
-	t, ok := p.sealer.OpenRoute(r.m.Bytes(u.User), r.call, &p.scratch)
-	if ok && !r.sealed {
-		r.token, r.sealed = t, true
-	}
-	return ok
-}
-
-// ownURI reports whether a URI names this element.
-func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
-	if u.Scheme != sip.SchemeSIP {
-		return false
-	}
-	host := r.m.Bytes(u.Host)
-	if u.Maddr.Len() > 0 {
-		host = r.m.Bytes(u.Maddr) // V6: maddr is what is resolved
-	}
-	if a, ok := sip.HostAddr(host); ok {
-		return r.Snapshot.Own(netip.AddrPortFrom(a, orDefault(u.Port)))
-	}
-	return r.svc.Named(host, u.Port)
 }
 
 // towardClient says in which direction a request goes. The From tag tells who
@@ -184,7 +143,7 @@ func (p *Proxy) towardClient(r *request) bool {
 	if r.m.NRoute > r.ours {
 		return true
 	}
-	return !p.ownURI(r, &r.m.URI)
+	return !p.ownURI(r, r.uri)
 }
 
 // receivedEdit writes where the request came from into its top Via, and notes
@@ -219,18 +178,6 @@ func (p *Proxy) hops() {
 		n = 71 // RFC 2543 elements send none; 70 is to leave
 	}
 	p.edit.SetMaxForwards(n - 1)
-}
-
-// routeEdits takes our own Route values off, and restores what a strict router
-// turned round (16.4).
-func (p *Proxy) routeEdits(r *request) {
-	if r.ours > 0 {
-		p.edit.PopRoute(r.ours)
-	}
-	if r.strict && r.m.NRoute > r.ours {
-		p.edit.SetRequestURI(r.m.Bytes(r.m.LastRoute.URI.Text))
-		p.edit.PopLastRoute()
-	}
 }
 
 // via pushes our own Via: the face's text, the sealed branch.

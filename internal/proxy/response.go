@@ -74,7 +74,7 @@ func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
 	if !hasCookie(text) {
 		return token.Branch{}, false
 	}
-	b, ok := p.sealer.OpenBranch(text[7:], &p.scratch)
+	b, ok := p.sealer.OpenBranch(text[len(cookie):], &p.scratch)
 	if !ok {
 		return b, false
 	}
@@ -166,7 +166,7 @@ func (p *Proxy) late(in *Input, v *Verdict, k uint64, pn *pin) {
 	if sv == nil || m.Status < 300 || m.CSeqMethod != sip.Invite {
 		return
 	}
-	if req, ok := in.State.replay.load(k, pn.replay, p.againBuf); ok {
+	if req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf); ok {
 		v.Action = Resend
 		v.resend = resend{request: req, failed: sv, ack: true}
 	}

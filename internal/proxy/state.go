@@ -50,10 +50,11 @@ type pin struct {
 type pinFlags uint8
 
 const (
-	pinTrying   pinFlags = 1 << iota // a 100 came
-	pinRinging                       // another provisional response came
-	pinFinal                         // a final response came
-	pinInDialog                      // the request had a To tag: only its server can answer it
+	pinTrying    pinFlags = 1 << iota // a 100 came
+	pinRinging                        // another provisional response came
+	pinFinal                          // a final response came
+	pinInDialog                       // the request had a To tag: only its server can answer it
+	pinCancelled                      // its CANCEL went after it: nobody else is to ring
 )
 
 func (p *pin) open() bool { return p.flags&pinFinal == 0 }

@@ -73,16 +73,16 @@ const (
 	NoServer            // 503
 	TrafficOff          // 503
 	NoRoute             // 404
-	NoTransport         // 503: Route or Request-URI wants a transport that we do not speak
+	NoTransport         // 500: Route or Request-URI wants a transport, or an address family, that we do not speak
 	ServerUnreachable   // 500 or 503
 	Unresolvable        // 404: a host name without an address
-	ResolverFull        // 503
 	OptionsAnswered     // 200
 	STUNAnswered        // a Binding response
 	LocalRequestRefused // 404: addressed to the balancer itself, which is no user agent
 
 	// dropped
 	KeepAlive
+	AckOfRefusal // the ACK of a response that we made ourselves
 	Junk
 	BadResponse
 	UnanswerableRequest // malformed, and nobody to tell
@@ -94,6 +94,7 @@ const (
 	BadNextHop       // broadcast, multicast, unspecified, or ourselves
 	NotListening     // a request from a stranger at a socket that is only for servers
 	UnreachableStray // ICMP for nothing that is open
+	ResolverFull     // too many host names are being looked up
 	QueueFull
 	NumReasons
 )
@@ -122,11 +123,11 @@ var reasonText = [NumReasons]string{
 	NoTransport:         "no_transport",
 	ServerUnreachable:   "server_unreachable",
 	Unresolvable:        "unresolvable",
-	ResolverFull:        "resolver_full",
 	OptionsAnswered:     "options_answered",
 	STUNAnswered:        "stun_answered",
 	LocalRequestRefused: "local_request_refused",
 	KeepAlive:           "keep_alive",
+	AckOfRefusal:        "ack_of_refusal",
 	Junk:                "junk",
 	BadResponse:         "bad_response",
 	UnanswerableRequest: "unanswerable_request",
@@ -138,6 +139,7 @@ var reasonText = [NumReasons]string{
 	BadNextHop:          "bad_next_hop",
 	NotListening:        "not_listening",
 	UnreachableStray:    "unreachable_stray",
+	ResolverFull:        "resolver_full",
 	QueueFull:           "queue_full",
 }
 
