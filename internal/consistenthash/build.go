@@ -83,9 +83,9 @@ func (t *Table) width() int {
 	switch n := t.Len(); {
 	case t.few != nil:
 		return 0
-	case n < math.MaxUint8: // the highest value says: no owner
+	case n <= math.MaxUint8: // indices to 254; 255 says that there is no owner
 		return 8
-	case n < math.MaxUint16:
+	case n <= math.MaxUint16:
 		return 16
 	}
 	return 32
@@ -106,10 +106,16 @@ func (t *Table) fill() {
 	}
 }
 
+// index is the type of an owner; its highest value says that there is none.
 type index interface{ uint8 | uint16 | uint32 }
+
+// The loops over all slots are kept from the race detector (go:norace): they write only tables that nobody else has yet,
+// and it would make them ten times slower in everybody's tests.
 
 // fill lets all members throw until most slots have an owner, and asks for the others one by one: a late dart finds an
 // empty slot too seldom.
+//
+//go:norace
 func fill[T index](t *Table, owners []T) {
 	none := ^T(0)
 	for i := range owners {
@@ -117,6 +123,7 @@ func fill[T index](t *Table, owners []T) {
 	}
 	rounds := t.rounds()
 	steps := int(math.Ceil(rounds / 0.75))
+	t.latest = t.momentAt(0)
 	thrown := make([]uint32, len(t.groups))
 	for s := 1; s <= steps; s++ {
 		// Not one member after the other to the end, but all a bit: then most darts that come too late are seen to.
@@ -158,12 +165,15 @@ func (t *Table) fillNS() float64 {
 	return Slots * (r*dartNS + math.Exp(-r)*t.askNS())
 }
 
-// momentAt returns the moment at which a slot has seen this many darts in the mean.
+// momentAt returns the moment at which a slot has seen this many darts in the mean. It is a matter of cost only, so
+// floating point will do.
 func (t *Table) momentAt(rounds float64) moment {
 	return moment{uint64(rounds / math.Ln2 * (1 << timeBits) / float64(t.total)), 1}
 }
 
 // throw throws the darts of member i from one rank to before another: it gets the slots that it hits before their owner.
+//
+//go:norace
 func throw[T index](t *Table, owners []T, i int32, from, until uint32) {
 	d := &t.darts[i]
 	inv, inv2 := inverse(d.mul), inverse(d.mul2)
@@ -178,4 +188,3 @@ func throw[T index](t *Table, owners []T, i int32, from, until uint32) {
 		x += inv2
 	}
 }
-

@@ -1,6 +1,9 @@
 package consistenthash
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // Change sets the weight of one member.
 type Change struct {
@@ -124,11 +127,31 @@ func fillFrom[T index](t *Table, owners []T, old *Table, p *plan) {
 		take(q, owners, old.wide[:], p.keep)
 	}
 	for _, i := range p.raised {
-		throw(t, owners, i, 0, dartsBefore(t.latest, t.weights[i])+1)
+		throw(t, owners, i, 0, min(dartsBefore(t.latest, t.weights[i])+1, Slots)) // one more: it may win the tie
+	}
+	if t.latest.cmp(t.momentAt(3*math.Log(Slots))) > 0 {
+		t.latest = tighten(t, owners)
 	}
 }
 
+// tighten returns the moment of the latest of the owners' darts. After many members have come one by one what was true
+// of the old table is true but of little use, and every further one would throw far too many darts.
+//
+//go:norace
+func tighten[T index](t *Table, owners []T) moment {
+	latest := t.momentAt(0)
+	for slot, o := range owners {
+		m := moment{elapsed(t.darts[o].rank(uint32(slot))), t.weights[o]}
+		if m.cmp(latest) > 0 {
+			latest = m
+		}
+	}
+	return latest
+}
+
 // take copies the owners that stay and asks for the others.
+//
+//go:norace
 func take[T, O index](q *question, owners []T, from []O, keep []int32) {
 	to := make([]T, len(keep))
 	for i, k := range keep {
@@ -146,6 +169,8 @@ func take[T, O index](q *question, owners []T, from []O, keep []int32) {
 }
 
 // Shares returns the number of slots of each member; they add up to Slots unless every weight is 0.
+//
+//go:norace
 func (t *Table) Shares() []int {
 	s := make([]int, t.Len())
 	if t.active == 0 {
@@ -158,6 +183,8 @@ func (t *Table) Shares() []int {
 }
 
 // Moved returns the number of slots (of Slots) that u places on another member, by ID, than t does.
+//
+//go:norace
 func (t *Table) Moved(u *Table) int {
 	n := 0
 	for slot := range uint32(Slots) {

@@ -15,7 +15,7 @@ type fewMember struct {
 	darts
 	who   int32
 	scale uint64 // elapsed * scale are times in the same unit for all
-	last  uint64 // all ones where there is no member: or-ed to its time it makes it later than any
+	last  uint64 // all ones (63) where there is no member: or-ed to its time it makes it later than any
 }
 
 // newFew returns nil when the members are not few, or when their weights are so that times would not fit 64 bits.
@@ -29,7 +29,7 @@ func newFew(t *Table) *few {
 		unit *= uint64(g.weight) / divisor(unit, uint64(g.weight))
 	}
 	for i := range f.member {
-		f.member[i] = fewMember{who: -1, last: math.MaxUint64}
+		f.member[i] = fewMember{who: -1, last: math.MaxInt64}
 	}
 	n := 0
 	for _, i := range t.order {
@@ -37,7 +37,7 @@ func newFew(t *Table) *few {
 		if w == 0 {
 			continue
 		}
-		if unit/w >= 1<<(64-45)/fewMembers { // elapsed is below 2^45
+		if unit/w > 1<<(63-45)/fewMembers { // elapsed is below 2^45
 			return nil
 		}
 		f.member[n] = fewMember{darts: t.darts[i], who: i, scale: unit / w}
@@ -57,16 +57,31 @@ func divisor(a, b uint64) uint64 {
 // first returns the member whose dart hits the slot first, -1 without members.
 func (f *few) first(slot uint32) int32 {
 	a, b, c, d := &f.member[0], &f.member[1], &f.member[2], &f.member[3]
-	var ta, tb, tc, td uint64
 	if f.same {
-		ta, tb, tc, td = uint64(a.rank(slot)), uint64(b.rank(slot)), uint64(c.rank(slot)), uint64(d.rank(slot))
-	} else {
-		ta, tb, tc, td = a.time(slot), b.time(slot), c.time(slot), d.time(slot)
+		ab := lesser(a.rankOf(0, slot), b.rankOf(1, slot))
+		cd := lesser(c.rankOf(2, slot), d.rankOf(3, slot))
+		return f.member[lesser(ab, cd)%fewMembers].who
 	}
-	// Time and member in one number, and no loop: so there is no branch, which no processor could foresee.
-	ta, tb = ta*fewMembers|a.last, (tb*fewMembers+1)|b.last
-	tc, td = (tc*fewMembers+2)|c.last, (td*fewMembers+3)|d.last
-	return f.member[min(min(ta, tb), min(tc, td))%fewMembers].who
+	first := lesser(a.timeOf(0, slot), b.timeOf(1, slot))
+	if c.last == 0 {
+		first = lesser(first, c.timeOf(2, slot))
+	}
+	if d.last == 0 {
+		first = lesser(first, d.timeOf(3, slot))
+	}
+	return f.member[first%fewMembers].who
 }
 
-func (m *fewMember) time(slot uint32) uint64 { return elapsed(m.rank(slot)) * m.scale }
+func (m *fewMember) rankOf(i uint64, slot uint32) uint64 {
+	return uint64(m.rank(slot))*fewMembers + i | m.last
+}
+
+func (m *fewMember) timeOf(i uint64, slot uint32) uint64 {
+	return elapsed(m.rank(slot))*m.scale*fewMembers + i | m.last
+}
+
+// lesser returns min(a, b) for numbers below 2^63. The built-in is a branch, and here none can be foreseen.
+func lesser(a, b uint64) uint64 {
+	d := int64(a - b)
+	return b + uint64(d&(d>>63))
+}

@@ -22,6 +22,8 @@ type candidate struct {
 }
 
 // add adds a slot and says whether the question is full.
+//
+//go:norace
 func (q *question) add(slot uint32) bool {
 	q.slots[q.n%questionSize] = slot
 	q.n++
@@ -29,6 +31,8 @@ func (q *question) add(slot uint32) bool {
 }
 
 // answer writes the owners of the slots and empties the question.
+//
+//go:norace
 func answer[T index](q *question, owners []T) {
 	n := (q.n + 1) / 2
 	for i := range q.pairs[:n] {
@@ -61,6 +65,8 @@ func (t *Table) reaches(m moment) {
 }
 
 // rankMany finds the first dart of the group for every slot.
+//
+//go:norace
 func (q *question) rankMany(g *group, pairs []uint64) {
 	for i := range q.rank {
 		q.rank[i] = Slots
@@ -92,6 +98,8 @@ const (
 )
 
 // rankFew is rankMany for at most fewPlaces members.
+//
+//go:norace
 func (q *question) rankFew(g *group, pairs []uint64) {
 	for i := range q.rank {
 		q.rank[i] = math.MaxUint32
@@ -105,8 +113,9 @@ func (q *question) rankFew(g *group, pairs []uint64) {
 			x ^= x >> fold & foldMask
 			x = x*mul2 + add
 			i = i % (questionSize / 2) * 2
-			q.rank[i] = min(q.rank[i], uint32(x)<<placeBits|uint32(place))
-			q.rank[i+1] = min(q.rank[i+1], uint32(x>>highLane)<<placeBits|uint32(place))
+			low, high := uint32(x)<<placeBits|uint32(place), uint32(x>>highLane)<<placeBits|uint32(place)
+			q.rank[i] = uint32(lesser(uint64(q.rank[i]), uint64(low)))
+			q.rank[i+1] = uint32(lesser(uint64(q.rank[i+1]), uint64(high)))
 		}
 	}
 	for i, r := range q.rank {
@@ -115,6 +124,8 @@ func (q *question) rankFew(g *group, pairs []uint64) {
 }
 
 // take takes the first darts of the only group.
+//
+//go:norace
 func (q *question) take(g *group) {
 	var last uint32
 	for i, place := range q.place[:q.n] {
@@ -125,6 +136,8 @@ func (q *question) take(g *group) {
 }
 
 // compare keeps, for every slot, the earlier of the group's first dart and that of the groups before.
+//
+//go:norace
 func (q *question) compare(g *group, isFirst, isLast bool) {
 	for i, place := range q.place[:q.n] {
 		c := candidate{moment{elapsed(q.rank[i]), g.weight}, g.members[place]}

@@ -64,6 +64,9 @@ func slotOf(h uint64) uint32 { return uint32(h * 0x9e3779b97f4a7c15 >> (64 - slo
 // Lookup returns the index of the member that the key with hash h is placed on, -1 when every weight is 0.
 func (t *Table) Lookup(h uint64) int32 { return t.owner(slotOf(h)) }
 
+// owner is Lookup for a slot.
+//
+//go:norace
 func (t *Table) owner(slot uint32) int32 {
 	switch {
 	case t.narrow != nil:
@@ -90,6 +93,8 @@ func (t *Table) Before(h uint64, i, j int32) bool {
 }
 
 // earlier says whether member i's dart of rank ri comes before member j's of rank rj.
+//
+//go:norace
 func (t *Table) earlier(i int32, ri uint32, j int32, rj uint32) bool {
 	wi, wj := t.weights[i], t.weights[j]
 	if wi == wj {

@@ -1,18 +1,21 @@
 package consistenthash
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // A member of weight w throws dart k at the time elapsed(k) / w. Of all members the one whose dart comes first owns the
 // slot. Were elapsed(k) = k, heavy members would run out of slots and get less than their part; as it is, the time at
 // which a member hits a given slot has an exponential distribution of rate w, and the first of several such times
 // belongs to each in proportion to its rate, whatever they are.
 //
-// All of it is integer arithmetic: engines on different processors must agree on every slot.
+// All of it is exact arithmetic: engines on different processors must agree on every slot.
 
 const (
-	timeBits = 40   // binary places of a time
-	logSteps = 1024 // steps of the table; between them it is a straight line
-	logShift = slotBits - 10
+	timeBits = 40 // binary places of a time
+	stepBits = 10
+	logSteps = 1 << stepBits // steps of the table; between them it is a straight line
 )
 
 var log2Table = makeLog2Table()
@@ -20,7 +23,7 @@ var log2Table = makeLog2Table()
 // makeLog2Table returns log2(1 + i/logSteps), timeBits places behind the point, by repeated squaring.
 func makeLog2Table() (t [logSteps + 1]uint64) {
 	for i := range t[:logSteps] {
-		y := uint64(logSteps+i) << (63 - 10) // from 1 to 2, 63 places
+		y := uint64(logSteps+i) << (63 - stepBits) // from 1 to 2, 63 places
 		for range timeBits {
 			t[i] <<= 1
 			hi, lo := bits.Mul64(y, y)
@@ -39,12 +42,14 @@ func makeLog2Table() (t [logSteps + 1]uint64) {
 // elapsed returns -log2(1 - (k+1/2)/Slots) with timeBits places: it grows strictly with k, from almost 0 to
 // slotBits+1 at the last slot.
 func elapsed(k uint32) uint64 {
-	left := 2*Slots - 2*k - 1
-	order := bits.Len32(left) - 1
-	m := left << (slotBits - order) // from Slots to 2*Slots
-	i := m >> logShift & (logSteps - 1)
+	// As a floating point number an integer of this size is exact, and its bits are what the logarithm starts from: the
+	// exponent, the step in the table, the rest. To look for the first bit and shift takes twice as long.
+	const exponentBits, bias = 52, 1023
+	left := math.Float64bits(float64(int32(2*Slots - 2*k - 1)))
+	i := left >> (exponentBits - stepBits) & (logSteps - 1)
+	rest := left >> (exponentBits - slotBits) & (1<<(slotBits-stepBits) - 1)
 	low, high := log2Table[i], log2Table[i+1]
-	log := uint64(order)<<timeBits + low + (high-low)*uint64(m&(1<<logShift-1))>>logShift
+	log := (left>>exponentBits-bias)<<timeBits + low + (high-low)*rest>>(slotBits-stepBits)
 	return (slotBits+1)<<timeBits - log
 }
 
