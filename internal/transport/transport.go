@@ -51,7 +51,7 @@ const (
 	// one datagram, or with Options.GRO one train of them.
 	MaxBatch = 64
 	// DefaultSpin is how long Recv polls before it blocks, when Options.Spin is 0.
-	DefaultSpin = 10 * time.Microsecond
+	DefaultSpin = 5 * time.Microsecond
 )
 
 // Options say how sockets are opened. The zero value is usable.
