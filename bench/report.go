@@ -78,12 +78,29 @@ func (b *bench) print(w io.Writer) {
 		fmt.Fprintf(w, "\n## %s\n\n", t.title)
 		t.write(w)
 	}
+	met, missed := b.verdicts()
+	fmt.Fprintf(w, "\nTargets met: %d; missed: %d.\n", met, missed)
 	if len(b.notes) > 0 {
 		fmt.Fprintf(w, "\n## Remarks\n\n")
 		for _, n := range b.notes {
 			fmt.Fprintf(w, "- %s\n", n)
 		}
 	}
+}
+
+// verdicts counts the rows that end in one.
+func (b *bench) verdicts() (met, missed int) {
+	for _, t := range b.tables {
+		for _, row := range t.rows {
+			switch row[len(row)-1] {
+			case "pass":
+				met++
+			case "miss":
+				missed++
+			}
+		}
+	}
+	return met, missed
 }
 
 const preface = `# Benchmarks
@@ -101,6 +118,10 @@ without state, with its fast allocator and the number of children that was best 
 Absolute figures move with what else the machine and its host do. So all programs run at once and are measured in turn
 within each round, ratios are taken within a round, and what is shown is the median of the rounds, with the quartiles
 beside it. CPU is user and system time of the process, as the scheduler counts it, for each message that arrived.
+
+Messages of one size from one socket leave the generator as trains (UDP_SEGMENT), as they would come from a network card
+that joins them, and a program that takes and makes trains gains by it. How much is shown by the two tables in which it
+can't: every message of another size, and everything sent one datagram at a time.
 `
 
 // writeDoc writes the report with the machine, the versions and the date.

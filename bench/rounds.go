@@ -48,6 +48,9 @@ func quartiles(v []float64) string {
 	}
 	s := slices.Sorted(slices.Values(v))
 	at := func(part float64) float64 { return s[int(math.Round(part*float64(len(s)-1)))] }
+	if s[0] >= 100 {
+		return fmt.Sprintf("%.0f to %.0f", at(0.25), at(0.75))
+	}
 	return fmt.Sprintf("%.2f to %.2f", at(0.25), at(0.75))
 }
 
