@@ -169,6 +169,31 @@ func TestPaused(t *testing.T) {
 	})
 }
 
+// TestLocalMoves: when the address of the service moves, probes leave from the new one at once; health stays.
+func TestLocalMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f, _ := newFake(t, Config{})
+		target := server1(sipMonitor("a"))
+		target.Local = netip.MustParseAddrPort("10.0.0.100:5060")
+		apply(t, m, target)
+		after(time.Second)
+		var from []netip.AddrPort
+		f.answer(func(c *check) (time.Duration, outcome, bool) {
+			from = append(from, c.local)
+			return passing(c)
+		})
+		target.Local = netip.MustParseAddrPort("10.0.0.101:5060")
+		apply(t, m, target)
+		if m.State("p", target.Server) != Up {
+			t.Error("state lost")
+		}
+		after(100 * time.Millisecond)
+		if len(from) != 1 || from[0] != target.Local {
+			t.Errorf("probed from %v", from)
+		}
+	})
+}
+
 // TestNotSent: what this machine can't do says nothing about servers.
 func TestNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

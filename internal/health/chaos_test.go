@@ -89,7 +89,7 @@ func drawCheck(t *rapid.T, l *loop, inFlight bool) *check {
 	if len(q) == 0 {
 		return nil
 	}
-	return rapid.SampledFrom(q).Draw(t, "check")
+	return q[rapid.IntRange(0, len(q)-1).Draw(t, "check")]
 }
 
 func checkBooks(t *rapid.T, l *loop, now time.Time) {
@@ -119,6 +119,9 @@ func checkBooks(t *rapid.T, l *loop, now time.Time) {
 				waiting++
 				if c.queue != &l.starts || l.starts[c.index] != c {
 					t.Fatalf("%v: waiting, but not in the queue", s.key)
+				}
+				if c.urgent && c.at.After(now) {
+					t.Fatalf("%v: urgent before its time, so that all others wait", s.key)
 				}
 			}
 		}

@@ -52,16 +52,17 @@ type check struct {
 	lastStart time.Time // start of the last check; zero = none yet
 
 	// Valid while a check is in flight, that is, run is not 0.
-	run      uint64 // random, in what is sent; never used twice
-	started  time.Time
-	deadline time.Time
-	resend   time.Time // zero = no more
-	attempt  int       // datagrams sent less one
-	sent     bool      // at least one datagram left this machine
-	soft     outcome   // what to say when nothing better comes until the deadline; code Success = nothing yet
-	cancel   func()    // of probes with a goroutine
-	sameAddr *check    // next in the list of checks in flight to the same address
-	route    netip.Addr
+	run        uint64 // random, in what is sent; never used twice
+	started    time.Time
+	deadline   time.Time
+	resend     time.Time // zero = no more
+	attempt    int       // datagrams sent less one
+	proceeding bool      // a provisional response has come
+	sent       bool      // at least one datagram left this machine
+	soft       outcome   // what to say when nothing better comes until the deadline; code Success = nothing yet
+	cancel     func()    // of probes with a goroutine
+	sameAddr   *check    // next in the list of checks in flight to the same address
+	route      netip.Addr
 }
 
 // queue is a heap of checks by at, the urgent ones first.
@@ -97,6 +98,17 @@ func (q *queue) Pop() any {
 
 // put moves c into q, to be found there at the time at.
 func (c *check) put(q *queue, at time.Time) {
+	c.urgent = false
+	c.move(q, at)
+}
+
+// hurry moves c into q before all others that are due. The time at must have come: an urgent check that is not due keeps the others waiting.
+func (c *check) hurry(q *queue, at time.Time) {
+	c.urgent = true
+	c.move(q, at)
+}
+
+func (c *check) move(q *queue, at time.Time) {
 	c.at = at
 	if c.queue == q {
 		heap.Fix(q, c.index)

@@ -64,7 +64,7 @@ func TestTCP(t *testing.T) {
 		{"closed early", func(c net.Conn) { io.ReadFull(c, make([]byte, 5)) }, tcpMonitor("PING\n", "PONG", ""), Down, ConnectionReset, "closed"},
 		{"reset", func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }, tcpMonitor("PING\n", "PONG", ""), Down, ConnectionReset, ""},
 	} {
-		rows.add(test.name, newWatch(t, Config{}, at(tcpServer(t, test.serve), once(test.mon))), test.state, test.reason, test.detail)
+		rows.add(test.name, newWatch(t, Config{}, at(tcpServer(t, test.serve), paced(test.mon, test.state, test.reason))), test.state, test.reason, test.detail)
 	}
 	rows.run(t)
 }
@@ -99,7 +99,7 @@ func TestTCPTimeout(t *testing.T) {
 			defer c.Close()
 		}
 	}
-	newWatch(t, Config{}, at(addr, once(tcpMonitor("", "", "")))).expect(t, Down, ConnectionTimeout, "")
+	newWatch(t, Config{}, at(addr, brief(tcpMonitor("", "", "")))).expect(t, Down, ConnectionTimeout, "")
 }
 
 // TestTCPFromService: the connection leaves from the service's address.
@@ -140,9 +140,21 @@ func TestUDP(t *testing.T) {
 			}
 			return test.reply
 		})
-		rows.add(test.name, newWatch(t, Config{}, at(server, once(test.mon))), test.state, test.reason, test.detail)
+		rows.add(test.name, newWatch(t, Config{}, at(server, paced(test.mon, test.state, test.reason))), test.state, test.reason, test.detail)
 	}
 	rows.run(t)
+}
+
+// TestSilenceHasNoLatency: how long nothing was heard is no response time.
+func TestSilenceHasNoLatency(t *testing.T) {
+	t.Parallel()
+	server := udpServer(t, loopback4, func(int, string, netip.AddrPort) []string { return nil })
+	w := newWatch(t, Config{}, at(server, once(udpMonitor("", "", ""))))
+	w.expect(t, Up, Success, "")
+	st, _ := w.ServerStatus("p", server)
+	if m := st.Monitors[0]; m.Checks == 0 || m.LatencyLast != 0 || w.Stats().Monitors[0].Latency.Count != 0 {
+		t.Errorf("%+v", m)
+	}
 }
 
 func TestUDPPortUnreachable(t *testing.T) {
@@ -214,7 +226,7 @@ func TestSIPOverTCP(t *testing.T) {
 		{"silence", write(func(string) string { return "" }), nil, Down, NoResponse, ""},
 		{"closed", func(c net.Conn) { io.ReadAtLeast(c, make([]byte, 4096), 100) }, nil, Down, ConnectionReset, ""},
 	} {
-		mon := once(sipMonitor("a"))
+		mon := paced(sipMonitor("a"), test.state, test.reason)
 		mon.SIPOverTCP = true
 		if test.edit != nil {
 			test.edit(&mon)

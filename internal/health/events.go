@@ -68,8 +68,9 @@ func (l *loop) datagram(from netip.AddrPort, b []byte, at time.Time) {
 		return
 	}
 	if m.Status < 200 {
-		// RFC 3261 section 17.1.2.2: Proceeding; timer E goes on at T2. The check still needs its final response.
-		if !c.resend.IsZero() {
+		// RFC 3261 section 17.1.2.2: Proceeding; timer E goes on, at T2. The check still needs its final response.
+		if !c.proceeding {
+			c.proceeding = true
 			c.resend = at.Add(retransmitT2)
 			l.arm(c)
 		}

@@ -21,8 +21,9 @@ const (
 	lateAfter = time.Second
 	// openRetry is how long a check waits when MaxOpen checks with sockets of their own are under way.
 	openRetry = 100 * time.Millisecond
-	// ownSocketGrace is how much longer than receive_timeout the loop waits for a probe that watches its own: it knows better why.
-	ownSocketGrace = 250 * time.Millisecond
+	// ownSocketGrace is how much longer than receive_timeout the loop waits for a probe that watches its own, and knows better why it
+	// failed. It always reports, if late on a machine that is busy.
+	ownSocketGrace = 5 * time.Second
 	// eventQueue and kickQueue bound what waits for the loop.
 	eventQueue = 1024
 	kickQueue  = 256
@@ -172,7 +173,6 @@ func (l *loop) start(c *check, now time.Time) {
 	}
 	l.count.Started++
 	c.take()
-	c.urgent = false
 	for c.run == 0 || l.runs[c.run] != nil {
 		c.run = l.random.Uint64()
 	}
@@ -185,7 +185,7 @@ func (l *loop) start(c *check, now time.Time) {
 		c.sameAddr = l.sameAddr[c.addr]
 		l.sameAddr[c.addr] = c
 	}
-	c.attempt, c.sent, c.soft = 0, false, outcome{}
+	c.attempt, c.proceeding, c.sent, c.soft = 0, false, false, outcome{}
 	if out := c.p.send(c); out.code != Success {
 		l.finish(c, now, out)
 		return
@@ -229,6 +229,9 @@ func (l *loop) timer(c *check, now time.Time) {
 		c.soft = out // an answer to what left before may still come
 	}
 	c.resend = now.Add(min(retransmitT1<<min(c.attempt, 8), retransmitT2))
+	if c.proceeding {
+		c.resend = now.Add(retransmitT2)
+	}
 	l.arm(c)
 }
 
@@ -334,13 +337,11 @@ func (l *loop) kick(s *server, now time.Time) {
 		if c.run != 0 {
 			continue // its end finds the quick pace
 		}
-		at := now
-		if next := c.lastStart.Add(QuickStartInterval); next.After(now) {
-			at = next
-		}
-		if c.at.After(at) || !c.at.After(now) {
-			c.urgent = !at.After(now)
-			c.put(&l.starts, at)
+		switch next := c.lastStart.Add(QuickStartInterval); {
+		case !next.After(now):
+			c.hurry(&l.starts, now)
+		case c.at.After(next):
+			c.put(&l.starts, next)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestTenThousandServers(t *testing.T) {
 	if least := time.Duration(2*n-200) * time.Second / DefaultMaxStarts; took < least {
 		t.Errorf("all up after %v: faster than MaxStarts allows", took)
 	}
-	if heap > 4096 {
+	if heap > 4096 && !raceDetector {
 		t.Errorf("%d octets of heap a server", heap)
 	}
 }

@@ -172,7 +172,7 @@ func TestInNamespaceUnreachable(t *testing.T) {
 		var rows cases
 		row := func(server netip.AddrPort, mon Monitor, state State, reason Code, detail string) {
 			name := fmt.Sprintf("%s %v, raw %v", mon.Name, server, raw)
-			rows.add(name, newWatch(t, Config{}, at(server, once(mon))), state, reason, detail)
+			rows.add(name, newWatch(t, Config{}, at(server, paced(mon, state, reason))), state, reason, detail)
 		}
 		for _, mon := range []Monitor{pingMonitor(), sipMonitor("sip")} {
 			row(silent, mon, Down, ServerUnreachable, "ICMP: no route to host")

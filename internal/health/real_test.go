@@ -64,10 +64,31 @@ func (c cases) run(t *testing.T) {
 	}
 }
 
-// once makes one check decide, and quickly.
+// once makes one check decide. It has all the time that the test has patience for.
 func once(mon Monitor) Monitor {
-	mon.Rise, mon.Fall, mon.Timeout = 1, 1, 1500*time.Millisecond
+	mon.Rise, mon.Fall, mon.Timeout = 1, 1, patience*3/4
 	return mon
+}
+
+// brief is once with little time, for what is decided by the end of it.
+func brief(mon Monitor) Monitor {
+	mon = once(mon)
+	mon.Timeout = time.Second
+	return mon
+}
+
+// paced is once with the time that a row needs: little where silence is expected, and more where what comes is looked at when time is up.
+func paced(mon Monitor, state State, reason Code) Monitor {
+	switch {
+	case reason == NoResponse || reason == ConnectionTimeout:
+		return brief(mon)
+	case reason == PayloadContentMismatch || reason == PayloadTimeout || reason == ServerUnreachable,
+		state == Up && mon.Maintenance != "" && mon.Response == "":
+		mon = once(mon)
+		mon.Timeout = 3 * time.Second
+		return mon
+	}
+	return once(mon)
 }
 
 func at(server netip.AddrPort, mon Monitor) Target {

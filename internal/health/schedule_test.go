@@ -3,6 +3,7 @@ package health
 import (
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,6 +192,77 @@ func TestKickInFlight(t *testing.T) {
 		m.Kick("p", server1().Server)
 		after(2 * time.Second)
 		same(t, "probes", f.probes(start), ms(0, 500, 1500))
+	})
+}
+
+// TestKickJustChecked: a kick right after a check waits until half a second after its start, and concerns nobody else.
+func TestKickJustChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f, _ := newFake(t, Config{})
+		start := time.Now()
+		apply(t, m, many(2, sipMonitor("a"))...)
+		after(100 * time.Millisecond)
+		m.Kick("p", netip.MustParseAddrPort("10.0.0.0:5060"))
+		after(300 * time.Millisecond)
+		same(t, "probes", f.probes(start), []time.Duration{0, 500 * time.Microsecond})
+		after(time.Second)
+		m.Kick("p", netip.MustParseAddrPort("10.0.0.0:5060"))
+		f.probes(start)
+		after(30 * time.Second)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		per := map[byte]int{}
+		for _, p := range f.sent {
+			per[p.addr.Addr().As4()[3]]++
+		}
+		if per[0] < 4 || per[0] > 6 || per[1] < 2 || per[1] > 4 {
+			t.Errorf("probes by server in 30s after a kick of the first: %v", per)
+		}
+	})
+}
+
+// TestProceeding: RFC 3261 section 17.1.2.2: after a provisional response, retransmissions come at T2.
+func TestProceeding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f, log := newFake(t, Config{})
+		f.answer(func(c *check) (time.Duration, outcome, bool) {
+			if c.attempt == 0 {
+				o := options{mon: c.mon, to: c.addr, via: c.addr, run: c.run}
+				trying := answerTo(string(o.append(nil)), "100 Trying")
+				time.AfterFunc(100*time.Millisecond, func() { m.Deliver(c.addr, []byte(trying)) })
+				time.AfterFunc(200*time.Millisecond, func() { m.Deliver(c.addr, []byte(trying)) })
+			}
+			return silent(c)
+		})
+		mon := sipMonitor("a")
+		mon.Timeout, mon.Interval, mon.Fall = 15*time.Second, 20*time.Second, 1
+		start := time.Now()
+		apply(t, m, server1(mon))
+		after(14900 * time.Millisecond)
+		same(t, "probes", f.probes(start), ms(0, 4100, 8100, 12100))
+		after(200 * time.Millisecond)
+		same(t, "changes", log.take(start), []string{"15s 10.0.0.1:5060 OPER_DOWN NO_RESPONSE"})
+	})
+}
+
+// TestHostUnreachablePasses: ICMP host unreachable and then an answer is a passed check; and then none, a failed one for that reason.
+func TestHostUnreachablePasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f, log := newFake(t, Config{})
+		f.answer(func(c *check) (time.Duration, outcome, bool) {
+			addr := c.addr
+			time.AfterFunc(time.Millisecond, func() { m.Unreachable(addr, syscall.EHOSTUNREACH) })
+			return 3 * time.Second, outcome{}, addr == mon1Server
+		})
+		mon := sipMonitor("a")
+		mon.Rise, mon.Fall = 1, 1
+		dead := netip.MustParseAddrPort("10.0.0.2:5060")
+		start := time.Now()
+		apply(t, m, server1(mon), at(dead, mon))
+		after(5 * time.Second)
+		same(t, "changes", log.take(start), []string{
+			"3s 10.0.0.1:5060 OPER_UP SUCCESS", "4.0005s 10.0.0.2:5060 OPER_DOWN SERVER_UNREACHABLE",
+		})
 	})
 }
 

@@ -61,7 +61,7 @@ func TestSIPAnswers(t *testing.T) {
 			return []string{answerTo(r, "200 OK")}
 		}, nil, Up, Success, ""},
 	} {
-		mon := once(sipMonitor("a"))
+		mon := paced(sipMonitor("a"), test.state, test.reason)
 		if test.edit != nil {
 			test.edit(&mon)
 		}
@@ -130,7 +130,7 @@ func TestSIPSource(t *testing.T) {
 		newWatch(t, Config{}, at(answerFrom(t, loopback4), once(sipMonitor("a")))).expect(t, Up, Success, "")
 	})
 	t.Run("another address", func(t *testing.T) {
-		w := newWatch(t, Config{}, at(answerFrom(t, netip.MustParseAddr("127.0.0.2")), once(sipMonitor("a"))))
+		w := newWatch(t, Config{}, at(answerFrom(t, netip.MustParseAddr("127.0.0.2")), brief(sipMonitor("a"))))
 		w.expect(t, Down, NoResponse, "")
 		if w.Stats().Strays == 0 {
 			t.Error("stray answers not counted")
@@ -342,7 +342,7 @@ func TestSenderFails(t *testing.T) {
 	} {
 		t.Run(test.err.Error(), func(t *testing.T) {
 			tried := make(chan bool, 100)
-			target := at(netip.MustParseAddrPort("127.0.0.77:5060"), once(sipMonitor("a")))
+			target := at(netip.MustParseAddrPort("127.0.0.77:5060"), brief(sipMonitor("a")))
 			target.Local = netip.MustParseAddrPort("127.0.0.1:5060")
 			w := newWatch(t, Config{Sender: func(_, _ netip.AddrPort, _ []byte) error { tried <- true; return test.err }}, target)
 			if test.state == Down {
