@@ -26,17 +26,37 @@ func (p *Proxy) inward(r *request) Verdict {
 		// our own URI as Request-URI, and no Route to restore it from: it is for us
 		return p.refuse(r.Input, 404, "Not Found", LocalRequestRefused)
 	}
-	c := p.known(r)
+	c := p.place(r)
 	if c.server == nil {
-		c = p.choose(r)
-		if c.server == nil {
-			return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
-		}
-		if r.m.Method != sip.Ack && r.m.Method != sip.Cancel {
-			c = p.pin(r, c)
-		}
+		return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
 	}
 	return p.sendToServer(r, c)
+}
+
+// place finds the server of a request. A transaction that is open stays where it
+// is; a new one is opened under the same hold of the lock, so two workers that get
+// one request twice agree.
+func (p *Proxy) place(r *request) choice {
+	k := key(r.bind, r.salt)
+	shard := r.State.pins.Shard(k)
+	shard.Lock()
+	if pn := shard.Get(k, r.Now); pn != nil {
+		if c := p.known(r, k, pn); c.server != nil {
+			shard.Unlock()
+			p.knowCall(r, c.server, c.reason == FailedOverSilence)
+			return c
+		}
+	}
+	if r.m.Method == sip.Ack || r.m.Method == sip.Cancel {
+		shard.Unlock()
+		return p.choose(r)
+	}
+	c := p.choose(r)
+	if c.server != nil {
+		p.pin(r, shard, k, c.server)
+	}
+	shard.Unlock()
+	return c
 }
 
 // sendToServer writes the edits of a request that goes to a server.
@@ -57,17 +77,10 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
 }
 
-// known finds the server of a transaction that is open: a retransmission, a
-// CANCEL or an ACK goes where the request went, whatever the pool looks like now.
-func (p *Proxy) known(r *request) choice {
-	k := key(r.bind, r.salt)
-	shard := r.State.pins.Shard(k)
-	shard.Lock()
-	pn := shard.Get(k, r.Now)
-	if pn == nil {
-		shard.Unlock()
-		return choice{}
-	}
+// known is the server of a transaction that is open: a retransmission, a CANCEL or
+// an ACK goes where the request went, whatever the pool looks like now. The caller
+// holds the pin's shard.
+func (p *Proxy) known(r *request, k uint64, pn *pin) choice {
 	c := choice{server: r.Snapshot.Server(pn.server), attempt: pn.attempt, reason: KnownTransaction}
 	if r.m.Method == sip.Cancel {
 		pn.flags |= pinCancelled
@@ -77,10 +90,6 @@ func (p *Proxy) known(r *request) choice {
 		if p.silent(r, pn, c.server) {
 			c = p.moveSilent(r, k, pn, c)
 		}
-	}
-	shard.Unlock()
-	if c.server != nil {
-		p.knowCall(r, c.server, c.reason == FailedOverSilence)
 	}
 	return c
 }
@@ -250,35 +259,23 @@ func (p *Proxy) setCall(r *request, shard *aged.Shard[call], sv *snapshot.Server
 	sv.State.Calls.Add(1)
 }
 
-// pin opens a transaction at c.server; if another worker has just done so, it is
-// that one's server that counts.
-func (p *Proxy) pin(r *request, c choice) choice {
-	k := key(r.bind, r.salt)
+// pin opens a transaction at a server. The caller holds the shard.
+func (p *Proxy) pin(r *request, shard *aged.Shard[pin], k uint64, sv *snapshot.Server) {
 	life := aged.Tick(transactionMS)
 	if r.m.Method == sip.Invite {
 		life = inviteMS
 	}
-	ref := r.State.replay.save(k, r.Input)
-	shard := r.State.pins.Shard(k)
-	shard.Lock()
-	defer shard.Unlock()
-	if pn := shard.Get(k, r.Now); pn != nil {
-		if sv := r.Snapshot.Server(pn.server); sv != nil {
-			return choice{server: sv, attempt: pn.attempt, reason: KnownTransaction}
-		}
-	}
 	pn, old := shard.Put(k, r.Now+life)
 	if pn == nil {
-		return c // the table is full, and counts it
+		return // the table is full, and counts it
 	}
 	if old {
 		r.State.settlePin(pn, r.Snapshot)
 	}
-	*pn = pin{server: c.server.Handle, sentTick: tick(r.NowNS), replay: ref, method: r.m.Method}
+	*pn = pin{server: sv.Handle, sentTick: tick(r.NowNS), replay: r.State.replay.save(k, r.Input), method: r.m.Method}
 	if r.m.To.Tag.Len() > 0 {
 		pn.flags = pinInDialog
 	}
-	c.server.State.OpenTransactions.Add(1)
+	sv.State.OpenTransactions.Add(1)
 	r.svc.Pool.Budget.Requests(1)
-	return c
 }

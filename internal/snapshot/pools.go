@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"cmp"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -62,7 +61,7 @@ func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
 		Shared: o.DialogStateShared,
 		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
-		byAddr: map[netip.AddrPort]*Server{}, byID: map[uint64]*Server{}, byHost: map[netip.Addr]bool{}}
+		byID:   map[uint64]*Server{}}
 	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort}
 	for i := range o.Servers {
 		s := &o.Servers[i]
@@ -98,7 +97,7 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 	}
 	var old *Server
 	if prev != nil {
-		old = prev.byAddr[b.Addr]
+		old = prev.addrs.find(b.Addr)
 	}
 	if old != nil {
 		// one that comes back after it left is counted on: transactions and calls
@@ -115,9 +114,8 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 }
 
 func (p *Pool) index(s *Server) {
-	p.byAddr[s.Addr] = s
+	p.addrs.add(s)
 	p.byID[s.ID&token.ServerBits] = s
-	p.byHost[s.Addr.Addr()] = true
 }
 
 // depart carries over servers that p no longer lists, so that the dialogs they
@@ -127,8 +125,8 @@ func (c *compiler) depart(p, prev *Pool) {
 		return
 	}
 	var gone []*Server
-	for addr, old := range prev.byAddr {
-		if p.byAddr[addr] == nil {
+	for old := range prev.addrs.all {
+		if p.addrs.find(old.Addr) == nil {
 			gone = append(gone, old)
 		}
 	}

@@ -232,16 +232,15 @@ type Pool struct {
 	// only writer.
 	View atomic.Pointer[balance.Pool]
 
-	byAddr map[netip.AddrPort]*Server // departed ones too
-	byID   map[uint64]*Server         // 40 bits of the identity, as tokens carry it; departed ones too
-	byHost map[netip.Addr]bool
+	addrs addrTable          // departed ones too
+	byID  map[uint64]*Server // 40 bits of the identity, as tokens carry it; departed ones too
 }
 
 // ServerAt returns the server with that address, also one that has left the pool.
-func (p *Pool) ServerAt(a netip.AddrPort) *Server { return p.byAddr[a] }
+func (p *Pool) ServerAt(a netip.AddrPort) *Server { return p.addrs.find(a) }
 
 // HasHost reports whether some server has that address, whatever its port.
-func (p *Pool) HasHost(a netip.Addr) bool { return p.byHost[a] }
+func (p *Pool) HasHost(a netip.Addr) bool { return p.addrs.at(a) != nil }
 
 // ServerByID returns the server a token names, also one that has left the pool.
 func (p *Pool) ServerByID(id uint64) *Server { return p.byID[id&token.ServerBits] }
