@@ -55,6 +55,8 @@ func divisor(a, b uint64) uint64 {
 }
 
 // first returns the member whose dart hits the slot first, -1 without members.
+//
+//go:norace
 func (f *few) first(slot uint32) int32 {
 	a, b, c, d := &f.member[0], &f.member[1], &f.member[2], &f.member[3]
 	if f.same {
@@ -76,6 +78,7 @@ func (m *fewMember) rankOf(i uint64, slot uint32) uint64 {
 	return uint64(m.rank(slot))*fewMembers + i | m.last
 }
 
+//go:norace
 func (m *fewMember) timeOf(i uint64, slot uint32) uint64 {
 	return elapsed(m.rank(slot))*m.scale*fewMembers + i | m.last
 }
