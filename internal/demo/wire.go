@@ -126,6 +126,8 @@ func reason(s *engine.ServerStatus) string {
 		return s.Reason
 	case m.State != health.Up && m.Rise > 0:
 		return count(m.Rise, "check") + " passed, not enough yet"
+	case s.State == stateDown && last.Code == health.Success: // read while it was changing
+		return "checks pass again"
 	case last.Code != health.Success:
 		return words(last.Code) + ", " + count(m.Fall, "check") + " failed"
 	case last.Status > 0:

@@ -244,7 +244,10 @@ func (a *agent) do(ctx context.Context, req *sip.Request) (*sip.Response, error)
 				return res, nil
 			}
 		case <-tx.Done():
-			return nil, tx.Err()
+			if err := tx.Err(); err != nil {
+				return nil, err
+			}
+			return nil, errClosed // the stack tells that it is over before it tells why
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -278,6 +278,27 @@ func TestClosingAPhoneAbortsItsCalls(t *testing.T) {
 	}
 }
 
+// TestClosingWhileHangingUp closes a phone whose BYE nobody answers, at a slightly different moment each time.
+func TestClosingWhileHangingUp(t *testing.T) {
+	for range 20 {
+		s, c := pair(t, ServerConfig{})
+		up, hangUp := make(chan struct{}), make(chan struct{})
+		var res Result
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			res = c.Call(context.Background(), Plan{To: "1002", Hold: time.Minute, HangUp: hangUp, OnUp: func(string) { close(up) }})
+		})
+		<-up
+		s.Kill()
+		close(hangUp)
+		c.Close()
+		calls.Wait()
+		if res.Outcome != Aborted {
+			t.Fatalf("got %+v", res)
+		}
+	}
+}
+
 // TestServerAsksPhones has the server send requests of its own to who is registered.
 func TestServerAsksPhones(t *testing.T) {
 	s, c := pair(t, ServerConfig{Qualify: time.Millisecond})
