@@ -273,7 +273,7 @@ func TestRefusedTargets(t *testing.T) {
 		{"Headers", func(t *Target) { t.Monitors[0].Headers = "\r\nINVITE sip:a@b SIP/2.0\r\n" }},
 		{"Headers", func(t *Target) { t.Monitors[0].Headers = "X: y\nZ: z\r\n" }},
 		{"Headers is Call-ID", func(t *Target) { t.Monitors[0].Headers = "call-id: x\r\n" }},
-		{"less octets", func(t *Target) { t.Monitors[0].Headers = "X: " + strings.Repeat("y", 600) + "\r\n" }},
+		{"less octets", func(t *Target) { t.Monitors[0].Headers = "X: " + strings.Repeat("y", maxOwnText) + "\r\n" }},
 		{"Type", func(t *Target) { t.Monitors[0].Type = 9 }},
 	} {
 		target := server1(sipMonitor("a"))

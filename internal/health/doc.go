@@ -18,11 +18,11 @@
 //
 // # Unknown
 //
-// A server that no monitor has judged yet is Unknown. What that means for traffic is the engine's to decide, and it should be: no
-// calls as long as others are known to be up, but the same as up while fewer than half of the pool's servers have been judged. The
-// first keeps calls from a server that was just added, or is dead from the start; the second keeps the first few servers of a big
-// pool that come up from getting everybody's. Quick start judges a server within about half a second if it answers, and within
-// failed_checks times receive_timeout if not; of many servers it takes them one after the other, at half of MaxStarts a second.
+// A server that no monitor has judged yet is Unknown. What that means for traffic is the engine's to decide. To take it for up costs some
+// calls a second try while a server that was dead from the start is found out. To give it calls only when none of its pool is known to be
+// up gives the first few servers of a big pool that come up everybody's calls. Between the two: up while fewer than half of the pool's
+// servers have been judged. Quick start judges a server within about half a second if it answers, and within failed_checks times
+// receive_timeout if not; of many servers it takes them one after the other, at half of MaxStarts a second.
 //
 // # Time
 //

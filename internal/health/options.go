@@ -13,8 +13,8 @@ const (
 	// the sealed branches of the message path do not use.
 	branchPrefix = "z9hG4bK.hm."
 	branchLen    = len(branchPrefix) + 16
-	// maxOwnText bounds what a user may add to a probe, in octets, so that it stays well below any MTU.
-	maxOwnText = 600
+	// maxOwnText bounds what a user may add to a probe, in octets.
+	maxOwnText = 4096
 	// maxUserAgent bounds Config.UserAgent likewise; the rest of it is cut off.
 	maxUserAgent = 100
 	// optionsRoom is more than any OPTIONS of ours needs.
