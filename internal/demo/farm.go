@@ -2,13 +2,15 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/demo/ua"
+	"github.com/carillon-sip/carillon/internal/transport"
 )
 
 // farm is everything that runs: servers, balancer, phones.
@@ -72,30 +74,27 @@ func (f *farm) open() error {
 	return nil
 }
 
-// choosePort finds where the balancer can listen; a note says so when it is not where it should.
-func choosePort(want netip.AddrPort, fallback bool) (netip.AddrPort, string, error) {
-	got, err := probe(want)
-	if err == nil {
-		return got, "", nil
-	}
-	if !fallback {
+// choosePort finds where the balancer can listen; a note says so when it is not where it should. The error says who has
+// the address, if that can be told.
+func choosePort(want netip.AddrPort, fallback bool) (got netip.AddrPort, note string, err error) {
+	if got, err = probe(want); err == nil || !fallback || !errors.Is(err, syscall.EADDRINUSE) {
 		return got, "", err
 	}
 	got, freeErr := probe(netip.AddrPortFrom(want.Addr(), 0))
 	if freeErr != nil {
 		return got, "", err
 	}
-	return got, fmt.Sprintf("%v is taken, so the balancer is at %v", want, got), nil
+	return got, fmt.Sprintf("%v; the balancer is at %v instead", err, got), nil
 }
 
-// probe tries whether addr can be had; port 0 finds a free one.
+// probe tries whether addr can be had, as the balancer will; port 0 finds a free one.
 func probe(addr netip.AddrPort) (netip.AddrPort, error) {
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	sockets, err := transport.ListenUDP(addr, 1, transport.Options{})
 	if err != nil {
 		return addr, err
 	}
-	defer conn.Close()
-	return netip.AddrPortFrom(addr.Addr(), uint16(conn.LocalAddr().(*net.UDPAddr).Port)), nil
+	defer sockets[0].Close()
+	return sockets[0].LocalAddr(), nil
 }
 
 // reachable is where local programs reach a balancer that listens at addr: any address means loopback, too.
