@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -87,6 +88,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
+	useProcessors(f.workers)
 	eng, err := engine.Start(engine.Config{Set: set, Secret: secret, Workers: f.workers, Logger: log})
 	if err != nil {
 		return err
@@ -115,6 +117,15 @@ func run(cmd *cobra.Command, f *runFlags) error {
 			f.reload(eng, log)
 		}
 	}
+}
+
+// useProcessors gives Go's scheduler a processor for each CPU and one more for each
+// worker: a worker that waits for datagrams holds its own (docs/adr/0004-udp-io.md).
+func useProcessors(workers int) {
+	if workers == 0 {
+		workers = runtime.NumCPU()
+	}
+	runtime.GOMAXPROCS(runtime.NumCPU() + workers)
 }
 
 // load makes the objects, from the file or from the flags.

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
@@ -10,28 +12,90 @@ import (
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
-// healthChanged hears of every change from the monitors, on their goroutine: the
-// server is up or down for the message path before this returns.
+// gatherFor is how long changes of health are gathered after some were brought in:
+// one server's change is there at once, those of a thousand cost a few new tables
+// and not a thousand.
+const gatherFor = 50 * time.Millisecond
+
+// healthChanged hears of every change from the monitors, on their goroutine. The
+// first in a while is in the pool's view before it returns; those that follow within
+// gatherFor are brought in together.
 func (e *Engine) healthChanged(c health.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := e.live.Load()
-	if l == nil {
-		return
-	}
-	for _, p := range l.snap.Pools {
-		if p.Name != c.Pool {
-			continue
-		}
-		if sv := p.ServerAt(c.Server); sv != nil && sv.Index >= 0 {
-			e.setCondition(p, sv, balance.Up, c.Up)
-		}
-	}
 	level := slog.LevelWarn
 	if c.Up {
 		level = slog.LevelInfo
 	}
-	e.log.Log(nil, level, "server "+c.State.String(), "pool", c.Pool, "server", c.Server, "reason", c.Reason, "detail", c.Detail)
+	if more, ok := e.logged.allow(c.At); ok {
+		e.log.Log(context.Background(), level, "server "+strings.ToLower(c.State.String()), "pool", c.Pool, "server", c.Server,
+			"reason", c.Reason, "detail", c.Detail, "lines_left_out", more)
+	}
+	e.changes = append(e.changes, c)
+	if time.Since(e.changedAt) >= gatherFor {
+		e.bringIn()
+		return
+	}
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+// bringIn swaps in views with all changes that were gathered. The caller holds e.mu.
+func (e *Engine) bringIn() {
+	l := e.live.Load()
+	if l == nil || len(e.changes) == 0 {
+		return
+	}
+	for _, p := range l.snap.Pools {
+		var changes []balance.Change
+		for _, c := range e.changes {
+			if c.Pool != p.Name {
+				continue
+			}
+			sv := p.ServerAt(c.Server)
+			if sv == nil || sv.Index < 0 {
+				continue
+			}
+			ch := balance.Change{Index: sv.Index, Set: balance.Up}
+			if !c.Up {
+				ch = balance.Change{Index: sv.Index, Clear: balance.Up}
+			}
+			changes = append(changes, ch)
+		}
+		if len(changes) > 0 {
+			view := p.View.Load().With(changes...)
+			p.View.Store(view)
+			view.Publish()
+		}
+	}
+	e.changes = e.changes[:0]
+	e.changedAt = time.Now()
+}
+
+// logLimit lets through a few lines a second.
+type logLimit struct {
+	second int64
+	lines  int
+	left   int
+}
+
+// linesPerSecond is how many lines about servers are logged a second.
+const linesPerSecond = 20
+
+// allow reports whether a line may be logged, and how many were left out before it.
+func (l *logLimit) allow(now time.Time) (left int, ok bool) {
+	if s := now.Unix(); s != l.second {
+		l.second, l.lines = s, 0
+	}
+	if l.lines >= linesPerSecond {
+		l.left++
+		return 0, false
+	}
+	l.lines++
+	left, l.left = l.left, 0
+	return left, true
 }
 
 // setCondition swaps in a view of the pool in which one flag of one server is

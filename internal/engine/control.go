@@ -19,6 +19,8 @@ const (
 func (e *Engine) control(ctx context.Context) {
 	t := time.NewTicker(tendEvery)
 	defer t.Stop()
+	gather := time.NewTimer(time.Hour)
+	gather.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,6 +31,12 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Unlock()
 		case <-e.kick:
 			e.tend(0)
+		case <-e.changed:
+			gather.Reset(gatherFor)
+		case <-gather.C:
+			e.mu.Lock()
+			e.bringIn()
+			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)
 			e.mu.Lock()

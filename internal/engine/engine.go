@@ -50,16 +50,20 @@ type Engine struct {
 
 	live atomic.Pointer[live]
 
-	mu       sync.Mutex // guards what follows
-	set      *object.Set
-	groups   map[snapshot.Key]*group
-	states   map[string]*proxy.State // by name of the service
-	retired  map[string]*tally       // counters of workers that have ended, by name of their service
-	leaving  []leaving
-	drains   map[drainKey]time.Time // when a draining server is disabled for good
-	backoffs map[drainKey]time.Time // until when a server asked to be left alone
-	applied  time.Time
+	mu        sync.Mutex // guards what follows
+	set       *object.Set
+	groups    map[snapshot.Key]*group
+	states    map[string]*proxy.State // by name of the service
+	retired   map[string]*tally       // counters of workers that have ended, by name of their service
+	leaving   []leaving
+	drains    map[drainKey]time.Time // when a draining server is disabled for good
+	backoffs  map[drainKey]time.Time // until when a server asked to be left alone
+	changes   []health.Change        // not yet in the views of their pools
+	changedAt time.Time              // when changes were last brought in
+	logged    logLimit
+	applied   time.Time
 
+	changed  chan struct{} // there are changes to bring in
 	backoff  chan backoff
 	kick     chan struct{}
 	resolver *resolver
@@ -116,7 +120,7 @@ const (
 // configuration, or which address can't be listened on and why.
 func Start(cfg Config) (*Engine, error) {
 	if cfg.Workers <= 0 {
-		cfg.Workers = runtime.GOMAXPROCS(0)
+		cfg.Workers = runtime.NumCPU()
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -128,7 +132,7 @@ func Start(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: proxy.NewNames(), start: time.Now(),
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, retired: map[string]*tally{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
-		backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
+		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
 	e.resolver = newResolver(e)
 	if err := e.Apply(cfg.Set); err != nil {

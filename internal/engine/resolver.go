@@ -16,6 +16,7 @@ import (
 // Limits of the resolver.
 const (
 	resolverQueue    = 256              // messages that wait for a name
+	waitingPerName   = 64               // messages that wait for one name
 	resolverParallel = 16               // look-ups under way
 	resolverTimeout  = 3 * time.Second  // of one name
 	nameLife         = 30 * time.Second // the system's resolver tells no TTL
@@ -70,6 +71,8 @@ func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
 
 func (r *resolver) run(ctx context.Context) {
 	slots := make(chan struct{}, resolverParallel)
+	t := time.NewTicker(noNameLife / 5)
+	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -77,6 +80,10 @@ func (r *resolver) run(ctx context.Context) {
 		case q := <-r.queue:
 			key := string(proxy.NameKey(nil, []byte(q.host), q.port))
 			first := len(r.pending[key]) == 0
+			if len(r.pending[key]) >= waitingPerName {
+				r.worker.tally.reason(proxy.ResolverFull)
+				continue
+			}
 			r.pending[key] = append(r.pending[key], q)
 			if !first {
 				continue
@@ -94,6 +101,8 @@ func (r *resolver) run(ctx context.Context) {
 				case <-ctx.Done():
 				}
 			})
+		case now := <-t.C:
+			r.forget(now)
 		case a := <-r.answers:
 			r.learn(a)
 			for _, q := range r.pending[a.key] {
@@ -118,14 +127,14 @@ func (r *resolver) learn(a answer) {
 	}
 	names[a.key] = n
 	r.e.names.Replace(names)
-	time.AfterFunc(time.Until(n.Expires), r.forget)
 }
 
-// forget drops names that have expired, so that they are asked for again.
-func (r *resolver) forget() {
-	r.e.mu.Lock()
-	defer r.e.mu.Unlock()
-	now := time.Now()
+// forget drops names that have expired, so that they are asked for again. Only run
+// calls it: names have one writer.
+func (r *resolver) forget(now time.Time) {
+	if len(r.e.names.All()) == 0 {
+		return
+	}
 	names := maps.Clone(r.e.names.All())
 	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
 	r.e.names.Replace(names)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 
@@ -21,16 +20,28 @@ type worker struct {
 	index int // in the group; it sends on the sockets of that index
 	sock  *transport.Socket
 
-	live  *live
-	in    *transport.Batch
-	outs  []*transport.Out // by Listener.Index of live; nil until needed
-	used  []int            // those that hold something
-	msg   sip.Msg
-	input proxy.Input
-	proxy *proxy.Proxy
-	tally *tally
-	quote [1024]byte
-	stun  [64]byte
+	live   *live
+	in     *transport.Batch
+	outs   []*transport.Out // by Listener.Index of live; nil until needed
+	used   []int            // those that hold something
+	msg    sip.Msg
+	input  proxy.Input
+	proxy  *proxy.Proxy
+	tally  *tally
+	quote  [quoteRoom]byte
+	failed [maxFailed]failed
+}
+
+const (
+	quoteRoom = 1024 // of a datagram that did not arrive, enough for our Via
+	maxFailed = 16   // datagrams of one flush that are taken elsewhere at once; others wait for their retransmission
+)
+
+// failed is a datagram that could not be sent.
+type failed struct {
+	to    netip.AddrPort
+	n     int
+	start [quoteRoom]byte
 }
 
 // recvWait is how long a worker sleeps at the most; it looks for changes then.
@@ -49,7 +60,6 @@ func (g *group) run(e *Engine) {
 }
 
 func (w *worker) run(ready func()) {
-	runtime.LockOSThread() // recvmmsg blocks the thread; it is ours
 	in, err := transport.NewBatch(transport.MaxBatch)
 	if err != nil {
 		ready()
@@ -218,10 +228,38 @@ func (w *worker) flush() {
 }
 
 func (w *worker) flushOne(i int) {
-	if o := w.outs[i]; o != nil && o.Len() > 0 {
-		g := w.live.groups[i]
-		g.sockets[w.index%len(g.sockets)].Flush(o)
+	o := w.outs[i]
+	if o == nil || o.Len() == 0 {
+		return
 	}
+	g := w.live.groups[i]
+	if g.sockets[w.index%len(g.sockets)].Flush(o) > 0 {
+		w.unsent(o)
+	}
+}
+
+// unsent has requests that the kernel refused to send (no route, and the like)
+// taken to another server, as if the network had said so (RFC 3261 16.9).
+func (w *worker) unsent(o *transport.Out) {
+	n := 0
+	for _, f := range o.Failures() {
+		if n < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
+			w.failed[n].to, w.failed[n].n = f.To, copy(w.failed[n].start[:], f.Data)
+			n++
+		}
+	}
+	for i := range w.failed[:n] {
+		w.lost(w.failed[i].to, w.failed[i].start[:w.failed[i].n])
+	}
+}
+
+// lost decides about a datagram of ours, of which start is the beginning, that did
+// not arrive.
+func (w *worker) lost(to netip.AddrPort, start []byte) {
+	w.input.From, w.input.Local = to, netip.Addr{}
+	w.msg.Parse(start) // cut off: its fault is no news
+	v := w.proxy.Unreachable(&w.input, to)
+	w.act(&v)
 }
 
 // unreachable reads the ICMP errors that wait at the socket.
@@ -231,13 +269,9 @@ func (w *worker) unreachable() {
 		if !ok {
 			return
 		}
-		if w.live == nil || sip.Classify(icmp.Payload) != sip.KindSIP {
-			continue
+		if w.live != nil && sip.Classify(icmp.Payload) == sip.KindSIP {
+			w.lost(icmp.Dest, icmp.Payload)
 		}
-		w.input.From, w.input.Local = icmp.Dest, netip.Addr{}
-		w.msg.Parse(icmp.Payload) // cut off: its fault is no news
-		v := w.proxy.Unreachable(&w.input, icmp.Dest)
-		w.act(&v)
 	}
 }
 

@@ -41,7 +41,7 @@ func (p *Proxy) place(r *request) choice {
 	shard := r.State.pins.Shard(k)
 	shard.Lock()
 	if pn := shard.Get(k, r.Now); pn != nil {
-		if c := p.known(r, k, pn); c.server != nil {
+		if c := p.known(r, pn); c.server != nil {
 			shard.Unlock()
 			p.knowCall(r, c.server, c.reason == FailedOverSilence)
 			return c
@@ -80,7 +80,7 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 // known is the server of a transaction that is open: a retransmission, a CANCEL or
 // an ACK goes where the request went, whatever the pool looks like now. The caller
 // holds the pin's shard.
-func (p *Proxy) known(r *request, k uint64, pn *pin) choice {
+func (p *Proxy) known(r *request, pn *pin) choice {
 	c := choice{server: r.Snapshot.Server(pn.server), attempt: pn.attempt, reason: KnownTransaction}
 	if r.m.Method == sip.Cancel {
 		pn.flags |= pinCancelled
@@ -88,7 +88,7 @@ func (p *Proxy) known(r *request, k uint64, pn *pin) choice {
 	if c.server != nil && r.m.Method == pn.method {
 		pn.again = min(pn.again+1, 254)
 		if p.silent(r, pn, c.server) {
-			c = p.moveSilent(r, k, pn, c)
+			c = p.moveSilent(r, pn, c)
 		}
 	}
 	return c
@@ -113,7 +113,7 @@ func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
 }
 
 // moveSilent takes the transaction to the next choice, if the budget allows.
-func (p *Proxy) moveSilent(r *request, k uint64, pn *pin, c choice) choice {
+func (p *Proxy) moveSilent(r *request, pn *pin, c choice) choice {
 	next := p.next(r.svc.Pool, r.Snapshot, pn, p.hashKey(r))
 	if next == nil || !r.svc.Pool.Budget.Allow(r.NowNS) {
 		pn.again = 0 // ask again after as many more, not with each

@@ -84,6 +84,9 @@ func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	for i := range view.Servers() {
 		p.Servers = append(p.Servers, c.server(p, prev, &view.Servers()[i]))
 	}
+	if prev != nil && prev.Object.RetryBudgetPercent == o.RetryBudgetPercent && prev.Object.RetryBudgetPerSecond == o.RetryBudgetPerSecond {
+		p.Budget = prev.Budget // a change of the pool is no fresh budget
+	}
 	c.depart(p, prev)
 	p.View.Store(view)
 	return p
