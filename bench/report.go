@@ -120,8 +120,8 @@ within each round, ratios are taken within a round, and what is shown is the med
 beside it. CPU is user and system time of the process, as the scheduler counts it, for each message that arrived.
 
 Messages of one size from one socket leave the generator as trains (UDP_SEGMENT), as they would come from a network card
-that joins them, and a program that takes and makes trains gains by it. How much is shown by the two tables in which it
-can't: every message of another size, and everything sent one datagram at a time.
+that joins them, and a program that takes and makes trains gains by it. How much is shown by two more tables: with every
+message of another size there are no trains at all, and with single datagrams there are none on the way in.
 `
 
 // writeDoc writes the report with the machine, the versions and the date.

@@ -37,8 +37,8 @@ static u64 scramble(u64 x) {
 static void write_sdp(char *to, char *len, const char *user, const char *host, const char *direction) {
   const char *family = host[0] == ':' ? "IP6" : "IP4";
   int n = sprintf(to,
-    "v=0\r\no=%s 20260801 1 IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0 8 9 101\r\n"
-    "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    "v=0\r\no=%s 20260801 1 IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0 8 9 18 101\r\n"
+    "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:9 G722/8000\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\na=rtpmap:101 telephone-event/8000\r\n"
     "a=fmtp:101 0-16\r\na=ptime:20\r\na=%s\r\n", user, family, host, family, host, direction);
   sprintf(len, "%d", n);
 }
@@ -115,7 +115,8 @@ static char *put_request_tail(char *p, const call *c, enum method m, int cseq) {
   if (m == REGISTER) p = LIT(p, "Expires: 3600\r\n");
   if (m == INVITE)
     p = LIT(p, "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY\r\n"
-               "Supported: replaces, timer, 100rel\r\nSession-Expires: 1800;refresher=uac\r\n");
+               "Supported: replaces, timer, 100rel\r\nSession-Expires: 1800;refresher=uac\r\nMin-SE: 90\r\n"
+               "Accept: application/sdp, application/isup\r\n");
   p = LIT(p, "User-Agent: sipgen\r\n");
   p = put_padding(p, c, cseq * METHODS + m, opt.pad);
   if (m == INVITE) {
