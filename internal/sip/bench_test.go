@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	sipgo "github.com/emiago/sipgo/sip"
 )
 
 // inviteText is what a phone sends: 17 header fields, one Via, SDP; about 1 KB.
@@ -114,5 +116,72 @@ func BenchmarkEdit200(b *testing.B) {
 		e.Reset(&m)
 		e.PopVia()
 		dst = e.Apply(dst[:0])
+	}
+}
+
+// hostileText is as large as a datagram can be and made of what costs: folds, quotes, escapes, commas, odd names, and at
+// the end no empty line.
+var hostileText = hostile()
+
+func hostile() []byte {
+	var b strings.Builder
+	b.WriteString("INVITE sip:" + strings.Repeat(";", 2000) + "@h" + strings.Repeat(";a", 1000) + " SIP/2.0\r\n")
+	b.WriteString("Via: SIP/2.0/UDP h" + strings.Repeat(";a", 1000) + strings.Repeat("\r\n ,x;y=\"\\\"\"", 1000) + "\r\n")
+	b.WriteString("From: \"" + strings.Repeat("\\a", 2000) + "\" <sip:a>\r\n")
+	b.WriteString("To:" + strings.Repeat("\r\n ", 2000) + "<sip:b>\r\n")
+	b.WriteString("Route: <sip:a>" + strings.Repeat(",<sip:a>", 62) + "\r\n")
+	b.WriteString("Call-ID: " + strings.Repeat("@", 4000) + "\r\n")
+	b.WriteString("CSeq: " + strings.Repeat("0", 4000) + "1 INVITE\r\n")
+	for b.Len() < MaxMessage-40 {
+		b.WriteString("x:\r\n \r\n")
+	}
+	return []byte(b.String())
+}
+
+// BenchmarkHostileParse: the worst datagrams cost in proportion to their size.
+func BenchmarkHostileParse(b *testing.B) {
+	var m Msg
+	b.SetBytes(int64(len(hostileText)))
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Parse(hostileText)
+	}
+}
+
+// BenchmarkParseTorture parses all messages of the torture set in turn, so that no branch is foretold.
+func BenchmarkParseTorture(b *testing.B) {
+	var texts [][]byte
+	for _, c := range tortureCases(b) {
+		if !c.bad() {
+			texts = append(texts, readTorture(b, c.file))
+		}
+	}
+	var m Msg
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		m.Parse(texts[i%len(texts)])
+	}
+}
+
+// BenchmarkParseINVITEBySipgo is the yardstick beside it.
+func BenchmarkParseINVITEBySipgo(b *testing.B) {
+	p := sipgo.NewParser()
+	b.SetBytes(int64(len(inviteText)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.ParseSIP(inviteText); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReply(b *testing.B) {
+	var m Msg
+	m.Parse(inviteText)
+	r := Reply{Status: 503, Reason: "No Server Up", ToTag: []byte("0123456789abcdef"), Received: source4}
+	dst := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = m.AppendReply(dst[:0], &r)
 	}
 }

@@ -193,9 +193,9 @@ func (m *Msg) brokenField(f field, v uint32) (next uint32) {
 	value := Span{v, trimLWS(m.Buf, v, next)}
 	switch f {
 	case fieldFrom:
-		m.From = NameAddr{Text: value}
+		m.From.Text = value
 	case fieldTo:
-		m.To = NameAddr{Text: value}
+		m.To.Text = value
 	case fieldCallID:
 		m.CallID = value
 	case fieldCSeq:

@@ -94,10 +94,10 @@ func (m *Msg) readRoutes(line, p uint32) uint32 {
 		if next == bad {
 			return bad
 		}
-		m.LastRoute.Text, m.LastRoute.URI.Text = text, uri
+		m.LastRoute.Text, m.LastRoute.Line, m.LastRoute.URI.Text = text, text, uri
 		if m.NRoute < len(m.Route) {
 			r := &m.Route[m.NRoute]
-			r.Text = text
+			r.Text, r.Line = text, text // until the whole list is read
 			if readURI(b[:uri.End], uri.Off, &r.URI) != NoFault {
 				return bad
 			}
@@ -107,7 +107,7 @@ func (m *Msg) readRoutes(line, p uint32) uint32 {
 			return bad
 		}
 		if at(b, next) != ',' {
-			m.LastRoute.Line = Span{line, next + 2}
+			m.LastRoute.Line = Span{line, min(next+2, uint32(len(b)))}
 			for i := first; i < min(m.NRoute, len(m.Route)); i++ {
 				m.Route[i].Line = m.LastRoute.Line
 			}

@@ -133,7 +133,9 @@ func (u *URI) readRest(b []byte, p uint32) Fault {
 	if at(b, p) == ';' {
 		start := p + 1
 		for at(b, p) == ';' {
-			p = u.readParam(b, p+1)
+			if p = u.readParam(b, p+1); p == bad {
+				return FaultRequestURI
+			}
 		}
 		u.Params = Span{start, p}
 	}

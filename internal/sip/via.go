@@ -20,8 +20,9 @@ type Via struct {
 }
 
 // readVias reads the Via header field that begins at line and whose value, a list, begins at p, and gives the offset
-// behind the field. The first value of all must be sound, in a response the second too, since they say where to send.
-// The others are counted and go on as they are.
+// behind the field. The first value of all must be sound, in a response the second too, since they say where to send;
+// a second one of the same field must be sound as well, or another reader may see the end of the first elsewhere. All
+// others are counted and go on as they are.
 func (m *Msg) readVias(line, p uint32) (next uint32) {
 	first := m.NVia
 	for m.NVia < len(m.Via) {
@@ -38,27 +39,33 @@ func (m *Msg) readVias(line, p uint32) (next uint32) {
 		}
 		p = v.Next
 	}
-	m.NVia++ // the value at p; the rest of the list is split, not read
-	next = m.skipField(p)
-	m.NVia += countCommas(m.Buf[p:next])
-	if m.NVia > MaxVias {
-		m.fail(p, FaultTooManyVias)
-	}
-	m.viaLines(first, line, next)
-	return next
+	return m.countVias(first, line, p)
 }
 
 // brokenVia goes on behind the value at p, which is broken.
 func (m *Msg) brokenVia(first int, line, p uint32, f Fault) (next uint32) {
-	index := m.NVia
-	next = m.skipField(p)
-	m.NVia += countCommas(m.Buf[p:next])
-	m.viaLines(first, line, next)
-	if index == 1 {
+	top := m.NVia == 1
+	m.NVia--
+	if top {
+		m.Via[1] = Via{} // it may be counted now, but is not read
+	}
+	next = m.countVias(first, line, p)
+	if top {
 		m.fail(p, f)
-	} else if !m.IsRequest {
+	} else if !m.IsRequest || first == 0 {
 		m.fail(p, FaultSecondVia)
 	}
+	return next
+}
+
+// countVias counts the values of the list at p, which is split and not read, and gives the offset behind it.
+func (m *Msg) countVias(first int, line, p uint32) (next uint32) {
+	next = m.skipField(p)
+	m.NVia += 1 + countCommas(m.Buf[p:next])
+	if m.NVia > MaxVias {
+		m.fail(p, FaultTooManyVias)
+	}
+	m.viaLines(first, line, next)
 	return next
 }
 
@@ -120,6 +127,9 @@ func oddProtocol(b []byte, p uint32) (next uint32, f Fault) {
 // broken.
 func (v *Via) readSentBy(b []byte, p uint32) uint32 {
 	host, p := readHost(b, p)
+	if p == bad {
+		return bad
+	}
 	colon := skipLWS(b, p)
 	if at(b, colon) == ':' {
 		var port int
