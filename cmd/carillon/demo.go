@@ -24,6 +24,9 @@ drain a server; without a terminal it prints one line a second.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			if err := o.Validate(); err != nil {
+				return usage{err}
+			}
 			useProcessors(o.Workers)
 			return demo.Run(ctx, o)
 		},
