@@ -31,12 +31,10 @@ func invite() []byte {
 
 // step is one worker's world.
 type step struct {
-	l        *ladder
-	in       Input
-	msg      sip.Msg
-	out      []byte
-	branchAt int
-	callAt   int
+	l   *ladder
+	in  Input
+	msg sip.Msg
+	out []byte
 }
 
 func newStep(t *testing.T) *step {
