@@ -40,7 +40,7 @@ func (b *bench) micro() error {
 		if _, err := os.Stat(binary); errors.Is(err, fs.ErrNotExist) {
 			continue // the package has no tests
 		}
-		cmd := exec.Command(binary, "-test.run=^$", "-test.bench=(Step|Parse|Edit)", "-test.benchmem", "-test.benchtime="+b.plan.micro.String(), fmt.Sprintf("-test.count=%d", b.microCount))
+		cmd := exec.Command(binary, "-test.run=^$", "-test.bench=^Benchmark(InviteStep|ResponseStep|ParseINVITE|Parse200|EditINVITE|Edit200)$", "-test.benchmem", "-test.benchtime="+b.plan.micro.String(), fmt.Sprintf("-test.count=%d", b.microCount))
 		cmd.Dir = pkg
 		var out strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &out
