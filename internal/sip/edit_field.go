@@ -2,7 +2,7 @@ package sip
 
 import "net/netip"
 
-// The edits of a proxy, each on any legal form of its header field.
+// The edits of a proxy, each on any legal form of its header field, and each once between Reset and Apply.
 
 // PushVia puts a whole header field, CRLF included, before the first Via (RFC 3261 16.6, item 8).
 func (e *Edit) PushVia(text []byte) {

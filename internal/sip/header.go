@@ -138,12 +138,12 @@ func (m *Msg) headerField(f field, p, v uint32) (next uint32) {
 	if f >= fieldMaxForwards && !m.IsRequest {
 		return m.skipField(p)
 	}
-	if m.seen&(1<<f)&onlyOnce != 0 {
+	if m.seen&(1<<(f&31))&onlyOnce != 0 {
 		next = m.skipField(p)
 		m.fail(p, fieldFaults[f].twice)
 		return next
 	}
-	m.seen |= 1 << f
+	m.seen |= 1 << (f & 31)
 	b := m.Buf
 	end := uint32(bad) // of the value, if it is sound
 	switch f {

@@ -162,7 +162,8 @@ func (m *Msg) Body() []byte { return m.Buf[m.HeadersEnd:] }
 // Answerable reports whether the request, sound or not, can be refused with a response: it is no ACK, and its top Via
 // says whom to send to. From, To, Call-ID and CSeq may be missing (RFC 4475 3.3.1); then the response lacks them too.
 func (m *Msg) Answerable() bool {
-	return m.IsRequest && m.Method != Ack && m.NVia > 0 && !m.Via[0].Host.Empty()
+	ack := m.Method == Ack || m.Method == Unknown && m.CSeqMethod == Ack
+	return m.IsRequest && !ack && m.NVia > 0 && !m.Via[0].Host.Empty()
 }
 
 // ContactURI is the URI of the first Contact value, without <>; false if there is none or it cannot be read.

@@ -385,3 +385,42 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// P15: the examples of RFC 3261 19.1.4, and some more.
+func TestEqualURIP15(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp", true},
+		{"sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", true},
+		{"sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5", true},
+		{"sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com", "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com", true},
+		{"sip:alice@atlanta.com?subject=project%20x&priority=urgent", "sip:alice@atlanta.com?priority=urgent&subject=project%20x", true},
+		{"SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", false},
+		{"sip:bob@biloxi.com", "sip:bob@biloxi.com:5060", false},
+		{"sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp", false},
+		{"sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp", false},
+		{"sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting", false},
+		{"sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false},
+		{"sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off", false},
+		{"sip:a@h;user=phone", "sip:a@h", false},
+		{"sip:a@h;maddr=1", "sip:a@h", false},
+		{"sip:a@h;lr", "sip:a@h", true},
+		{"sip:a:b@h", "sip:a:b@h", true},
+		{"sip:a:b@h", "sip:a:B@h", false},
+		{"sip:a:b@h", "sip:a@h", false},
+		{"sip:a%3Bb@h", "sip:a;b@h", false},
+		{"sip:a%3Bb@h", "sip:a%3bb@h", true},
+		{"sip:[2001:db8::1]", "sip:[2001:DB8:0::1]", true},
+		{"sip:a@h", "sips:a@h", false},
+		{"tel:+1;x=1", "tel:+1", true},
+		{"urn:a", "urn:a", true},
+		{"urn:a", "urn:b", false},
+		{"sip:", "sip:", false},
+		{"sip:h?a=1&a=1", "sip:h?a=1", false},
+	} {
+		equal(t, c.a+" and "+c.b, EqualURI([]byte(c.a), []byte(c.b)), c.want)
+		equal(t, c.b+" and "+c.a, EqualURI([]byte(c.b), []byte(c.a)), c.want)
+	}
+}
