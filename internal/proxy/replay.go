@@ -10,8 +10,8 @@ import (
 // Limits of the store of requests that may have to be sent again.
 const (
 	replayRings   = 16
-	replayBytes   = 128 << 10 // of a ring: 2 MiB in all
-	replayMaxSize = 8 << 10   // larger requests are not stored: they wait for their retransmission
+	replayBytes   = 64 << 10 // of a ring: 1 MiB in all, half a second at 1,000 calls/s
+	replayMaxSize = 8 << 10  // larger requests are not stored: they wait for their retransmission
 )
 
 // replay keeps the requests of open transactions as they came, so that one can be
@@ -32,7 +32,7 @@ type ring struct {
 }
 
 // replaySlots is how many requests a ring remembers at the most.
-const replaySlots = 512
+const replaySlots = 256
 
 type record struct {
 	off, n   int32
