@@ -20,7 +20,7 @@ type Answerer struct {
 }
 
 // StartAnswerer starts a server that answers INVITE with 180 and 200 and everything else but ACK with 200. A silent
-// one answers only OPTIONS, so that it counts as up.
+// one answers only the balancer's own OPTIONS (which have one Via), so that it counts as up.
 func StartAnswerer(t testing.TB, addr netip.AddrPort, silent bool) *Answerer {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
@@ -57,7 +57,7 @@ func (a *Answerer) serve() {
 		default:
 			a.Requests.Add(1)
 		}
-		if !a.silent || string(method) == "OPTIONS" {
+		if !a.silent || string(method) == "OPTIONS" && bytes.Count(buf[:n], []byte("\r\nVia: ")) == 1 {
 			out = a.answer(out[:0], buf[:n], "200 OK")
 			a.conn.WriteToUDPAddrPort(out, from)
 		}

@@ -82,9 +82,13 @@ func Start(t testing.TB, c Command) *Process {
 }
 
 func (p *Process) finish() {
+	state := "was alive"
+	if p.Exited() {
+		state = p.cmd.ProcessState.String()
+	}
 	p.Kill()
 	if p.t.Failed() {
-		p.t.Logf("%s (%s), last lines:\n%s", p.name, strings.Join(p.cmd.Args, " "), p.out.tail(40))
+		p.t.Logf("%s (%s), %s; last lines:\n%s", p.name, strings.Join(p.cmd.Args, " "), state, p.out.tail(40))
 	}
 }
 
