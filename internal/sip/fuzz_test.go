@@ -157,6 +157,8 @@ func FuzzURI(f *testing.F) {
 		if fault != NoFault {
 			return
 		}
+		EqualURI([]byte(s), []byte("sip:a%41:b@[::1]:5060;transport=udp;lr;a%20=?h=%3B&i"))
+		EqualURI([]byte("sips:%"+s), []byte("sips:%"+s))
 		last := uint32(0)
 		for i, p := range [][2]Span{{u.User, moved.User}, {u.Host, moved.Host}, {u.Params, moved.Params}, {u.Headers, moved.Headers}} {
 			if !p[0].Empty() && (p[0].Off < last || p[0].Off+2 != p[1].Off || p[0].Len() != p[1].Len()) {
