@@ -30,7 +30,7 @@ func TestCommandLine(t *testing.T) {
 	holder := lab.StartBalancer(t, lab.Setup{Listen: lab.Addrs(t, "127.0.0.1"), Servers: []netip.AddrPort{server}})
 	held := holder.Addr
 	good := filepath.Join(dir, "good.yaml")
-	objects := lab.Objects{Listen: lab.Addrs(t, "127.0.0.1"), Servers: []lab.PoolServer{{Addr: server}}}
+	objects := lab.Objects{Listen: lab.Addrs(t, "127.0.0.1"), Servers: []lab.PoolServer{{Addr: server}}, HealthIntervalS: 2}
 	objects.Write(t, good)
 	bad := filepath.Join(dir, "bad.yaml")
 	lab.WriteWhole(t, bad, strings.Replace(objects.YAML(), "lb_algorithm: consistent-hash", "lb_algorithm: consistent-hush", 1))

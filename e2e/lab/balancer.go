@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +58,7 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 	args := append(s.flags(), "--metrics", metrics.String(), "--secret-file", SecretFile(t, dir))
 	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
 	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir})
+	t.Cleanup(b.showCounters)
 	AwaitSIP(t, b.Process, b.Addr)
 	Until(t, "/readyz says ready", b.Ready)
 	if servers > 0 {
@@ -107,6 +110,23 @@ func (s Setup) flags() []string {
 		args = append(args, "--workers", strconv.Itoa(s.Workers))
 	}
 	return append(args, s.Args...)
+}
+
+// told are the counters that a failing test shows.
+var told = regexp.MustCompile(`^carillon_(virtual_service_(messages|faults|answers|table_full)_total|socket_.*(drops|errors)_total|server_failovers_total|pool_retries_refused_total)`)
+
+func (b *Balancer) showCounters() {
+	if !b.t.Failed() || b.Exited() {
+		return
+	}
+	var lines []string
+	for name, value := range b.Metrics() {
+		if value != 0 && told.MatchString(name) {
+			lines = append(lines, fmt.Sprintf("%s %g", name, value))
+		}
+	}
+	slices.Sort(lines)
+	b.t.Log("what the balancer counted:\n" + strings.Join(lines, "\n"))
 }
 
 var build struct {
@@ -181,12 +201,13 @@ func (b *Balancer) Metrics() map[string]float64 {
 	b.t.Helper()
 	answer, err := http.Get("http://" + b.metrics + "/metrics")
 	if err != nil {
-		b.t.Fatalf("metrics: %v", err)
+		b.t.Errorf("metrics: %v", err)
+		return nil
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		b.t.Fatalf("metrics: %v", err)
+		b.t.Errorf("metrics: %v", err)
 	}
 	out := make(map[string]float64)
 	for _, line := range strings.Split(string(text), "\n") {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,7 +63,7 @@ func Start(t testing.TB, c Command) *Process {
 	}
 	// Wait must not hang on the output of a grandchild that outlives the program.
 	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
+	if err := fork(cmd); err != nil {
 		t.Fatalf("%s: %v", c.Name, err)
 	}
 	copied := make(chan struct{})
@@ -79,6 +80,31 @@ func Start(t testing.TB, c Command) *Process {
 	}()
 	t.Cleanup(p.finish)
 	return p
+}
+
+// forks hands commands to the one thread that starts them.
+var forks = sync.OnceValue(func() chan<- forking {
+	requests := make(chan forking)
+	go func() {
+		runtime.LockOSThread()
+		for f := range requests {
+			f.done <- f.cmd.Start()
+		}
+	}()
+	return requests
+})
+
+type forking struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// fork starts the command on a thread that lives as long as the tests: to the kernel a child's parent, whose death ends
+// the child, is the thread that forked it, and Go's threads come and go.
+func fork(cmd *exec.Cmd) error {
+	f := forking{cmd, make(chan error)}
+	forks() <- f
+	return <-f.done
 }
 
 func (p *Process) finish() {

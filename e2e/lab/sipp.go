@@ -58,7 +58,8 @@ func StartSIPp(t testing.TB, s SIPpSpec) *SIPp {
 		// every message is sent again and the test measures nothing but the machine.
 		open := openCalls + int(float64(s.Rate)*s.Hold.Seconds())
 		args = append(args, "-m", strconv.Itoa(s.Calls), "-r", strconv.Itoa(s.Rate), "-l", strconv.Itoa(open),
-			"-cid_str", "%u."+s.Name+"@%s")
+			// A server that dies between 180 and 200 would leave the call waiting for ever.
+			"-recv_timeout", "20000", "-cid_str", "%u."+s.Name+"@%s")
 	}
 	args = append(args, s.Args...)
 	if s.Remote.IsValid() {
