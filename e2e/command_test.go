@@ -36,13 +36,7 @@ func TestCommandLine(t *testing.T) {
 	lab.WriteWhole(t, bad, strings.Replace(objects.YAML(), "lb_algorithm: consistent-hash", "lb_algorithm: consistent-hush", 1))
 	unreadable := filepath.Join(dir, "nowhere.yaml")
 	run := func(args ...string) []string { return append([]string{"run", "--secret-file", secret}, args...) }
-	for _, c := range []struct {
-		name string
-		args []string
-		user uint32
-		code int
-		want []string // in its one line
-	}{
+	for _, c := range []invocation{
 		{name: "port in use", args: run("--listen", "udp://"+held.String(), "--server", server.String()), code: 1,
 			want: []string{held.String(), "in use", "carillon", fmt.Sprint(holder.PID())}},
 		{name: "metrics port in use", args: run("--listen", "udp://"+free.String(), "--server", server.String(), "--metrics", holder.MetricsAddr()), code: 1,
@@ -60,32 +54,43 @@ func TestCommandLine(t *testing.T) {
 		{name: "validate bad", args: []string{"validate", "-f", bad}, code: 1, want: []string{"bad.yaml", "Pool", "lb_algorithm", "consistent-hush", "consistent-hash"}},
 		{name: "validate nothing", args: []string{"validate", "-f", unreadable}, code: 1, want: []string{unreadable}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.user != 0 && os.Getuid() != 0 {
-				t.Skip("only root can run it as somebody else")
-			}
-			p := lab.Start(t, lab.Command{Name: "carillon", Path: lab.Carillon(t), Args: c.args, User: c.user})
-			code := p.WaitExit(lab.Patience)
-			// Log lines are JSON; "Try ..." is the hint after wrong usage. What is left is the one clear line.
-			var lines []string
-			for _, line := range strings.Split(p.Output(), "\n") {
-				if line != "" && !strings.HasPrefix(line, "{") && !strings.HasPrefix(line, "Try ") {
-					lines = append(lines, line)
-				}
-			}
-			if code != c.code || len(lines) != 1 {
-				t.Errorf("exit status %d, want %d; %d lines, want 1:\n%s", code, c.code, len(lines), p.Output())
-			}
-			for _, word := range c.want {
-				if !strings.Contains(p.Output(), word) {
-					t.Errorf("%q does not say %q", p.Output(), word)
-				}
-			}
-			t.Log(strings.Join(lines, "\n"))
-		})
+		t.Run(c.name, c.run)
 	}
 	holder.Signal(syscall.SIGTERM)
 	if code := holder.WaitExit(lab.Patience); code != 0 {
 		t.Errorf("SIGTERM: exit status %d, want 0", code)
 	}
+}
+
+// invocation is a call of the command that ends by itself.
+type invocation struct {
+	name string
+	args []string
+	user uint32
+	code int
+	want []string // in its one line
+}
+
+func (c invocation) run(t *testing.T) {
+	if c.user != 0 && os.Getuid() != 0 {
+		t.Skip("only root can run it as somebody else")
+	}
+	p := lab.Start(t, lab.Command{Name: "carillon", Path: lab.Carillon(t), Args: c.args, User: c.user})
+	code := p.WaitExit(lab.Patience)
+	// Log lines are JSON; "Try ..." is the hint after wrong usage. What is left is the one clear line.
+	var lines []string
+	for _, line := range strings.Split(p.Output(), "\n") {
+		if line != "" && !strings.HasPrefix(line, "{") && !strings.HasPrefix(line, "Try ") {
+			lines = append(lines, line)
+		}
+	}
+	if code != c.code || len(lines) != 1 {
+		t.Errorf("exit status %d, want %d; %d lines, want 1:\n%s", code, c.code, len(lines), p.Output())
+	}
+	for _, word := range c.want {
+		if !strings.Contains(p.Output(), word) {
+			t.Errorf("%q does not say %q", p.Output(), word)
+		}
+	}
+	t.Log(strings.Join(lines, "\n"))
 }

@@ -59,7 +59,8 @@ func (f *farm) startServer(i int) *lab.SIPp {
 type load struct {
 	calls, rate int
 	hold        time.Duration
-	args        []string // further flags of the caller
+	t1          time.Duration // first retransmission after so long, if not zero
+	args        []string      // further flags of the caller
 }
 
 // loadLimit is how long a caller may take, whatever the rate: only a failure uses it up.
@@ -75,7 +76,7 @@ func (f *farm) start(l load, to netip.AddrPort) *lab.SIPp {
 	from := lab.Addr(f.t, host)
 	f.names[from] = "caller"
 	return lab.StartSIPp(f.t, lab.SIPpSpec{
-		Name: "caller", Scenario: "caller", Local: from, Remote: to, Calls: l.calls, Rate: l.rate, Hold: l.hold, Args: l.args,
+		Name: "caller", Scenario: "caller", Local: from, Remote: to, Calls: l.calls, Rate: l.rate, Hold: l.hold, T1: l.t1, Args: l.args,
 	})
 }
 

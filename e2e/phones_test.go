@@ -327,3 +327,50 @@ func TestPhonesWithoutRecordRoute(t *testing.T) {
 		})
 	}
 }
+
+// Many phones register at once: each challenge and its credentials meet on one registrar, and both have work.
+func TestRegistrations(t *testing.T) {
+	lab.Require(t, "sipp")
+	x := startExchange(t, lab.Setup{}, lab.RegistrarSpec{}, false)
+	from := lab.Addr(t, "127.0.0.2")
+	x.wire.Names[from] = "phones"
+	const phones = 200
+	caller := lab.StartSIPp(t, lab.SIPpSpec{Name: "phone", Scenario: "register", Local: from, Remote: x.edge, Calls: phones, Rate: 200})
+	if tally := caller.Finish(loadLimit); tally.Succeeded != phones || tally.Failed != 0 {
+		t.Errorf("SIPp: %+v\n%s", tally, caller.Errors())
+	}
+	faults := lab.Faults{Names: x.wire.Names}
+	count := make(map[netip.AddrPort]int)
+	for id, messages := range x.wire.Calls().ByID {
+		if !strings.HasSuffix(id, ".phone@127.0.0.2") {
+			continue
+		}
+		var words []string
+		reached := make(map[netip.AddrPort]bool)
+		for _, m := range lab.Distinct(messages) {
+			if m.Src == from || m.Dst == from {
+				words = append(words, m.Word())
+			}
+			if m.Src == x.edge && m.Dst != from {
+				reached[m.Dst] = true
+				count[m.Dst]++
+			}
+			if m.Header("Path") != "" || m.Header("Record-Route") != "" {
+				faults.Add(messages, "Path or Record-Route in a REGISTER")
+			}
+		}
+		if got := strings.Join(words, " "); got != "REGISTER 401 REGISTER 200" {
+			faults.Add(messages, "the phone saw %s", got)
+		}
+		if len(reached) != 1 {
+			faults.Add(messages, "%d registrars", len(reached))
+		}
+	}
+	faults.Report(t)
+	for _, k := range x.registrars {
+		t.Logf("%v: %d REGISTER requests", k.Addr, count[k.Addr])
+		if count[k.Addr] < phones/2 {
+			t.Errorf("%v got %d of %d REGISTER requests", k.Addr, count[k.Addr], 2*phones)
+		}
+	}
+}

@@ -72,6 +72,9 @@ func (a *Answerer) Invite() []byte {
 	return nil
 }
 
+// Stop closes the server's socket: from then on the kernel answers with ICMP.
+func (a *Answerer) Stop() { a.conn.Close() }
+
 // Send sends a datagram from the server's own address.
 func (a *Answerer) Send(t testing.TB, data []byte, to netip.AddrPort) {
 	t.Helper()

@@ -41,6 +41,8 @@ func (calls Calls) Courses(caller netip.AddrPort, servers []netip.AddrPort) []*C
 }
 
 func (c *Course) read(caller netip.AddrPort, servers []netip.AddrPort) {
+	// A server that refused the INVITE gets the ACK to that, with the INVITE's branch (RFC 3261 17.1.1.3).
+	attempts := make(map[string]bool)
 	for _, m := range c.Messages {
 		switch {
 		case m.IsResponse() && slices.Contains(servers, m.Src):
@@ -55,8 +57,14 @@ func (c *Course) read(caller netip.AddrPort, servers []netip.AddrPort) {
 			if !slices.Contains(c.Reached, m.Dst) {
 				c.Reached = append(c.Reached, m.Dst)
 			}
-			c.Confirmed = c.Confirmed || m.Method() == "ACK"
-			c.Moved = c.Moved || m.Method() != "INVITE" && m.Dst != c.Server
+			switch {
+			case m.Method() == "INVITE":
+				attempts[m.Branch()] = true
+			case m.Method() == "ACK" && attempts[m.Branch()]:
+			default:
+				c.Confirmed = c.Confirmed || m.Method() == "ACK"
+				c.Moved = c.Moved || m.Dst != c.Server
+			}
 		}
 	}
 }

@@ -32,6 +32,7 @@ type SIPpSpec struct {
 	Calls    int            // how many calls a caller makes
 	Rate     int            // new calls a second
 	Hold     time.Duration  // how long the scenario's <pause/> takes
+	T1       time.Duration  // first retransmission after so long; zero: what the scenario says, mostly 2 s
 	Keys     map[string]string
 	Args     []string
 }
@@ -87,6 +88,9 @@ func (s SIPpSpec) scenario(t testing.TB, dir string) string {
 	}
 	if s.Hold == 0 {
 		text = bytes.ReplaceAll(text, []byte("<pause/>"), nil)
+	}
+	if s.T1 > 0 {
+		text = bytes.ReplaceAll(text, []byte(`retrans="2000"`), fmt.Appendf(nil, `retrans="%d"`, s.T1.Milliseconds()))
 	}
 	file := filepath.Join(dir, s.Scenario+".xml")
 	if err := os.WriteFile(file, text, 0o644); err != nil {
