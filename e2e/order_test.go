@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,14 +57,14 @@ func sameOrder(messages []lab.Message, caller, balancer netip.AddrPort, servers 
 	return slices.Equal(fromCaller, toServer) && slices.Equal(fromServer, toCaller)
 }
 
-// Requests of one Call-ID follow each other closely: from one socket with any number of workers, and from several, as
-// from several proxies in front, with one worker. With more workers the kernel gives each socket to one of them, and
-// nobody knows any more what came first (docs/adr/0005-order-and-workers.md).
+// Requests of one Call-ID follow each other closely: from one socket, and from several, as from
+// several proxies in front, with any number of workers. With several sockets to listen on, those of one sender keep their
+// order (docs/adr/0005-order-and-workers.md).
 func TestOrderOfSenders(t *testing.T) {
 	const calls, rounds, ahead = 50, 40, 150
-	for _, c := range []struct{ workers, senders int }{{1, 4}, {2, 1}, {4, 1}} {
-		t.Run(fmt.Sprintf("%d workers %d senders", c.workers, c.senders), func(t *testing.T) {
-			f := startSinks(t, lab.Setup{Workers: c.workers}, false)
+	for _, c := range []struct{ workers, sockets, senders int }{{1, 1, 4}, {2, 1, 1}, {2, 1, 4}, {4, 1, 1}, {4, 1, 4}, {4, 2, 1}} {
+		t.Run(fmt.Sprintf("%d workers %d sockets %d senders", c.workers, c.sockets, c.senders), func(t *testing.T) {
+			f := startSinks(t, lab.Setup{Workers: c.workers, Args: []string{"--sockets", strconv.Itoa(c.sockets)}}, false)
 			from := make([]*net.UDPConn, c.senders)
 			for i := range from {
 				conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(lab.Addr(t, "127.0.0.2")))

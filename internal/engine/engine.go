@@ -32,9 +32,14 @@ import (
 type Config struct {
 	Set    *object.Set
 	Secret []byte // keys of tokens and placement; engines that share it understand each other
-	// Workers is how many sockets and threads serve each listening address; 0
-	// means one for each CPU.
+	// Workers is how many threads serve each listening address; 0 means one for
+	// each CPU.
 	Workers int
+	// Sockets is how many sockets a listening address has, 0 means one, and no more
+	// than Workers count. The workers of a socket keep the order of all that comes;
+	// with several sockets, order holds for what one sender sends from one address and
+	// port (docs/adr/0005-order-and-workers.md).
+	Sockets int
 	Logger  *slog.Logger // nil: nothing is logged
 	UDP     transport.Options
 }
@@ -79,11 +84,11 @@ type live struct {
 	byKey  map[snapshot.Key]*snapshot.Listener
 }
 
-// group is the sockets of one listener and the workers that read them.
+// group is the sockets of one listener, each in its lane, and their workers.
 type group struct {
 	key     snapshot.Key
 	bound   netip.AddrPort
-	sockets []*transport.Socket
+	lanes   []*lane
 	workers []*worker
 }
 
@@ -122,6 +127,7 @@ func Start(cfg Config) (*Engine, error) {
 	if cfg.Workers <= 0 {
 		cfg.Workers = runtime.NumCPU()
 	}
+	cfg.Sockets = max(1, min(cfg.Sockets, cfg.Workers))
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -164,8 +170,8 @@ func (e *Engine) Stop() {
 }
 
 func (g *group) close() {
-	for _, s := range g.sockets {
-		s.Close()
+	for _, l := range g.lanes {
+		l.sock.Close()
 	}
 }
 
@@ -202,7 +208,7 @@ func (e *Engine) Apply(set *object.Set) error {
 	e.settleConditions(snap)
 	old := e.live.Swap(e.assemble(snap))
 	for _, g := range opened {
-		g.run(e)
+		g.run(e, e.cfg.Workers)
 	}
 	e.retire(old)
 	e.drain(snap)
@@ -221,12 +227,16 @@ func (e *Engine) open(keys []snapshot.Key) ([]*group, error) {
 		if e.groups[k] != nil || e.takeBack(k) {
 			continue
 		}
-		sockets, err := transport.ListenUDP(k.Addr, e.cfg.Workers, e.cfg.UDP)
+		sockets, err := transport.ListenUDP(k.Addr, e.cfg.Sockets, e.cfg.UDP)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		opened = append(opened, &group{key: k, bound: sockets[0].LocalAddr(), sockets: sockets})
+		g := &group{key: k, bound: sockets[0].LocalAddr()}
+		for i, s := range sockets {
+			g.lanes = append(g.lanes, newLane(s, i))
+		}
+		opened = append(opened, g)
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, g := range opened {

@@ -51,7 +51,7 @@ type answer struct {
 }
 
 func newResolver(e *Engine) *resolver {
-	w := &worker{e: e, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+	w := newWorker(e, nil, new(lane))
 	return &resolver{e: e, queue: make(chan waiting, resolverQueue), answers: make(chan answer, resolverParallel),
 		pending: map[string][]waiting{}, worker: w, lookup: lookup}
 }
@@ -157,6 +157,7 @@ func (r *resolver) again(q *waiting) {
 	w.msg.Parse(q.data)
 	if w.msg.Err == sip.NoFault && w.msg.IsRequest {
 		v := w.proxy.Request(&w.input)
+		w.flight.clear()
 		w.act(&v)
 		w.flush()
 	}

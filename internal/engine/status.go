@@ -49,7 +49,15 @@ type ServiceStatus struct {
 type ListenerStatus struct {
 	Addr    netip.AddrPort
 	Egress  bool
-	Sockets []transport.Stats // one a worker
+	Workers int
+	Sockets []SocketStatus
+}
+
+// SocketStatus is a socket and how its workers share it.
+type SocketStatus struct {
+	transport.Stats
+	Shared uint64 // batches during which another worker read on
+	Waits  uint64 // batches that waited for an earlier one with messages of the same Call-ID
 }
 
 // PoolStatus is one pool.
@@ -121,10 +129,12 @@ func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State)
 	}
 	for _, ln := range s.Listeners {
 		g := l.groups[ln.Index]
-		ls := ListenerStatus{Addr: ln.Addr, Egress: ln.Egress}
+		ls := ListenerStatus{Addr: ln.Addr, Egress: ln.Egress, Workers: len(g.workers)}
 		for _, w := range g.workers {
 			add(w.tally)
-			ls.Sockets = append(ls.Sockets, w.sock.Stats())
+		}
+		for _, l := range g.lanes {
+			ls.Sockets = append(ls.Sockets, SocketStatus{l.sock.Stats(), l.shared.Load(), l.waits.Load()})
 		}
 		st.Listeners = append(st.Listeners, ls)
 	}

@@ -12,24 +12,25 @@ import (
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
-// worker is the spine of the data plane: it reads a batch from one socket and,
+// worker is the spine of the data plane: it reads a batch from a socket and,
 // message by message, parses, decides, edits and writes. Nothing calls back.
 type worker struct {
-	e     *Engine
-	group *group
-	index int // in the group; it sends on the sockets of that index
-	sock  *transport.Socket
+	e      *Engine
+	group  *group
+	lane   *lane
+	flight flight
 
-	live   *live
-	in     *transport.Batch
-	outs   []*transport.Out // by Listener.Index of live; nil until needed
-	used   []int            // those that hold something
-	msg    sip.Msg
-	input  proxy.Input
-	proxy  *proxy.Proxy
-	tally  *tally
-	quote  [quoteRoom]byte
-	failed [maxFailed]failed
+	live    *live
+	in      *transport.Batch
+	outs    []*transport.Out // by Listener.Index of live; nil until needed
+	used    []int            // those that hold something
+	sending bool             // failures of what was sent are being decided about
+	msg     sip.Msg
+	input   proxy.Input
+	proxy   *proxy.Proxy
+	tally   *tally
+	quote   [quoteRoom]byte
+	failed  [maxFailed]failed
 }
 
 const (
@@ -47,16 +48,23 @@ type failed struct {
 // recvWait is how long a worker sleeps at the most; it looks for changes then.
 const recvWait = 500 * time.Millisecond
 
-// run starts the workers of a group.
-func (g *group) run(e *Engine) {
+// run starts the workers of a group, each at one of its lanes.
+func (g *group) run(e *Engine, workers int) {
+	for i := range workers {
+		g.workers = append(g.workers, newWorker(e, g, g.lanes[i%len(g.lanes)]))
+	}
 	var ready sync.WaitGroup
-	for i, s := range g.sockets {
-		w := &worker{e: e, group: g, index: i, sock: s, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
-		g.workers = append(g.workers, w)
+	for _, w := range g.workers {
 		ready.Add(1)
 		e.wg.Go(func() { w.run(ready.Done) })
 	}
 	ready.Wait()
+}
+
+func newWorker(e *Engine, g *group, l *lane) *worker {
+	w := &worker{e: e, group: g, lane: l, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+	l.workers = append(l.workers, w)
+	return w
 }
 
 func (w *worker) run(ready func()) {
@@ -70,24 +78,51 @@ func (w *worker) run(ready func()) {
 	defer w.in.Close()
 	w.begin() // whatever changes later, this listener is known
 	ready()
+	timer := time.NewTimer(recvWait)
+	defer timer.Stop()
 	for {
-		n, err := w.sock.Recv(w.in, recvWait)
-		if err != nil {
-			return // closed
-		}
-		w.begin()
-		if w.sock.ErrPending() {
-			w.unreachable()
-		}
-		if n == 0 || w.live == nil {
-			w.flush()
+		if !w.lane.take(timer) {
+			w.begin()
 			continue
 		}
-		for w.in.Next() {
-			d := w.in.Datagram()
-			w.datagram(d)
+		if err := w.read(); err != nil {
+			w.lane.pass() // the others are to see it too
+			return        // closed
 		}
+	}
+}
+
+// read serves batch after batch. It has the turn, and gives it away with a batch
+// so large that another worker had better read on; then it returns nil.
+func (w *worker) read() error {
+	for {
+		n, err := w.lane.sock.Recv(w.in, recvWait)
+		if err != nil {
+			return err
+		}
+		w.lane.enter()
+		w.flight.clear()
+		w.begin()
+		if w.lane.sock.ErrPending() {
+			w.unreachable()
+		}
+		help := n >= helpFrom
+		if help {
+			w.lane.shared.Add(1)
+			w.lane.pass()
+		}
+		if w.live != nil {
+			for w.in.Next() {
+				w.datagram(w.in.Datagram())
+			}
+		}
+		w.lane.depart(&w.flight)
+		w.lane.await(&w.flight)
 		w.flush()
+		w.lane.land(&w.flight)
+		if help {
+			return nil
+		}
 	}
 }
 
@@ -148,6 +183,9 @@ func (w *worker) datagram(d *transport.Datagram) {
 
 // act does what a verdict says.
 func (w *worker) act(v *proxy.Verdict) {
+	if !w.sending {
+		w.flight.add(v.Order)
+	}
 	w.tally.verdict(&w.msg, v)
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
@@ -178,7 +216,7 @@ func (w *worker) write(v *proxy.Verdict, size int) {
 func (w *worker) room(out *transport.Out, l *snapshot.Listener, size int) []byte {
 	room := out.Room(size)
 	if room == nil {
-		w.flushOne(l.Index)
+		w.makeRoom(l.Index)
 		room = out.Room(min(size, transport.MaxDatagram))
 	}
 	return room
@@ -219,23 +257,40 @@ func (w *worker) use(i int) {
 	w.used = append(w.used, i)
 }
 
-// flush sends what is queued.
+// flush sends what is queued, and then what the failures of that have queued.
 func (w *worker) flush() {
-	for _, i := range w.used {
-		w.flushOne(i)
+	for n := len(w.used); n > 0; n = len(w.used) {
+		i := w.used[n-1]
+		w.used = w.used[:n-1]
+		w.sendQueue(i, true)
 	}
-	w.used = w.used[:0]
 }
 
-func (w *worker) flushOne(i int) {
+// sendQueue sends one queue. What could not be sent is taken elsewhere, unless it
+// comes of that itself: then it waits for its retransmission.
+func (w *worker) sendQueue(i int, retry bool) {
 	o := w.outs[i]
 	if o == nil || o.Len() == 0 {
 		return
 	}
 	g := w.live.groups[i]
-	if g.sockets[w.index%len(g.sockets)].Flush(o) > 0 {
+	if g.lanes[w.lane.index%len(g.lanes)].sock.Flush(o) > 0 && retry {
+		w.sending = true
 		w.unsent(o)
+		w.sending = false
 	}
+}
+
+// makeRoom sends a full queue in the middle of a batch, or of what its failures
+// have queued.
+func (w *worker) makeRoom(i int) {
+	if w.sending {
+		w.sendQueue(i, false)
+		return
+	}
+	w.lane.follow(&w.flight)
+	w.lane.await(&w.flight)
+	w.sendQueue(i, true)
 }
 
 // unsent has requests that the kernel refused to send (no route, and the like)
@@ -265,7 +320,7 @@ func (w *worker) lost(to netip.AddrPort, start []byte) {
 // unreachable reads the ICMP errors that wait at the socket.
 func (w *worker) unreachable() {
 	for range transport.MaxBatch {
-		icmp, ok := w.sock.RecvErr(w.quote[:])
+		icmp, ok := w.lane.sock.RecvErr(w.quote[:])
 		if !ok {
 			return
 		}

@@ -30,14 +30,16 @@ var (
 	faults       = desc("virtual_service_faults_total", "Malformed messages, by fault.", "virtual_service", "fault")
 	latency      = desc("virtual_service_response_seconds", "Time from a request to its final response.", "virtual_service")
 
-	sockIn      = desc("socket_datagrams_received_total", "Datagrams received.", "virtual_service", "address", "worker")
-	sockOut     = desc("socket_datagrams_sent_total", "Datagrams sent.", "virtual_service", "address", "worker")
-	sockInB     = desc("socket_received_bytes_total", "Octets received.", "virtual_service", "address", "worker")
-	sockOutB    = desc("socket_sent_bytes_total", "Octets sent.", "virtual_service", "address", "worker")
-	sockErrors  = desc("socket_send_errors_total", "Datagrams not sent, by class of error.", "virtual_service", "address", "worker", "error")
-	sockDrops   = desc("socket_kernel_drops_total", "Datagrams the kernel dropped because the receive buffer was full.", "virtual_service", "address", "worker")
-	sockTrains  = desc("socket_trains_total", "Trains of datagrams that crossed the kernel as one, by direction.", "virtual_service", "address", "worker", "direction")
-	sockBatches = desc("socket_batch_size", "Datagrams a call of the kernel moved, by direction.", "virtual_service", "address", "worker", "direction")
+	sockIn      = desc("socket_datagrams_received_total", "Datagrams received.", "virtual_service", "address", "socket")
+	sockOut     = desc("socket_datagrams_sent_total", "Datagrams sent.", "virtual_service", "address", "socket")
+	sockInB     = desc("socket_received_bytes_total", "Octets received.", "virtual_service", "address", "socket")
+	sockOutB    = desc("socket_sent_bytes_total", "Octets sent.", "virtual_service", "address", "socket")
+	sockErrors  = desc("socket_send_errors_total", "Datagrams not sent, by class of error.", "virtual_service", "address", "socket", "error")
+	sockDrops   = desc("socket_kernel_drops_total", "Datagrams the kernel dropped because the receive buffer was full.", "virtual_service", "address", "socket")
+	sockShared  = desc("socket_shared_batches_total", "Batches during which another worker read on.", "virtual_service", "address", "socket")
+	sockWaits   = desc("socket_order_waits_total", "Batches that waited for an earlier one with messages of the same Call-ID.", "virtual_service", "address", "socket")
+	sockTrains  = desc("socket_trains_total", "Trains of datagrams that crossed the kernel as one, by direction.", "virtual_service", "address", "socket", "direction")
+	sockBatches = desc("socket_batch_size", "Datagrams a call of the kernel moved, by direction.", "virtual_service", "address", "socket", "direction")
 
 	poolUp      = desc("pool_servers_up", "Servers that can be picked.", "pool")
 	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
@@ -120,27 +122,29 @@ func (e emitter) service(s *engine.ServiceStatus) {
 	}
 	e.ch <- prometheus.MustNewConstHistogram(latency, s.Latency.Count, float64(s.Latency.SumNS)/1e9, s.Latency.Buckets(latencyBounds), s.Name)
 	for i := range s.Listeners {
-		for w := range s.Listeners[i].Sockets {
-			e.socket(s.Name, s.Listeners[i].Addr.String(), strconv.Itoa(w), &s.Listeners[i].Sockets[w])
+		for j := range s.Listeners[i].Sockets {
+			e.socket(s.Name, s.Listeners[i].Addr.String(), strconv.Itoa(j), &s.Listeners[i].Sockets[j])
 		}
 	}
 }
 
-func (e emitter) socket(service, addr, worker string, s *transport.Stats) {
-	e.counter(sockIn, s.In, service, addr, worker)
-	e.counter(sockOut, s.Out, service, addr, worker)
-	e.counter(sockInB, s.InBytes, service, addr, worker)
-	e.counter(sockOutB, s.OutBytes, service, addr, worker)
-	e.counter(sockDrops, s.KernelDrops, service, addr, worker)
-	e.counter(sockTrains, s.GROTrains, service, addr, worker, "in")
-	e.counter(sockTrains, s.GSOSends, service, addr, worker, "out")
+func (e emitter) socket(service, addr, socket string, s *engine.SocketStatus) {
+	e.counter(sockIn, s.In, service, addr, socket)
+	e.counter(sockOut, s.Out, service, addr, socket)
+	e.counter(sockInB, s.InBytes, service, addr, socket)
+	e.counter(sockOutB, s.OutBytes, service, addr, socket)
+	e.counter(sockShared, s.Shared, service, addr, socket)
+	e.counter(sockWaits, s.Waits, service, addr, socket)
+	e.counter(sockDrops, s.KernelDrops, service, addr, socket)
+	e.counter(sockTrains, s.GROTrains, service, addr, socket, "in")
+	e.counter(sockTrains, s.GSOSends, service, addr, socket, "out")
 	for class, n := range s.SendErrors {
 		if n > 0 {
-			e.counter(sockErrors, n, service, addr, worker, transport.ErrClass(class).String())
+			e.counter(sockErrors, n, service, addr, socket, transport.ErrClass(class).String())
 		}
 	}
-	e.batches(s.RecvSizes[:], s.In, service, addr, worker, "in")
-	e.batches(s.SendSizes[:], s.Out, service, addr, worker, "out")
+	e.batches(s.RecvSizes[:], s.In, service, addr, socket, "in")
+	e.batches(s.SendSizes[:], s.Out, service, addr, socket, "out")
 }
 
 // batches emits the sizes of batches, whose class i is those up to 2^(i+1)-1.

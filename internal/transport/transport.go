@@ -3,9 +3,9 @@
 //
 // The life of a worker:
 //
-//	sockets, err := transport.ListenUDP(addr, workers, transport.Options{GRO: true})
+//	sockets, err := transport.ListenUDP(addr, 1, transport.Options{GRO: true})
 //	...
-//	s := sockets[i]                      // one a worker
+//	s := sockets[0]                      // one reader at a time
 //	in, err := transport.NewBatch(transport.MaxBatch)
 //	out := transport.NewOut(0, 0)
 //	for {

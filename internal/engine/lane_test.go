@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/transport"
+)
+
+// What so many workers make of a socket that is full: messages to ten servers that
+// do not answer, all there before the first is decided about. Nobody else needs the
+// CPUs then, so that two of them tell how workers share a socket.
+func BenchmarkDrain(b *testing.B) {
+	const messages = 30_000
+	for _, c := range []struct{ workers, sockets int }{{1, 1}, {2, 1}, {3, 1}, {2, 2}} {
+		b.Run(fmt.Sprintf("workers=%d/sockets=%d", c.workers, c.sockets), func(b *testing.B) {
+			var servers []string
+			for i := range 10 {
+				s := listen(b, fmt.Sprintf("127.0.0.%d:0", 11+i))
+				servers = append(servers, s.LocalAddr().String())
+			}
+			set, err := object.Quick([]string{"udp://127.0.0.1:0"}, servers, object.QuickOptions{NoMonitor: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: c.workers, Sockets: c.sockets,
+				UDP: transport.Options{RecvBuf: 256 << 20, SendBuf: sendBuf, GRO: true}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Stop()
+			lanes := e.live.Load().groups[0].lanes
+			sent := func() (n uint64) {
+				for _, l := range lanes {
+					n += l.sock.Stats().Out
+				}
+				return n
+			}
+			var took time.Duration
+			for b.Loop() {
+				for _, l := range lanes {
+					l.decide.Lock()
+				}
+				fill(b, lanes[0].sock.LocalAddr(), messages)
+				before, start := sent(), time.Now()
+				for _, l := range lanes {
+					l.decide.Unlock()
+				}
+				for sent()-before < messages {
+					if time.Since(start) > 10*time.Second {
+						b.Fatalf("%d of %d messages left", sent()-before, messages)
+					}
+					time.Sleep(500 * time.Microsecond)
+				}
+				took += time.Since(start)
+			}
+			b.ReportMetric(float64(took.Nanoseconds())/float64(b.N)/messages, "ns/message")
+			b.ReportMetric(float64(messages)*float64(b.N)/took.Seconds(), "messages/s")
+		})
+	}
+}
+
+func listen(b *testing.B, addr string) *transport.Socket {
+	ss, err := transport.ListenUDP(netip.MustParseAddrPort(addr), 1, transport.Options{RecvBuf: 64 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ss[0].Close() })
+	return ss[0]
+}
+
+var filled int // numbers the calls of all runs
+
+// fill sends n requests, each of a call of its own, of several sizes and senders.
+func fill(b *testing.B, to netip.AddrPort, n int) {
+	const senders = 16
+	for range senders {
+		s, out := listen(b, "127.0.0.2:0"), transport.NewOut(0, 0)
+		for range n / senders {
+			filled++
+			text := fmt.Appendf(nil, "MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP %[1]s;branch=z9hG4bK%[2]d;rport\r\n"+
+				"Max-Forwards: 70\r\nFrom: <sip:alice@example.com>;tag=a%[2]d\r\nTo: <sip:bob@example.com>\r\nCall-ID: call-%[2]d\r\n"+
+				"CSeq: 1 MESSAGE\r\nUser-Agent: %0[3]*[2]d\r\nContent-Length: 0\r\n\r\n", s.LocalAddr(), filled, 1+filled*7919%400)
+			for !out.Add(text, to, netip.Addr{}, uint64(filled)) {
+				s.Flush(out)
+			}
+		}
+		s.Flush(out)
+	}
+}
+
+// A batch waits for those before it that have messages of its calls, and for no
+// other; which of them are done may change meanwhile.
+func TestBatchesWaitForTheirCalls(t *testing.T) {
+	l := newLane(nil, 0)
+	for range 4 {
+		l.workers = append(l.workers, &worker{lane: l})
+	}
+	depart := func(i int, calls ...uint64) *flight {
+		f := &l.workers[i].flight
+		l.enter()
+		f.clear()
+		for _, c := range calls {
+			f.add(c)
+		}
+		l.depart(f)
+		return f
+	}
+	first, second, third := depart(0, 1, 2), depart(1, 3, 4), depart(2, 2, 4, 9)
+	l.await(first)
+	l.await(second) // shares nothing: at once
+	if n := len(third.after); n != 2 {
+		t.Fatalf("the third batch follows %d, want 2", n)
+	}
+	sent := make(chan struct{})
+	go func() {
+		l.await(third)
+		close(sent)
+	}()
+	for l.waiting.Load() == 0 {
+		runtime.Gosched()
+	}
+	l.land(first)
+	if again := depart(0, 9); len(again.after) != 1 || again.after[0].of != third {
+		t.Fatalf("a later batch of the first worker follows %v", again.after)
+	}
+	select {
+	case <-sent:
+		t.Fatal("the third batch left before the second, which has the call 4")
+	default:
+	}
+	l.land(second)
+	<-sent
+	if l.waits.Load() == 0 {
+		t.Error("nothing counted")
+	}
+}
