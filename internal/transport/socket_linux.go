@@ -37,8 +37,8 @@ type Socket struct {
 	st    counters
 }
 
-// ListenUDP opens n sockets on one address; with more than one the kernel spreads datagrams over them by the hash of addresses and ports.
-// Port 0 takes a free one. IPv6 sockets never take IPv4. The error is a
+// ListenUDP opens n sockets on one address; with more than one the kernel spreads
+// datagrams over them by the hash of addresses and ports. Port 0 takes a free one. IPv6 sockets never take IPv4. The error is a
 // *ListenError and says who holds the port, or what to do.
 func ListenUDP(addr netip.AddrPort, n int, opt Options) ([]*Socket, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
