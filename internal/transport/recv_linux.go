@@ -163,13 +163,23 @@ func (s *Socket) Recv(b *Batch, wait time.Duration) (int, error) {
 // await polls for a short while, which answers sooner than sleeping and being
 // woken when the next datagram is near, and then waits in the kernel.
 func (s *Socket) await(b *Batch, wait time.Duration) (int, syscall.Errno) {
-	if s.spin > 0 {
-		for start := time.Now(); time.Since(start) < s.spin; {
-			if n, e := s.recvmmsg(b, unix.MSG_DONTWAIT); e != syscall.EAGAIN {
-				return n, e
-			}
+	if s.poll.most == 0 {
+		return s.sleep(b, wait)
+	}
+	start := time.Now()
+	for window := s.poll.window(); time.Since(start) < window; {
+		if n, e := s.recvmmsg(b, unix.MSG_DONTWAIT); e != syscall.EAGAIN {
+			s.poll.waited(0)
+			return n, e
 		}
 	}
+	n, e := s.sleep(b, wait)
+	s.poll.waited(time.Since(start))
+	return n, e
+}
+
+// sleep waits in the kernel.
+func (s *Socket) sleep(b *Batch, wait time.Duration) (int, syscall.Errno) {
 	if s.errPending.Load() {
 		return 0, syscall.EAGAIN // a Flush elsewhere took the kernel's hint; the caller has work
 	}

@@ -25,7 +25,7 @@ type Socket struct {
 	v6       bool // AF_INET6, else AF_INET
 	wildcard bool // bound to no address: datagrams come and go with control messages that say which
 	control  bool // received datagrams carry control messages
-	spin     time.Duration
+	poll     poller // of the receiver
 	hot      bool // Recv keeps its P while it waits, see holdFor
 
 	recvTimeout time.Duration // as last set on fd; of the receiver
@@ -81,7 +81,7 @@ func openSocket(addr netip.AddrPort, opt Options, reuse bool) (*Socket, error) {
 	if err != nil {
 		return nil, &ListenError{Addr: addr, Errno: errnoOf(err)}
 	}
-	s := &Socket{fd: fd, v6: family == unix.AF_INET6, wildcard: addr.Addr().IsUnspecified(), spin: spinFor(opt), hot: opt.Spin >= 0}
+	s := &Socket{fd: fd, v6: family == unix.AF_INET6, wildcard: addr.Addr().IsUnspecified(), poll: pollFor(opt), hot: opt.Spin >= 0}
 	s.gso.init(!opt.NoGSO && gsoWorks(fd))
 	if err := s.setOptions(opt, reuse); err != nil {
 		unix.Close(fd)
@@ -134,18 +134,19 @@ func setBuffer(fd, force, plain, bytes int) {
 	}
 }
 
-// spinFor tells how long to poll. On a machine with one CPU it would only keep
+// pollFor tells how long to poll. On a machine with one CPU it would only keep
 // those away who are to send us something. A process that is bound to one CPU of
 // several has it mostly to itself, so NumCPU is not what counts.
-func spinFor(opt Options) time.Duration {
+func pollFor(opt Options) poller {
 	if opt.Spin != 0 {
-		return max(opt.Spin, 0)
+		most := max(opt.Spin, 0)
+		return poller{least: min(LeastSpin, most), most: most}
 	}
 	online, err := os.ReadFile("/sys/devices/system/cpu/online") // "0-3,6", or "0"
 	if several := strings.ContainsAny(string(online), "-,"); !several && err == nil || runtime.GOMAXPROCS(0) == 1 {
-		return 0
+		return poller{}
 	}
-	return DefaultSpin
+	return poller{least: LeastSpin, most: DefaultSpin}
 }
 
 // LocalAddr is the address the socket is bound to, with the port it got.

@@ -50,8 +50,11 @@ const (
 	// MaxBatch is the largest number of receive slots of a Batch. A slot holds
 	// one datagram, or with Options.GRO one train of them.
 	MaxBatch = 64
-	// DefaultSpin is how long Recv polls before it blocks, when Options.Spin is 0.
-	DefaultSpin = 5 * time.Microsecond
+	// DefaultSpin is how long Recv polls at the most before it blocks, when Options.Spin
+	// is 0. It does as long as most waits are shorter; else it polls for LeastSpin.
+	DefaultSpin = 60 * time.Microsecond
+	// LeastSpin is how long Recv polls where that pays seldom.
+	LeastSpin = 5 * time.Microsecond
 )
 
 // Options say how sockets are opened. The zero value is usable.
@@ -67,7 +70,7 @@ type Options struct {
 	// ReusePort joins whoever holds the port already, if they allow it and are
 	// the same user. Without it a held port is an error.
 	ReusePort bool
-	// Spin is how long Recv polls before it blocks: 0 means DefaultSpin, or none on
+	// Spin is how long Recv polls at the most before it blocks: 0 means DefaultSpin, or none on
 	// a machine with one CPU or when GOMAXPROCS is 1. Below 0 it never polls and gives its
 	// processor (P) up at once, as befits a socket on which little comes.
 	Spin time.Duration
