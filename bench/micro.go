@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -33,25 +30,12 @@ func (b *bench) micro() error {
 	found := map[string]*figures{}
 	var names []string
 	for _, pkg := range microPackages {
-		binary, err := filepath.Abs(b.path(filepath.Base(pkg) + ".test"))
+		out, err := b.goBench(pkg, []int{proxyCPU}, "-test.bench=^Benchmark(InviteStep|ResponseStep|ParseINVITE|Parse200|EditINVITE|Edit200)$", "-test.benchmem",
+			"-test.benchtime="+b.plan.micro.String(), fmt.Sprintf("-test.count=%d", b.microCount))
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(binary); errors.Is(err, fs.ErrNotExist) {
-			continue // the package has no tests
-		}
-		cmd := exec.Command(binary, "-test.run=^$", "-test.bench=^Benchmark(InviteStep|ResponseStep|ParseINVITE|Parse200|EditINVITE|Edit200)$", "-test.benchmem", "-test.benchtime="+b.plan.micro.String(), fmt.Sprintf("-test.count=%d", b.microCount))
-		cmd.Dir = pkg
-		var out strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, &out
-		err = startOn(cmd, []int{proxyCPU})
-		if err == nil {
-			err = cmd.Wait()
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w\n%s", pkg, err, out.String())
-		}
-		for _, m := range benchLine.FindAllStringSubmatch(out.String(), -1) {
+		for _, m := range benchLine.FindAllStringSubmatch(out, -1) {
 			f := found[m[1]]
 			if f == nil {
 				f = &figures{}
@@ -66,6 +50,27 @@ func (b *bench) micro() error {
 	b.tables = append(b.tables, b.microTable(found, names))
 	return nil
 }
+
+// goBench runs benchmarks of a package on these CPUs and gives what they print.
+func (b *bench) goBench(pkg string, cpus []int, args ...string) (string, error) {
+	binary, err := filepath.Abs(testBinary(b.path(""), pkg))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(binary, append([]string{"-test.run=^$"}, args...)...)
+	cmd.Dir = pkg
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err = startOn(cmd, cpus); err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", pkg, err, out.String())
+	}
+	return out.String(), nil
+}
+
+func testBinary(dir, pkg string) string { return filepath.Join(dir, filepath.Base(pkg)+".test") }
 
 func (b *bench) microTable(found map[string]*figures, names []string) table {
 	t := table{title: "A message without sockets", columns: targetColumns}

@@ -37,7 +37,12 @@ func prepare(p plan) error {
 		builds = append(builds, []string{"go", "build", "-o", filepath.Join(dir, "carillon"), "./cmd/carillon"})
 	}
 	if p.wants("micro") {
-		builds = append(builds, microBuilds(dir)...)
+		for _, pkg := range microPackages {
+			builds = append(builds, testBuild(dir, pkg))
+		}
+	}
+	if p.wants("workers") {
+		builds = append(builds, testBuild(dir, drainPackage))
 	}
 	for _, args := range builds {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
@@ -47,19 +52,9 @@ func prepare(p plan) error {
 	return nil
 }
 
-// microBuilds are the test binaries of the packages with micro benchmarks, built as the program is.
-func microBuilds(dir string) [][]string {
-	var builds [][]string
-	for _, p := range microPackages {
-		build := []string{"go", "test", "-c", "-o", filepath.Join(dir, filepath.Base(p)+".test")}
-		if profile, err := filepath.Abs("cmd/carillon/default.pgo"); err == nil {
-			if _, err := os.Stat(profile); err == nil {
-				build = append(build, "-pgo="+profile)
-			}
-		}
-		builds = append(builds, append(build, "./"+p))
-	}
-	return builds
+// testBuild builds the benchmarks of a package.
+func testBuild(dir, pkg string) []string {
+	return []string{"go", "test", "-c", "-o", testBinary(dir, pkg), "./" + pkg}
 }
 
 func missing() (programs, packages []string) {
