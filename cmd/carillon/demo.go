@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/carillon-sip/carillon/internal/demo"
+	"github.com/carillon-sip/carillon/internal/engine"
 )
 
 func demoCommand() *cobra.Command {
@@ -27,6 +28,7 @@ drain a server; without a terminal it prints one line a second.`,
 			if err := o.Validate(); err != nil {
 				return usage{err}
 			}
+			o.Workers = engine.Workers(o.Workers, 1)
 			useProcessors(o.Workers)
 			return demo.Run(ctx, o)
 		},
@@ -40,7 +42,7 @@ drain a server; without a terminal it prints one line a second.`,
 	f.DurationVar(&o.Duration, "duration", 0, "end after this time (0: when told to)")
 	f.BoolVar(&o.Plain, "plain", false, "one line a second, also on a terminal")
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of all that happens by chance (0: another each time)")
-	f.IntVar(&o.Workers, "workers", 0, "threads of the balancer (0: one for each CPU)")
+	f.IntVar(&o.Workers, "workers", 0, "threads of the balancer (0: one for each CPU, but no more than 4)")
 	f.BoolVar(&o.SharedNonces, "shared-nonces", false, "servers accept each other's digest nonces")
 	f.StringArrayVar(&o.Kill, "kill", nil, "kill a server at a time, as 2@10s; may be repeated")
 	f.StringArrayVar(&o.Revive, "revive", nil, "revive a server at a time, as 2@20s; may be repeated")

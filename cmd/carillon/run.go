@@ -54,7 +54,7 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.algorithm, "algorithm", "consistent-hash", "how servers are chosen: consistent-hash, round-robin, random, least-connections, fewest-tasks (with --server)")
 	fl.BoolVar(&f.noMonitor, "no-monitor", false, "servers count as up, and are not probed (with --server)")
 	fl.StringVar(&f.metrics, "metrics", "", "address for /metrics (Prometheus), /healthz and /readyz, as 127.0.0.1:9090")
-	fl.IntVar(&f.workers, "workers", 0, "threads for each listening address; 0 is one for each CPU")
+	fl.IntVar(&f.workers, "workers", 0, "threads for each listening address; 0 is one for each CPU, but no more than 4 for each of --sockets")
 	fl.IntVar(&f.sockets, "sockets", 1, "sockets for each listening address, which share the workers; with one, all messages of a call leave in the order they came; with more, those that one address and port sent")
 	fl.StringVar(&f.secretFile, "secret-file", "", "file with the secret of tokens and placement; engines that share calls share it (default: made at the first start, in the state directory)")
 	fl.StringVar(&f.logLevel, "log-level", "info", "least level of log lines: debug, info, warn or error")
@@ -86,8 +86,9 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if f.workers < 0 || f.workers > 1024 {
 		return usage{fmt.Errorf("--workers %d is out of range: must be 0 to 1024", f.workers)}
 	}
-	if n := workersOf(f.workers); f.sockets < 1 || f.sockets > n {
-		return usage{fmt.Errorf("--sockets %d is out of range: must be 1 to %d, the number of workers", f.sockets, n)}
+	f.workers = engine.Workers(f.workers, f.sockets)
+	if f.sockets < 1 || f.sockets > f.workers {
+		return usage{fmt.Errorf("--sockets %d is out of range: must be 1 to %d, the number of workers", f.sockets, f.workers)}
 	}
 	secret, err := loadSecret(f.secretFile, log)
 	if err != nil {
@@ -127,15 +128,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 // useProcessors gives Go's scheduler a processor for each CPU and one more for each
 // worker: a worker that waits for datagrams holds its own (docs/adr/0004-udp-io.md).
 func useProcessors(workers int) {
-	runtime.GOMAXPROCS(runtime.NumCPU() + workersOf(workers))
-}
-
-// workersOf is how many workers the number given for them means.
-func workersOf(workers int) int {
-	if workers == 0 {
-		return runtime.NumCPU()
-	}
-	return workers
+	runtime.GOMAXPROCS(runtime.NumCPU() + workers)
 }
 
 // load makes the objects, from the file or from the flags.

@@ -32,8 +32,7 @@ import (
 type Config struct {
 	Set    *object.Set
 	Secret []byte // keys of tokens and placement; engines that share it understand each other
-	// Workers is how many threads serve each listening address; 0 means one for
-	// each CPU.
+	// Workers is how many threads serve each listening address; see the function for 0.
 	Workers int
 	// Sockets is how many sockets a listening address has, 0 means one, and no more
 	// than Workers count. The workers of a socket keep the order of all that comes;
@@ -121,12 +120,19 @@ const (
 	backoffQueue = 64
 )
 
+// Workers is how many workers a listening address with so many sockets gets when n
+// were asked for: 0 means one for each CPU, but no more than a socket can keep busy.
+func Workers(n, sockets int) int {
+	if n > 0 {
+		return n
+	}
+	return min(runtime.NumCPU(), usefulWorkers*max(1, sockets))
+}
+
 // Start opens the sockets and serves. An error says what is wrong with the
 // configuration, or which address can't be listened on and why.
 func Start(cfg Config) (*Engine, error) {
-	if cfg.Workers <= 0 {
-		cfg.Workers = runtime.NumCPU()
-	}
+	cfg.Workers = Workers(cfg.Workers, cfg.Sockets)
 	cfg.Sockets = max(1, min(cfg.Sockets, cfg.Workers))
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

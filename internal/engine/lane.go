@@ -46,6 +46,9 @@ const (
 	// patience is how often a worker looks whether it may go on before it sleeps:
 	// some 10 µs, about what being woken takes.
 	patience = 2000
+	// usefulWorkers is how many workers a lane can keep busy: reading and deciding,
+	// each done by one at a time, are about a quarter of the work each.
+	usefulWorkers = 4
 )
 
 // take waits for the turn to read, at most until the timer says so.
