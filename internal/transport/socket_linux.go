@@ -22,11 +22,11 @@ import (
 type Socket struct {
 	fd       int
 	local    netip.AddrPort
-	v6       bool // AF_INET6, else AF_INET
-	wildcard bool // bound to no address: datagrams come and go with control messages that say which
-	control  bool // received datagrams carry control messages
+	v6       bool   // AF_INET6, else AF_INET
+	wildcard bool   // bound to no address: datagrams come and go with control messages that say which
+	control  bool   // received datagrams carry control messages
 	poll     poller // of the receiver
-	hot      bool // Recv keeps its P while it waits, see holdFor
+	hot      bool   // Recv keeps its P while it waits, see holdFor
 
 	recvTimeout time.Duration // as last set on fd; of the receiver
 	icmp        icmpReader    // of the receiver
