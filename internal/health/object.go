@@ -39,7 +39,7 @@ func MonitorFrom(hm *object.HealthMonitor) (Monitor, error) {
 }
 
 func (mon *Monitor) sipFrom(s *object.SIPMonitor) {
-	mon.SIPOverTCP = s.Transport != object.SIPOverUDP
+	mon.SIPOverTCP = s.Transport == object.SIPOverTCP
 	mon.SIPResponse, mon.RequestURI, mon.From, mon.MaxForwards = s.SIPResponse, s.SIPRequestURI, s.SIPFrom, s.MaxForwards
 	var lines strings.Builder
 	for _, h := range s.SIPHeaders {

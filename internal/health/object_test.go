@@ -88,11 +88,14 @@ func TestMonitorFromRefuses(t *testing.T) {
 	if _, err := MonitorFrom(&hm); err == nil || !strings.Contains(err.Error(), "HEALTH_MONITOR_HTTP") {
 		t.Errorf("error %v", err)
 	}
-	sip := object.HealthMonitor{
-		Name: "hm", Type: object.MonitorSIP, SendIntervalS: 10, ReceiveTimeoutS: 4, SuccessfulChecks: 2, FailedChecks: 2,
-		SIPMonitor: object.SIPMonitor{Transport: "SIP_TCP_PROTO", MaxForwards: 70},
-	}
-	if mon, err := MonitorFrom(&sip); err != nil || !mon.SIPOverTCP {
-		t.Errorf("SIP_TCP_PROTO: %+v, %v", mon, err)
+}
+
+// TestMonitorFromTransport: any spelling of TCP is TCP, and nothing else is.
+func TestMonitorFromTransport(t *testing.T) {
+	for word, tcp := range map[string]bool{"udp": false, "SIP_UDP_PROTO": false, "tcp": true, "SIP_TCP_PROTO": true} {
+		mon, err := monitorOf(t, "type: sip\nsip_monitor: {sip_monitor_transport: "+word+"}")
+		if err != nil || mon.SIPOverTCP != tcp {
+			t.Errorf("%s: over TCP %v, %v", word, mon.SIPOverTCP, err)
+		}
 	}
 }

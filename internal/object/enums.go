@@ -58,8 +58,11 @@ const SIPOptions SIPRequestCode = "SIP_OPTIONS"
 // SIPTransport is the transport of a SIP monitor.
 type SIPTransport string
 
-// SIPOverUDP is the one SIP monitor transport supported.
-const SIPOverUDP SIPTransport = "SIP_UDP_PROTO"
+// The transports of Avi's; Validate lets both pass.
+const (
+	SIPOverUDP SIPTransport = "SIP_UDP_PROTO"
+	SIPOverTCP SIPTransport = "SIP_TCP_PROTO" // a connection for each check
+)
 
 // VSType is the kind of a virtual service.
 type VSType string

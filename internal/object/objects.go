@@ -116,7 +116,7 @@ type HealthMonitor struct {
 type SIPMonitor struct {
 	SIPRequestCode   SIPRequestCode `json:"sip_request_code" default:"SIP_OPTIONS" doc:"request to send"`
 	SIPResponse      string         `json:"sip_response" default:"SIP/2.0" doc:"text that must stand in the first 2 KB of the response; empty: any"`
-	Transport        SIPTransport   `json:"sip_monitor_transport" default:"SIP_UDP_PROTO" doc:"transport of the probe"`
+	Transport        SIPTransport   `json:"sip_monitor_transport" default:"SIP_UDP_PROTO" doc:"transport of the probe, whatever that of the calls is; TCP: a connection for each"`
 	SIPRequestURI    string         `json:"sip_request_uri" own:"" doc:"Request-URI; empty: sip: and the server's address and port"`
 	SIPFrom          string         `json:"sip_from" own:"" doc:"From without its tag, as a URI or name and <URI>; empty: our own"`
 	SIPHeaders       []string       `json:"sip_headers" own:"" items:"0..32" doc:"more header fields, each 'Name: value'"`

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
+)
+
+// lines hands on what the engine logs, by its message.
+type lines chan slog.Record
+
+func (l lines) Enabled(context.Context, slog.Level) bool { return true }
+func (l lines) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l lines) WithGroup(string) slog.Handler            { return l }
+
+func (l lines) Handle(_ context.Context, r slog.Record) error {
+	l <- r
+	return nil
+}
+
+// await waits for a line with that message.
+func (l lines) await(t *testing.T, message string) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		select {
+		case r := <-l:
+			if r.Message == message {
+				return
+			}
+		case <-late:
+			t.Fatalf("no line %q", message)
+		}
+	}
+}
+
+// settle brings in the changes that wait to be gathered with others.
+func (e *Engine) settle() {
+	e.mu.Lock()
+	e.bringIn()
+	e.mu.Unlock()
+}
+
+// load reads objects as a user writes them.
+func load(t *testing.T, text string) *object.Set {
+	t.Helper()
+	set, err := object.Load("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// tcpServer answers every request of every connection with 200, as a SIP server over TCP. It ends with close.
+type tcpServer struct {
+	addr netip.AddrPort
+	l    net.Listener
+}
+
+func newTCPServer(t *testing.T) *tcpServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &tcpServer{l.Addr().(*net.TCPAddr).AddrPort(), l}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.serve(c)
+		}
+	}()
+	return s
+}
+
+func (s *tcpServer) serve(c net.Conn) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	var request []byte
+	in := bufio.NewReader(c)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		if request = append(request, line...); len(line) > 2 {
+			continue
+		}
+		m := new(sip.Msg)
+		if m.Parse(request) != sip.NoFault {
+			return
+		}
+		r := sip.Reply{Status: 200, Reason: "OK", ToTag: []byte("t"), Received: c.RemoteAddr().(*net.TCPAddr).AddrPort()}
+		c.Write(m.AppendReply(nil, &r))
+		request = nil
+	}
+}
+
+// A monitor over TCP, from the words of a file to the state of the server: it finds the one that answers over TCP up,
+// and down once it does so no more. Over UDP the server is silent.
+func TestSIPMonitorOverTCP(t *testing.T) {
+	for _, word := range []string{"SIP_TCP_PROTO", "tcp"} {
+		t.Run(word, func(t *testing.T) {
+			t.Parallel()
+			server := newTCPServer(t)
+			newPeer(t, server.addr.String())
+			set := load(t, fmt.Sprintf(strings.TrimLeft(`
+VirtualService:
+- {name: vs, services: [0], vsvip_ref: vip, pool_ref: edge}
+VsVip:
+- {name: vip, vip: [127.0.0.1]}
+Pool:
+- {name: edge, servers: ["%s"], health_monitor_refs: [hm]}
+HealthMonitor:
+- name: hm
+  type: sip
+  send_interval: 2
+  receive_timeout: 1
+  successful_checks: 1
+  failed_checks: 1
+  sip_monitor: {sip_monitor_transport: %s}
+`, "\n"), server.addr, word))
+			log := make(lines, 100)
+			e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 1, Logger: slog.New(log)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(e.Stop)
+			log.await(t, "server oper_up")
+			e.settle()
+			if sv := e.Status().Pools[0].Servers[0]; sv.State != "up" || sv.Health.Monitors[0].Checks == 0 {
+				t.Errorf("a server that answers over TCP: %+v", sv)
+			}
+			server.l.Close()
+			log.await(t, "server oper_down")
+			e.settle()
+			if sv := e.Status().Pools[0].Servers[0]; sv.State != "down" || sv.Reason != "CONNECTION_REFUSED" {
+				t.Errorf("a server that listens no more: %s, %s", sv.State, sv.Reason)
+			}
+		})
+	}
+}
