@@ -18,7 +18,10 @@ func (p *Pool) pickHash(h uint64, tried []int32) int32 {
 	n := copy(skip[:len(skip)-maxChoices], tried)
 	for range maxChoices {
 		i = p.table.Next(h, skip[:n])
-		if i < 0 || p.fits(i, tried) {
+		if i < 0 {
+			return p.nobody(tried)
+		}
+		if p.fits(i, tried) {
 			return i
 		}
 		skip[n] = i
@@ -30,7 +33,7 @@ func (p *Pool) pickHash(h uint64, tried []int32) int32 {
 			return i
 		}
 	}
-	return -1
+	return p.nobody(tried)
 }
 
 // firstThatFits returns the server that fits and that the key prefers to all others that do.
@@ -40,6 +43,9 @@ func (p *Pool) firstThatFits(h uint64, tried []int32) int32 {
 		if (best < 0 || p.table.Before(h, i, best)) && p.fits(i, tried) {
 			best = i
 		}
+	}
+	if best < 0 {
+		return p.nobody(tried)
 	}
 	return best
 }

@@ -43,6 +43,9 @@ func (p *Pool) pickLeast(tried []int32) int32 {
 			best, least = i, l
 		}
 	}
+	if best < 0 {
+		return p.nobody(tried)
+	}
 	return best
 }
 

@@ -133,6 +133,7 @@ type base struct {
 	byID      map[uint64]int32
 	byAddr    map[netip.AddrPort]int32
 	cursor    *cursor
+	full      *atomic.Uint64 // times that every server looked at had as many open transactions as it may
 }
 
 // cursor is where round robin and the others that take turns are. It fills cache lines of its own.
@@ -158,10 +159,11 @@ func New(c *Config, prev *Pool) *Pool {
 		byID:      make(map[uint64]int32, len(c.Servers)),
 		byAddr:    make(map[netip.AddrPort]int32, len(c.Servers)),
 		cursor:    new(cursor),
+		full:      new(atomic.Uint64),
 	}
 	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers))}
 	if prev != nil {
-		b.cursor = prev.cursor
+		b.cursor, b.full = prev.cursor, prev.full
 	}
 	for i := range b.servers {
 		s := &b.servers[i]
@@ -279,6 +281,10 @@ func (p *Pool) FindAddr(a netip.AddrPort) int32 {
 
 // Condition returns the flags of server i in this view.
 func (p *Pool) Condition(i int32) Condition { return p.conditions[i] }
+
+// Full returns how many new calls found no server since all had as many open transactions as they may, in this view and
+// those before it.
+func (p *Pool) Full() uint64 { return p.full.Load() }
 
 // Selectable returns how many servers can be selected.
 func (p *Pool) Selectable() int { return len(p.selectable) }

@@ -168,6 +168,71 @@ func TestLimitInALargePool(t *testing.T) {
 	}
 }
 
+// TestLimitOfManyWorkers: workers that pick at the same moment exceed the limit by one each at the most.
+func TestLimitOfManyWorkers(t *testing.T) {
+	const workers, limit, n = 4, 3, 5
+	for _, a := range algorithms {
+		c := &Config{Algorithm: a, MaxOpenTransactions: limit}
+		for i := range n {
+			c.Servers = append(c.Servers, ServerConfig{Addr: addr(i), Condition: Up})
+		}
+		p := New(c, nil)
+		var wg sync.WaitGroup
+		refused := make([]uint64, workers)
+		for w := range workers {
+			wg.Go(func() {
+				var open []int32
+				for k := range uint64(3000) {
+					i := p.Pick(mix(k+uint64(w)<<32), nil)
+					if i < 0 {
+						refused[w]++
+					} else {
+						open = append(open, i)
+						if got := p.Server(i).State.OpenTransactions.Add(1); got > limit+workers-1 {
+							t.Errorf("%v: server %d has %d open", a, i, got)
+						}
+					}
+					if len(open) > 0 && k%2 == 1 {
+						p.Server(open[0]).State.OpenTransactions.Add(-1)
+						open = open[1:]
+					}
+				}
+			})
+		}
+		wg.Wait()
+		var sum uint64
+		for _, n := range refused {
+			sum += n
+		}
+		if sum == 0 || p.Full() != sum {
+			t.Errorf("%v: %d refused, %d counted", a, sum, p.Full())
+		}
+	}
+}
+
+// TestFullCountsWhatTheLimitRefused: not servers that are down or were tried, and over changes of the configuration.
+func TestFullCountsWhatTheLimitRefused(t *testing.T) {
+	for _, a := range algorithms {
+		c := &Config{Algorithm: a, MaxOpenTransactions: 1, Servers: []ServerConfig{{Addr: addr(0), Condition: Up}, {Addr: addr(1), Condition: Up}}}
+		p := New(c, nil)
+		p.Pick(1, []int32{0, 1})
+		p.With(Change{Index: 0, Clear: Up}, Change{Index: 1, Clear: Up}).Pick(1, nil)
+		if n := p.Full(); n != 0 {
+			t.Errorf("%v: %d counted without anybody at the limit", a, n)
+		}
+		for range 2 {
+			p.Server(p.Pick(1, nil)).State.OpenTransactions.Add(1)
+		}
+		if i := p.Pick(1, nil); i != -1 || p.Full() != 1 {
+			t.Errorf("%v: picked %d, counted %d", a, i, p.Full())
+		}
+		c.MaxOpenTransactions = 2
+		if p = New(c, p); p.Pick(1, nil) < 0 || p.Full() != 1 {
+			t.Errorf("%v: no room with a higher limit, or %d counted", a, p.Full())
+		}
+	}
+}
+
 func TestHashSecondChoiceIsWhereTheKeyGoesWhenTheFirstIsDown(t *testing.T) {
 	for _, n := range []int{3, 20, maxLooks + 20} {
 		p := newPool(ConsistentHash, equal(n)...)
@@ -324,14 +389,17 @@ func TestPickAllocatesNothing(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	for _, a := range algorithms {
 		for _, n := range []int{3, 10, 100, 1000} {
-			b.Run(fmt.Sprintf("%v/%d", a, n), func(b *testing.B) {
-				p := newPool(a, equal(n)...)
-				h := uint64(0)
-				for b.Loop() {
-					h += golden
-					p.Pick(h, nil)
-				}
-			})
+			for name, limit := range map[string]int64{"": 0, "/limit": 1000} {
+				b.Run(fmt.Sprintf("%v/%d%s", a, n, name), func(b *testing.B) {
+					p := newPool(a, equal(n)...)
+					p.limit = limit
+					h := uint64(0)
+					for b.Loop() {
+						h += golden
+						p.Pick(h, nil)
+					}
+				})
+			}
 		}
 	}
 }

@@ -153,3 +153,30 @@ HealthMonitor:
 		})
 	}
 }
+
+// A server at max_concurrent_connections_per_server gets no new call until one of those it has is over, and that is shown.
+func TestConnectionsPerServer(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := quick(t, "127.0.0.1:0", server)
+	set.Pools[0].MaxConnectionsPerServer = 1
+	e, lb := start(t, set)
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	m, from := server.recv()
+	client.send(lb, client.request("INVITE", "call-2", "x2", ""))
+	if r, _ := client.recv(); r.Status != 503 {
+		t.Fatalf("a call beyond the limit: %s", r.Buf)
+	}
+	p := e.Status().Pools[0]
+	if p.MaxConnections != 1 || p.Full != 1 || p.Up != 1 {
+		t.Errorf("pool: limit %d, %d refused, %d up", p.MaxConnections, p.Full, p.Up)
+	}
+	if sv := p.Servers[0]; sv.State != "up" || sv.Reason != "max_concurrent_connections_per_server" {
+		t.Errorf("server: %s, %s", sv.State, sv.Reason)
+	}
+	server.answer(m, from, 486, "Busy Here")
+	if r, _ := client.recv(); r.Status != 486 {
+		t.Fatalf("%s", r.Buf)
+	}
+	client.send(lb, client.request("INVITE", "call-3", "x3", ""))
+	server.recv()
+}

@@ -66,6 +66,8 @@ type PoolStatus struct {
 	Algorithm      string
 	Up             int // servers that can be picked
 	RetriesRefused uint64
+	MaxConnections int    // max_concurrent_connections_per_server; 0 no limit
+	Full           uint64 // requests of new calls that no server got since all had as many open
 	Servers        []ServerStatus
 }
 
@@ -75,7 +77,7 @@ type ServerStatus struct {
 	Addr             netip.AddrPort
 	State            string // "up", "down", "draining", "disabled", "backoff"; see Reason
 	Health           health.ServerStatus
-	Reason           string
+	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
 	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
@@ -172,7 +174,8 @@ func codeKey(index int) int {
 
 func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
 	view := p.View.Load()
-	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Selectable(), RetriesRefused: p.Budget.Refused()}
+	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Selectable(), RetriesRefused: p.Budget.Refused(),
+		MaxConnections: p.Object.MaxConnectionsPerServer, Full: view.Full()}
 	shares := view.Shares()
 	for i, sv := range p.Servers {
 		t := sv.Traffic
@@ -183,6 +186,9 @@ func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
+		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
+			ss.Reason = "max_concurrent_connections_per_server"
+		}
 		for m := range snapshot.NumMethods {
 			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())
 		}

@@ -43,6 +43,8 @@ var (
 
 	poolUp      = desc("pool_servers_up", "Servers that can be picked.", "pool")
 	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
+	poolMax     = desc("pool_max_concurrent_connections_per_server", "Open transactions that a server may have; 0 without a limit.", "pool")
+	poolFull    = desc("pool_full_total", "Requests of new calls that no server got because all had as many open transactions as they may.", "pool")
 
 	serverUp        = desc("server_up", "1 if the server can be picked.", "pool", "server")
 	serverState     = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
@@ -74,6 +76,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		p := &st.Pools[i]
 		e.gauge(poolUp, float64(p.Up), p.Name)
 		e.counter(poolRefused, p.RetriesRefused, p.Name)
+		e.gauge(poolMax, float64(p.MaxConnections), p.Name)
+		e.counter(poolFull, p.Full, p.Name)
 		for j := range p.Servers {
 			e.server(p.Name, &p.Servers[j])
 		}

@@ -208,7 +208,6 @@ var keptFields = map[string][]keptField{
 		{name: "lb_algo_rr_per_se", is: keptBool},
 		{name: "lb_algorithm_core_nonaffinity", is: keptNumber, def: "2"},
 		{name: "lookup_server_by_name", is: keptBool},
-		{name: "max_concurrent_connections_per_server", is: keptNumber},
 		{name: "max_conn_rate_per_server", is: keptObject},
 		{name: "min_servers_up", is: keptNumber},
 		{name: "networks", is: keptList, harmless: true},

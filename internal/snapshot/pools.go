@@ -62,7 +62,8 @@ func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 		Shared: o.DialogStateShared,
 		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
 		byID:   map[uint64]*Server{}}
-	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort}
+	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort,
+		MaxOpenTransactions: int64(o.MaxConnectionsPerServer)}
 	for i := range o.Servers {
 		s := &o.Servers[i]
 		sc := balance.ServerConfig{Addr: o.ServerAddr(i), Name: s.Hostname, Ratio: uint32(s.Ratio), Condition: balance.Up}
