@@ -8,7 +8,7 @@ import "slices"
 const maxLooks = 128
 
 // Pick selects a server for the key with hash h (used by ConsistentHash only), none of tried (those that failed this
-// request already). It returns -1 when there is none: all down, disabled, draining, tried, or at their limit.
+// request already). It returns -1 when there is none: all down, disabled, draining, tried, or at their limit; or too few up.
 // No locks, no allocation.
 func (p *Pool) Pick(h uint64, tried []int32) int32 {
 	if len(p.selectable) == 0 {

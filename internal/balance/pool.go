@@ -111,15 +111,18 @@ type Config struct {
 	Secret              [2]uint64 // keys identities and placement; the same on all engines
 	IgnorePort          bool      // placement by address only (ignore_server_port)
 	MaxOpenTransactions int64     // limit a server (max_concurrent_connections_per_server); 0 none
+	MinUp               int       // with fewer servers up none gets new calls (min_servers_up)
 }
 
 // Pool is an immutable view of a pool: its servers and which of them can be selected. Safe for concurrent use.
 type Pool struct {
 	*base
 	conditions []Condition
-	selectable []int32               // indices, rising
-	table      *consistenthash.Table // valid iff the algorithm is ConsistentHash; selectable servers have weight
-	turns      []int32               // else: the base's turns that belong to selectable servers
+	willing    []int32               // whose condition is selectable: indices, rising
+	selectable []int32               // the willing, or none when fewer are up than must be
+	up         int                   // servers that are up, not disabled and not draining: a back-off is no outage
+	table      *consistenthash.Table // valid iff the algorithm is ConsistentHash; willing servers have weight
+	turns      []int32               // else: the base's turns that belong to willing servers
 	shares     func() []float64
 }
 
@@ -128,6 +131,7 @@ type base struct {
 	algorithm Algorithm
 	secret    consistenthash.Key
 	limit     int64 // of open transactions a server; 0 none
+	minUp     int   // servers that must be up
 	servers   []Server
 	turns     []int32
 	byID      map[uint64]int32
@@ -155,6 +159,7 @@ func New(c *Config, prev *Pool) *Pool {
 		algorithm: c.Algorithm,
 		secret:    c.Secret,
 		limit:     c.MaxOpenTransactions,
+		minUp:     c.MinUp,
 		servers:   newServers(c),
 		byID:      make(map[uint64]int32, len(c.Servers)),
 		byAddr:    make(map[netip.AddrPort]int32, len(c.Servers)),
@@ -206,8 +211,11 @@ func (p *Pool) With(changes ...Change) *Pool {
 		return p
 	}
 	q.settle()
-	if slices.Equal(p.selectable, q.selectable) {
-		q.table, q.turns, q.shares = p.table, p.turns, p.shares
+	if slices.Equal(p.willing, q.willing) {
+		q.table, q.turns = p.table, p.turns
+		if len(p.selectable) == len(q.selectable) {
+			q.shares = p.shares
+		}
 		return q
 	}
 	if p.algorithm != ConsistentHash {
@@ -224,11 +232,17 @@ func (p *Pool) With(changes ...Change) *Pool {
 
 // settle fills in what follows from the conditions at once.
 func (p *Pool) settle() {
-	p.selectable = make([]int32, 0, len(p.conditions))
+	p.willing = make([]int32, 0, len(p.conditions))
 	for i, c := range p.conditions {
 		if c.Selectable() {
-			p.selectable = append(p.selectable, int32(i))
+			p.willing = append(p.willing, int32(i))
 		}
+		if (c &^ Backoff).Selectable() {
+			p.up++
+		}
+	}
+	if !p.Short() {
+		p.selectable = p.willing
 	}
 	p.shares = sync.OnceValue(p.countShares)
 }
@@ -289,12 +303,21 @@ func (p *Pool) Full() uint64 { return p.full.Load() }
 // Selectable returns how many servers can be selected.
 func (p *Pool) Selectable() int { return len(p.selectable) }
 
+// Up returns how many servers are up, neither disabled nor draining. Those that back off are among them.
+func (p *Pool) Up() int { return p.up }
+
+// Short says whether fewer servers are up than must be, so that none is selected.
+func (p *Pool) Short() bool { return p.up < p.minUp }
+
 // Shares returns the part of new calls (0 to 1) that each server is meant to get in this view: for the consistent hash
 // what the table says, for the others the ratio. Not to be changed. The first call may take some ten milliseconds.
 func (p *Pool) Shares() []float64 { return p.shares() }
 
 func (p *Pool) countShares() []float64 {
 	s := make([]float64, len(p.servers))
+	if len(p.selectable) == 0 {
+		return s
+	}
 	if p.table != nil {
 		for i, slots := range p.table.Shares() {
 			s[i] = float64(slots) / consistenthash.Slots

@@ -324,6 +324,46 @@ func TestNewKeepsWhatIsKnown(t *testing.T) {
 	}
 }
 
+// TestMinUp: with too few servers up nobody is picked, and nothing moves by it.
+func TestMinUp(t *testing.T) {
+	for _, a := range algorithms {
+		c := &Config{Algorithm: a, Secret: [2]uint64{1, 2}, MinUp: 3}
+		for i := range 5 {
+			c.Servers = append(c.Servers, ServerConfig{Addr: addr(i), Condition: Up})
+		}
+		c.Servers[4].Condition |= Draining // is up to those it has, and counts no more
+		p := New(c, nil)
+		check := func(what string, q *Pool, up int, short bool) {
+			t.Helper()
+			i, selectable, share := q.Pick(7, nil), q.Selectable(), 0.0
+			for _, s := range q.Shares() {
+				share += s
+			}
+			if q.Up() != up || q.Short() != short || (i < 0) != short || (selectable == 0) != short || (share == 0) != short {
+				t.Errorf("%v, %s: %d up, short %v, picked %d of %d, shares of %.2f in all", a, what, q.Up(), q.Short(), i, selectable, share)
+			}
+		}
+		check("four up", p, 4, false)
+		three := p.With(Change{Index: 0, Clear: Up})
+		check("three up", three, 3, false)
+		backoff := three.With(Change{Index: 1, Set: Backoff})
+		check("one of the three backs off", backoff, 3, false)
+		two := backoff.With(Change{Index: 1, Clear: Up}) // the same servers can be selected as before
+		check("two up", two, 2, true)
+		again := two.With(Change{Index: 1, Set: Up, Clear: Backoff})
+		check("three again", again, 3, false)
+		if a == ConsistentHash && again.table.Moved(three.table) != 0 {
+			t.Errorf("%d slots are not where they were", again.table.Moved(three.table))
+		}
+		check("disabled", three.With(Change{Index: 2, Set: Disabled}), 2, true)
+		check("drains", three.With(Change{Index: 2, Set: Draining}), 2, true)
+		c.MinUp = 2
+		check("fewer are enough", New(c, two), 2, false)
+		c.MinUp = 0
+		check("none need be", New(c, two), 2, false)
+	}
+}
+
 func TestEmptyAndDownPools(t *testing.T) {
 	for _, a := range algorithms {
 		if i := New(&Config{Algorithm: a}, nil).Pick(1, nil); i != -1 {

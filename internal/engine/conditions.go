@@ -65,13 +65,28 @@ func (e *Engine) bringIn() {
 			changes = append(changes, ch)
 		}
 		if len(changes) > 0 {
-			view := p.View.Load().With(changes...)
-			p.View.Store(view)
-			view.Publish()
+			e.swapView(p, p.View.Load().With(changes...))
 		}
 	}
 	e.changes = e.changes[:0]
 	e.changedAt = time.Now()
+}
+
+// swapView makes view the one that servers of the pool are picked from, and says when the pool goes down or comes up by
+// min_servers_up. The caller holds e.mu.
+func (e *Engine) swapView(p *snapshot.Pool, view *balance.Pool) {
+	before := p.View.Load().Short()
+	p.View.Store(view)
+	view.Publish()
+	if view.Short() == before {
+		return
+	}
+	level, state := slog.LevelInfo, health.Up
+	if !before {
+		level, state = slog.LevelWarn, health.Down
+	}
+	e.log.Log(context.Background(), level, "pool "+strings.ToLower(state.String()), "pool", p.Name,
+		"servers_up", view.Up(), "min_servers_up", p.Object.MinServersUp)
 }
 
 // logLimit lets through a few lines a second.
@@ -111,9 +126,7 @@ func (e *Engine) setCondition(p *snapshot.Pool, sv *snapshot.Server, flag balanc
 	} else {
 		ch.Clear = flag
 	}
-	view = view.With(ch)
-	p.View.Store(view)
-	view.Publish()
+	e.swapView(p, view.With(ch))
 }
 
 // settleConditions brings the views of a new snapshot in line with what is known
@@ -134,11 +147,7 @@ func (e *Engine) settleConditions(snap *snapshot.Snapshot) {
 			}
 			changes = append(changes, c)
 		}
-		if len(changes) > 0 {
-			view = view.With(changes...)
-			p.View.Store(view)
-		}
-		view.Publish()
+		e.swapView(p, view.With(changes...))
 	}
 }
 

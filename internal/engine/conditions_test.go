@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
@@ -179,4 +180,65 @@ func TestConnectionsPerServer(t *testing.T) {
 	}
 	client.send(lb, client.request("INVITE", "call-3", "x3", ""))
 	server.recv()
+}
+
+// With fewer than min_servers_up the pool is down for new calls, and it is said: by the log and by the status.
+func TestMinServersUp(t *testing.T) {
+	a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := quick(t, "127.0.0.1:0", a, b)
+	set.Pools[0].MinServersUp, set.Pools[0].LBAlgorithm = 2, object.RoundRobin
+	log := make(lines, 100)
+	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2, Logger: slog.New(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	lb := e.Status().Services[0].Listeners[0].Addr
+	expect := func(state, reason string, up int) {
+		t.Helper()
+		if p := e.Status().Pools[0]; p.State != state || p.Reason != reason || p.Up != up || p.MinServersUp != 2 {
+			t.Errorf("pool: %s, %q, %d up of at least %d; want %s, %q, %d", p.State, p.Reason, p.Up, p.MinServersUp, state, reason, up)
+		}
+	}
+	expect("up", "", 2)
+	for range 2 {
+		log.await(t, "server oper_up") // there is no monitor, which is told as well
+	}
+	for i := range 2 {
+		client.send(lb, client.request("OPTIONS", fmt.Sprintf("call-%d", i), fmt.Sprintf("x%d", i), ""))
+	}
+	m, from := a.recv() // round robin: each has got one
+	known := string(m.Bytes(m.CallID))
+	a.answer(m, from, 200, "OK")
+	client.recv()
+
+	e.healthChanged(health.Change{Pool: "default", Server: b.addr, State: health.Down, At: time.Now()})
+	e.settle()
+	log.await(t, "pool oper_down")
+	expect("down", "min_servers_up", 1)
+	client.send(lb, client.request("OPTIONS", "call-new", "y1", ""))
+	if r, _ := client.recv(); r.Status != 503 {
+		t.Errorf("a new call: %s", r.Buf)
+	}
+	client.send(lb, client.request("OPTIONS", known, "y2", ""))
+	m, from = a.recv()
+	a.answer(m, from, 200, "OK")
+	if r, _ := client.recv(); r.Status != 200 {
+		t.Errorf("a known call: %s", r.Buf)
+	}
+
+	e.healthChanged(health.Change{Pool: "default", Server: a.addr, State: health.Down, At: time.Now()})
+	e.settle()
+	expect("down", "no_server", 0)
+	for _, s := range []*peer{a, b} {
+		e.healthChanged(health.Change{Pool: "default", Server: s.addr, State: health.Up, Up: true, At: time.Now()})
+	}
+	e.settle()
+	log.await(t, "pool oper_up")
+	expect("up", "", 2)
+	set.Pools[0].Enabled = false
+	if err := e.Apply(set); err != nil {
+		t.Fatal(err)
+	}
+	expect("disabled", "", 0)
 }

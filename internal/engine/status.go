@@ -64,7 +64,10 @@ type SocketStatus struct {
 type PoolStatus struct {
 	Name           string
 	Algorithm      string
-	Up             int // servers that can be picked
+	State          string // "up": takes new calls; "down"; "disabled"
+	Reason         string // why it is down: "min_servers_up", or "no_server" that can be picked
+	Up             int    // servers that are up, neither disabled nor draining
+	MinServersUp   int    // min_servers_up
 	RetriesRefused uint64
 	MaxConnections int    // max_concurrent_connections_per_server; 0 no limit
 	Full           uint64 // requests of new calls that no server got since all had as many open
@@ -174,8 +177,9 @@ func codeKey(index int) int {
 
 func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
 	view := p.View.Load()
-	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Selectable(), RetriesRefused: p.Budget.Refused(),
-		MaxConnections: p.Object.MaxConnectionsPerServer, Full: view.Full()}
+	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Up(), MinServersUp: p.Object.MinServersUp,
+		RetriesRefused: p.Budget.Refused(), MaxConnections: p.Object.MaxConnectionsPerServer, Full: view.Full()}
+	st.State, st.Reason = poolWords(p, view)
 	shares := view.Shares()
 	for i, sv := range p.Servers {
 		t := sv.Traffic
@@ -202,6 +206,19 @@ func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
 		st.Servers = append(st.Servers, ss)
 	}
 	return st
+}
+
+// poolWords says in words whether a pool takes new calls, and why not.
+func poolWords(p *snapshot.Pool, view *balance.Pool) (state, reason string) {
+	switch {
+	case !p.Object.Enabled:
+		return "disabled", ""
+	case view.Selectable() > 0:
+		return "up", ""
+	case view.Short() && view.Up() > 0:
+		return "down", "min_servers_up"
+	}
+	return "down", proxy.NoServer.String()
 }
 
 // stateWords says in words what the flags of a server mean together.

@@ -41,12 +41,14 @@ var (
 	sockTrains  = desc("socket_trains_total", "Trains of datagrams that crossed the kernel as one, by direction.", "virtual_service", "address", "socket", "direction")
 	sockBatches = desc("socket_batch_size", "Datagrams a call of the kernel moved, by direction.", "virtual_service", "address", "socket", "direction")
 
-	poolUp      = desc("pool_servers_up", "Servers that can be picked.", "pool")
+	poolUp      = desc("pool_up", "1 if the pool takes new calls.", "pool")
+	poolServers = desc("pool_servers_up", "Servers that are up, neither disabled nor draining.", "pool")
+	poolMin     = desc("pool_min_servers_up", "Servers that must be up for the pool to take new calls.", "pool")
 	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
 	poolMax     = desc("pool_max_concurrent_connections_per_server", "Open transactions that a server may have; 0 without a limit.", "pool")
 	poolFull    = desc("pool_full_total", "Requests of new calls that no server got because all had as many open transactions as they may.", "pool")
 
-	serverUp        = desc("server_up", "1 if the server can be picked.", "pool", "server")
+	serverUp        = desc("server_up", "1 if the server can be picked, where its pool is up.", "pool", "server")
 	serverState     = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
 	serverRequests  = desc("server_requests_total", "Requests forwarded to the server, by method.", "pool", "server", "method")
 	serverResponses = desc("server_responses_total", "Responses received from the server, by class and code.", "pool", "server", "class", "code")
@@ -74,7 +76,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range st.Pools {
 		p := &st.Pools[i]
-		e.gauge(poolUp, float64(p.Up), p.Name)
+		e.gauge(poolUp, truth(p.State == "up"), p.Name)
+		e.gauge(poolServers, float64(p.Up), p.Name)
+		e.gauge(poolMin, float64(p.MinServersUp), p.Name)
 		e.counter(poolRefused, p.RetriesRefused, p.Name)
 		e.gauge(poolMax, float64(p.MaxConnections), p.Name)
 		e.counter(poolFull, p.Full, p.Name)
@@ -161,21 +165,21 @@ func (e emitter) batches(sizes []uint64, sum uint64, labels ...string) {
 	e.ch <- prometheus.MustNewConstHistogram(sockBatches, total, float64(sum), buckets, labels...)
 }
 
+// truth is a condition as a value.
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 var states = []string{"up", "down", "draining", "disabled", "backoff"}
 
 func (e emitter) server(pool string, s *engine.ServerStatus) {
 	addr := s.Addr.String()
-	up := 0.0
-	if s.State == "up" {
-		up = 1
-	}
-	e.gauge(serverUp, up, pool, addr)
+	e.gauge(serverUp, truth(s.State == "up"), pool, addr)
 	for _, state := range states {
-		v := 0.0
-		if state == s.State {
-			v = 1
-		}
-		e.gauge(serverState, v, pool, addr, state)
+		e.gauge(serverState, truth(s.State == state), pool, addr, state)
 	}
 	for method, n := range s.Requests {
 		e.counter(serverRequests, n, pool, addr, method)

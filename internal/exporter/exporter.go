@@ -26,7 +26,7 @@ type Server struct {
 
 // Serve listens on an address such as 127.0.0.1:9090 and answers /metrics
 // (Prometheus text or OpenMetrics), /healthz (the process lives) and /readyz (every
-// virtual service has a server that can be picked; else 503 and which has none).
+// virtual service has a pool that is up; else 503 and which has none).
 func Serve(addr string, eng *engine.Engine) (*Server, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(&collector{eng: eng}, collectors.NewGoCollector(),
@@ -52,14 +52,18 @@ func (s *Server) Close() error {
 }
 
 func ready(w http.ResponseWriter, st engine.Status) {
-	up := map[string]int{}
-	for _, p := range st.Pools {
-		up[p.Name] = p.Up
+	pools := map[string]*engine.PoolStatus{}
+	for i := range st.Pools {
+		pools[st.Pools[i].Name] = &st.Pools[i]
 	}
 	var missing []string
 	for _, s := range st.Services {
-		if up[s.Pool] == 0 {
-			missing = append(missing, fmt.Sprintf("VirtualService/%s: no server of Pool/%s is up", s.Name, s.Pool))
+		switch p := pools[s.Pool]; {
+		case p.State == "up":
+		case p.Reason == "min_servers_up":
+			missing = append(missing, fmt.Sprintf("VirtualService/%s: servers of Pool/%s that are up: %d, min_servers_up is %d", s.Name, p.Name, p.Up, p.MinServersUp))
+		default:
+			missing = append(missing, fmt.Sprintf("VirtualService/%s: no server of Pool/%s is up", s.Name, p.Name))
 		}
 	}
 	if len(st.Services) == 0 {

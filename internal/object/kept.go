@@ -209,7 +209,6 @@ var keptFields = map[string][]keptField{
 		{name: "lb_algorithm_core_nonaffinity", is: keptNumber, def: "2"},
 		{name: "lookup_server_by_name", is: keptBool},
 		{name: "max_conn_rate_per_server", is: keptObject},
-		{name: "min_servers_up", is: keptNumber},
 		{name: "networks", is: keptList, harmless: true},
 		{name: "nsx_securitygroup", is: keptList, refused: "NSX groups are not supported; list the servers"},
 		{name: "pki_profile_ref", refused: noTLS},

@@ -75,6 +75,7 @@ type Pool struct {
 	IgnoreServerPort          bool        `json:"ignore_server_port" default:"false" doc:"place servers on the hash by address alone"`
 	HealthMonitorRefs         []string    `json:"health_monitor_refs" items:"0..50" ref:"HealthMonitor" doc:"monitors of every server; none: servers count as up"`
 	MinHealthMonitorsUp       int         `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
+	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
 	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
 	MaxConnectionsPerServer   int         `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
 	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`

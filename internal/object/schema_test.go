@@ -27,6 +27,7 @@ Pool.lb_algorithm_consistent_hash_hdr -
 Pool.ignore_server_port false
 Pool.health_monitor_refs items 0..50
 Pool.min_health_monitors_up 0 0..50
+Pool.min_servers_up 0 0..10000
 Pool.graceful_disable_timeout 1 1..7200 0 -1
 Pool.max_concurrent_connections_per_server 0 0..2147483647
 Server.port 0 0..65535

@@ -64,6 +64,15 @@ func (w *warner) pool(p *Pool) {
 	if len(p.HealthMonitorRefs) == 0 {
 		w.warn(root.field("health_monitor_refs"), "there are none: servers count as up even when they are dead; "+SystemSIP+" is always there")
 	}
+	enabled := 0
+	for i := range p.Servers {
+		if p.Servers[i].Enabled {
+			enabled++
+		}
+	}
+	if p.MinServersUp > enabled {
+		w.warn(root.field("min_servers_up"), "enabled are "+strconv.Itoa(enabled)+", fewer than "+strconv.Itoa(p.MinServersUp)+": every new call to the pool is answered 503")
+	}
 	i := slices.IndexFunc(p.Servers, func(sv Server) bool { return sv.Port == 0 })
 	if i >= 0 && p.DefaultServerPort == 80 {
 		w.warn(root.field("servers").item(i), "takes port "+strconv.Itoa(int(p.DefaultServerPort))+" from default_server_port; that of SIP is "+strconv.Itoa(sipPort))

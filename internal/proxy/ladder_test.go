@@ -230,6 +230,8 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.RetryBudgetPercent, pool.RetryBudgetPerSecond = 0, n
 		case "graceful_disable_timeout":
 			pool.GracefulDisableTimeoutMin = n
+		case "min_servers_up":
+			pool.MinServersUp = n
 		case "max_concurrent_connections_per_server":
 			pool.MaxConnectionsPerServer = n
 		default:

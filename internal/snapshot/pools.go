@@ -63,7 +63,7 @@ func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
 		byID:   map[uint64]*Server{}}
 	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort,
-		MaxOpenTransactions: int64(o.MaxConnectionsPerServer)}
+		MaxOpenTransactions: int64(o.MaxConnectionsPerServer), MinUp: o.MinServersUp}
 	for i := range o.Servers {
 		s := &o.Servers[i]
 		sc := balance.ServerConfig{Addr: o.ServerAddr(i), Name: s.Hostname, Ratio: uint32(s.Ratio), Condition: balance.Up}
