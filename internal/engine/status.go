@@ -98,6 +98,7 @@ type ServerStatus struct {
 // Status looks at everything. It takes no lock of the message path but those of
 // table shards, one at a time.
 func (e *Engine) Status() Status {
+	known := e.healthOf()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.live.Load()
@@ -109,9 +110,20 @@ func (e *Engine) Status() Status {
 		st.Services = append(st.Services, ss)
 	}
 	for _, p := range l.snap.Pools {
-		st.Pools = append(st.Pools, e.poolStatus(p))
+		st.Pools = append(st.Pools, poolStatus(p, known))
 	}
 	return st
+}
+
+// healthOf asks for the health of all servers at once: each question waits for the loop of the monitors, and 10,000 of
+// them took longer than all the rest of Status together.
+func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
+	all := e.health.Status()
+	known := make(map[drainKey]*health.ServerStatus, len(all))
+	for i := range all {
+		known[drainKey{all[i].Pool, all[i].Server}] = &all[i]
+	}
+	return known
 }
 
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
@@ -175,15 +187,19 @@ func codeKey(index int) int {
 	return status
 }
 
-func (e *Engine) poolStatus(p *snapshot.Pool) PoolStatus {
+func poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerStatus) PoolStatus {
 	view := p.View.Load()
 	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Up(), MinServersUp: p.Object.MinServersUp,
 		RetriesRefused: p.Budget.Refused(), MaxConnections: p.Object.MaxConnectionsPerServer, Full: view.Full()}
 	st.State, st.Reason = poolWords(p, view)
 	shares := view.Shares()
+	st.Servers = make([]ServerStatus, 0, len(p.Servers))
 	for i, sv := range p.Servers {
 		t := sv.Traffic
-		h, _ := e.health.ServerStatus(p.Name, sv.Addr)
+		var h health.ServerStatus
+		if k := known[drainKey{p.Name, sv.Addr}]; k != nil {
+			h = *k
+		}
 		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i],
 			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),

@@ -142,7 +142,7 @@ func (l *loop) statsOf(pool, monitor string) *monitorStats {
 	return s
 }
 
-// Status returns what is known of all servers, sorted by pool and address; nil after Close.
+// Status returns what is known of all servers, in no order; nil after Close.
 func (m *Manager) Status() []ServerStatus {
 	var all []ServerStatus
 	m.do(func() {
@@ -150,9 +150,6 @@ func (m *Manager) Status() []ServerStatus {
 		for _, s := range m.l.servers {
 			all = append(all, s.status(m.l.begin))
 		}
-	})
-	slices.SortFunc(all, func(a, b ServerStatus) int {
-		return cmp.Or(cmp.Compare(a.Pool, b.Pool), a.Server.Compare(b.Server))
 	})
 	return all
 }
