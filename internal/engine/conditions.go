@@ -29,7 +29,7 @@ func (e *Engine) healthChanged(c health.Change) {
 	}
 	if more, ok := e.logged.allow(c.At); ok {
 		e.log.Log(context.Background(), level, "server "+strings.ToLower(c.State.String()), "pool", c.Pool, "server", c.Server,
-			"reason", c.Reason, "detail", c.Detail, "lines_left_out", more)
+			"name", e.nameOf(drainKey{c.Pool, c.Server}), "reason", c.Reason, "detail", c.Detail, "lines_left_out", more)
 	}
 	e.changes = append(e.changes, c)
 	if time.Since(e.changedAt) >= gatherFor {
@@ -189,7 +189,7 @@ func (e *Engine) drain(snap *snapshot.Snapshot) {
 			seen[k] = true
 			if _, draining := e.drains[k]; !draining {
 				e.drains[k] = time.Now().Add(time.Duration(minutes) * time.Minute)
-				e.log.Info("server draining", "pool", p.Name, "server", sv.Addr, "minutes", minutes, "calls", sv.State.Calls.Load())
+				e.log.Info("server draining", "pool", p.Name, "server", sv.Addr, "name", sv.Name, "minutes", minutes, "calls", sv.State.Calls.Load())
 			} else if time.Now().After(e.drains[k]) {
 				e.setCondition(p, sv, balance.Disabled, true)
 			}
@@ -210,7 +210,7 @@ func (e *Engine) finishDrains(now time.Time) {
 		}
 		if p, sv := e.find(k); sv != nil && view(p, sv)&balance.Disabled == 0 {
 			e.setCondition(p, sv, balance.Disabled, true)
-			e.log.Info("server disabled", "pool", k.pool, "server", k.addr, "calls", sv.State.Calls.Load())
+			e.log.Info("server disabled", "pool", k.pool, "server", k.addr, "name", sv.Name, "calls", sv.State.Calls.Load())
 		}
 	}
 }
@@ -228,6 +228,14 @@ func (e *Engine) find(k drainKey) (*snapshot.Pool, *snapshot.Server) {
 		}
 	}
 	return nil, nil
+}
+
+// nameOf is the hostname of a server, or its address where it has none.
+func (e *Engine) nameOf(k drainKey) string {
+	if _, sv := e.find(k); sv != nil {
+		return sv.Name
+	}
+	return k.addr.String()
 }
 
 // leaveAlone keeps new calls from a server that said 503 with Retry-After

@@ -28,18 +28,26 @@ func (l lines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// await waits for a line with that message.
-func (l lines) await(t *testing.T, message string) {
+// await waits for a line with that message, and gives what it says under a name; none for "".
+func (l lines) await(t *testing.T, message, name string) (value string) {
 	t.Helper()
 	late := time.After(20 * time.Second)
 	for {
 		select {
 		case r := <-l:
-			if r.Message == message {
-				return
+			if r.Message != message {
+				continue
 			}
+			r.Attrs(func(a slog.Attr) bool {
+				if a.Key == name {
+					value = a.Value.String()
+				}
+				return true
+			})
+			return value
 		case <-late:
 			t.Fatalf("no line %q", message)
+			return ""
 		}
 	}
 }
@@ -140,13 +148,13 @@ HealthMonitor:
 				t.Fatal(err)
 			}
 			t.Cleanup(e.Stop)
-			log.await(t, "server oper_up")
+			log.await(t, "server oper_up", "")
 			e.settle()
 			if sv := e.Status().Pools[0].Servers[0]; sv.State != "up" || sv.Health.Monitors[0].Checks == 0 {
 				t.Errorf("a server that answers over TCP: %+v", sv)
 			}
 			server.l.Close()
-			log.await(t, "server oper_down")
+			log.await(t, "server oper_down", "")
 			e.settle()
 			if sv := e.Status().Pools[0].Servers[0]; sv.State != "down" || sv.Reason != "CONNECTION_REFUSED" {
 				t.Errorf("a server that listens no more: %s, %s", sv.State, sv.Reason)
@@ -187,6 +195,7 @@ func TestMinServersUp(t *testing.T) {
 	a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	set := quick(t, "127.0.0.1:0", a, b)
 	set.Pools[0].MinServersUp, set.Pools[0].LBAlgorithm = 2, object.RoundRobin
+	set.Pools[0].Servers[1].Hostname = "b"
 	log := make(lines, 100)
 	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2, Logger: slog.New(log)})
 	if err != nil {
@@ -202,7 +211,7 @@ func TestMinServersUp(t *testing.T) {
 	}
 	expect("up", "", 2)
 	for range 2 {
-		log.await(t, "server oper_up") // there is no monitor, which is told as well
+		log.await(t, "server oper_up", "") // there is no monitor, which is told as well
 	}
 	for i := range 2 {
 		client.send(lb, client.request("OPTIONS", fmt.Sprintf("call-%d", i), fmt.Sprintf("x%d", i), ""))
@@ -214,7 +223,12 @@ func TestMinServersUp(t *testing.T) {
 
 	e.healthChanged(health.Change{Pool: "default", Server: b.addr, State: health.Down, At: time.Now()})
 	e.settle()
-	log.await(t, "pool oper_down")
+	if name := log.await(t, "server oper_down", "name"); name != "b" {
+		t.Errorf("the log calls the server %s", name)
+	}
+	if n := log.await(t, "pool oper_down", "min_servers_up"); n != "2" {
+		t.Errorf("the log says that %s must be up", n)
+	}
 	expect("down", "min_servers_up", 1)
 	client.send(lb, client.request("OPTIONS", "call-new", "y1", ""))
 	if r, _ := client.recv(); r.Status != 503 {
@@ -234,7 +248,7 @@ func TestMinServersUp(t *testing.T) {
 		e.healthChanged(health.Change{Pool: "default", Server: s.addr, State: health.Up, Up: true, At: time.Now()})
 	}
 	e.settle()
-	log.await(t, "pool oper_up")
+	log.await(t, "pool oper_up", "")
 	expect("up", "", 2)
 	set.Pools[0].Enabled = false
 	if err := e.Apply(set); err != nil {

@@ -48,6 +48,7 @@ var (
 	poolMax     = desc("pool_max_concurrent_connections_per_server", "Open transactions that a server may have; 0 without a limit.", "pool")
 	poolFull    = desc("pool_full_total", "Requests of new calls that no server got because all had as many open transactions as they may.", "pool")
 
+	serverInfo      = desc("server_info", "1; name is the server's hostname, or its address.", "pool", "server", "name")
 	serverUp        = desc("server_up", "1 if the server can be picked, where its pool is up.", "pool", "server")
 	serverState     = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
 	serverRequests  = desc("server_requests_total", "Requests forwarded to the server, by method.", "pool", "server", "method")
@@ -177,6 +178,7 @@ var states = []string{"up", "down", "draining", "disabled", "backoff"}
 
 func (e emitter) server(pool string, s *engine.ServerStatus) {
 	addr := s.Addr.String()
+	e.gauge(serverInfo, 1, pool, addr, s.Name)
 	e.gauge(serverUp, truth(s.State == "up"), pool, addr)
 	for _, state := range states {
 		e.gauge(serverState, truth(s.State == state), pool, addr, state)

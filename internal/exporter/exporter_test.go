@@ -91,16 +91,17 @@ func TestHealthzAndReadyz(t *testing.T) {
 	}
 }
 
-// What is too few to serve is said in the words of the field that says so.
-func TestMinServersUp(t *testing.T) {
+// What is too few to serve is said in the words of the field that says so, and a server by its hostname.
+func TestWordsOfTheObjects(t *testing.T) {
 	set := quick(t)
-	set.Pools[0].MinServersUp = 2
+	set.Pools[0].MinServersUp, set.Pools[0].Servers[0].Hostname = 2, "as1"
 	url := serve(t, set)
 	if status, text := get(t, url+"/readyz"); status != 503 || text != "VirtualService/default: servers of Pool/default that are up: 1, min_servers_up is 2\n" {
 		t.Errorf("/readyz: %d %q", status, text)
 	}
 	_, text := get(t, url+"/metrics")
-	for _, want := range []string{`carillon_pool_up{pool="default"} 0`, `carillon_pool_servers_up{pool="default"} 1`, `carillon_pool_min_servers_up{pool="default"} 2`} {
+	for _, want := range []string{`carillon_pool_up{pool="default"} 0`, `carillon_pool_servers_up{pool="default"} 1`, `carillon_pool_min_servers_up{pool="default"} 2`,
+		`carillon_server_info{name="as1",pool="default",server="127.0.0.1:9"} 1`} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("%q is missing", want)
 		}

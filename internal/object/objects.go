@@ -88,7 +88,7 @@ type Pool struct {
 type Server struct {
 	IP          netip.Addr `json:"ip" required:"" doc:"address, as {addr, type} or just the address; no DNS names yet"`
 	Port        uint16     `json:"port" default:"0" range:"0..65535" special:"0 takes default_server_port" doc:"port"`
-	Hostname    string     `json:"hostname" doc:"name to show"`
+	Hostname    string     `json:"hostname" doc:"name to show in logs and metrics"`
 	Enabled     bool       `json:"enabled" default:"true" doc:"false: drains, that is no new calls, and those it has until graceful_disable_timeout"`
 	Ratio       int        `json:"ratio" default:"1" range:"1..20" doc:"weight against the other servers, with every algorithm"`
 	Description string     `json:"description" doc:"free text"`
@@ -155,12 +155,12 @@ type ApplicationProfile struct {
 
 // SIPServiceProfile says how the SIP of a virtual service is treated.
 type SIPServiceProfile struct {
-	TransactionTimeoutS     int  `json:"transaction_timeout" default:"32" range:"2..512" unit:"s" doc:"idle time after which a transaction, and a Call-ID's place, is forgotten"`
+	TransactionTimeoutS     int  `json:"transaction_timeout" default:"32" range:"2..512" unit:"s" doc:"idle time after which the place of a Call-ID is forgotten; transactions are known as long as RFC 3261 has them, 64*T1 or Timer C"`
 	RecordRoute             bool `json:"record_route" default:"false" own:"" doc:"stay on the path of dialogs: Record-Route with a sealed token that names the server"`
 	FailoverRetransmissions int  `json:"failover_retransmissions" default:"2" range:"0..10" special:"0 is never" own:"" doc:"a request that has had no response goes to the next server with this retransmission of the client"`
 	RetryOn503              bool `json:"retry_on_503" default:"true" own:"" doc:"a request that got 503 is tried once at another server"`
-	MaxTransactions         int  `json:"max_transactions" default:"1000000" range:"1000..50000000" own:"" doc:"most transactions remembered at a time"`
-	MaxCalls                int  `json:"max_calls" default:"1000000" range:"1000..50000000" own:"" doc:"most Call-IDs remembered at a time"`
+	MaxTransactions         int  `json:"max_transactions" default:"1000000" range:"1000..50000000" own:"" doc:"most transactions a virtual service remembers at a time; a change counts from the next start"`
+	MaxCalls                int  `json:"max_calls" default:"1000000" range:"1000..50000000" own:"" doc:"most Call-IDs a virtual service remembers at a time; a change counts from the next start"`
 	Kept                    Kept `json:"-"`
 }
 

@@ -47,8 +47,9 @@ fields. Kinds are found in any case, and with ` + "`_` or `-`" + ` between their
   an address, an item of ` + "`services`" + ` just a port.
 * A field that must be given has **required** as its default. An empty default is shown as –.
 * *Whose* says whether a field, or its meaning, is Avi's or Carillon's own.
-* Fields of Avi's that have no effect are kept and given back; ` + "`carillon validate`" + ` names those that are set. Where the loss of one
-  would send calls elsewhere, in the clear or past a rule, any value but its default is refused.
+* Fields of Avi's that have no effect are kept and given back; ` + "`carillon validate`" + ` names those that are set,
+  but for bookkeeping, placement and analytics. Where the loss of one would send calls elsewhere, in the clear or past a rule, any
+  value but its default is refused.
 
 Always there, with defaults throughout, unless the file has objects of those names: the application profile ` + "`System-SIP`" + `, the
 network profile ` + "`System-UDP-Proxy`" + `, and the health monitors ` + "`System-SIP`, `System-Ping`, `System-TCP`, `System-UDP`" + `.
