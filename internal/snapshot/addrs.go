@@ -6,18 +6,18 @@ import (
 	"net/netip"
 )
 
-// addrTable finds servers by address. Every request asks it whether it comes from
-// a server, and the answer is mostly no: a map of addresses takes 35 ns for that,
-// this 4.
-type addrTable struct {
-	slots []addrSlot
+// addrTable maps addresses to values. Every request asks whether it comes from a
+// server, every message whether it would go to ourselves, and the answer is mostly
+// no: a map of addresses takes 35 ns for that, this 4.
+type addrTable[V any] struct {
+	slots []addrSlot[V]
 	count int
 }
 
-type addrSlot struct {
-	hash    uint64
-	addr    netip.Addr // the zero Addr: the slot is empty
-	servers []*Server  // on different ports
+type addrSlot[V any] struct {
+	hash  uint64
+	addr  netip.Addr // the zero Addr: the slot is empty
+	value V
 }
 
 func hashAddr(a netip.Addr) uint64 {
@@ -30,8 +30,8 @@ func hashAddr(a netip.Addr) uint64 {
 	return hi ^ lo
 }
 
-// at gives the servers on an address.
-func (t *addrTable) at(a netip.Addr) []*Server {
+// at gives the value of an address, or nil.
+func (t *addrTable[V]) at(a netip.Addr) *V {
 	if t.count == 0 {
 		return nil
 	}
@@ -39,70 +39,87 @@ func (t *addrTable) at(a netip.Addr) []*Server {
 	mask := len(t.slots) - 1
 	for i := int(h>>32) & mask; t.slots[i].addr.IsValid(); i = (i + 1) & mask {
 		if t.slots[i].hash == h && t.slots[i].addr == a {
-			return t.slots[i].servers
+			return &t.slots[i].value
 		}
 	}
 	return nil
 }
 
-// find gives the server with that address and port, or nil.
-func (t *addrTable) find(a netip.AddrPort) *Server {
-	for _, s := range t.at(a.Addr()) {
-		if s.Addr.Port() == a.Port() {
-			return s
-		}
+// add gives the value of an address, the zero one if it was not there. It is valid until the next add.
+func (t *addrTable[V]) add(a netip.Addr) *V {
+	if v := t.at(a); v != nil {
+		return v
 	}
-	return nil
-}
-
-// add puts a server in, in the place of one with the same address and port.
-func (t *addrTable) add(s *Server) {
 	if 2*(t.count+1) > len(t.slots) {
 		t.grow()
 	}
-	a := s.Addr.Addr()
 	h := hashAddr(a)
+	e := t.free(h)
+	e.hash, e.addr = h, a
+	t.count++
+	return &e.value
+}
+
+// free is the empty slot where an address of that hash goes.
+func (t *addrTable[V]) free(h uint64) *addrSlot[V] {
 	mask := len(t.slots) - 1
 	i := int(h>>32) & mask
-	for ; t.slots[i].addr.IsValid(); i = (i + 1) & mask {
-		if t.slots[i].addr == a {
-			for k, o := range t.slots[i].servers {
-				if o.Addr.Port() == s.Addr.Port() {
-					t.slots[i].servers[k] = s
-					return
-				}
+	for t.slots[i].addr.IsValid() {
+		i = (i + 1) & mask
+	}
+	return &t.slots[i]
+}
+
+func (t *addrTable[V]) grow() {
+	old := t.slots
+	t.slots = make([]addrSlot[V], max(8, 2*len(old)))
+	for _, o := range old {
+		if o.addr.IsValid() {
+			*t.free(o.hash) = o
+		}
+	}
+}
+
+// serverTable finds servers by address and port.
+type serverTable struct{ addrTable[[]*Server] } // on one address, on different ports
+
+// find gives the server with that address and port, or nil.
+func (t *serverTable) find(a netip.AddrPort) *Server {
+	if servers := t.at(a.Addr()); servers != nil {
+		for _, s := range *servers {
+			if s.Addr.Port() == a.Port() {
+				return s
 			}
-			t.slots[i].servers = append(t.slots[i].servers, s)
+		}
+	}
+	return nil
+}
+
+// put adds a server, in the place of one with the same address and port.
+func (t *serverTable) put(s *Server) {
+	servers := t.add(s.Addr.Addr())
+	for k, o := range *servers {
+		if o.Addr.Port() == s.Addr.Port() {
+			(*servers)[k] = s
 			return
 		}
 	}
-	t.slots[i] = addrSlot{hash: h, addr: a, servers: []*Server{s}}
-	t.count++
-}
-
-func (t *addrTable) grow() {
-	old := t.slots
-	t.slots = make([]addrSlot, max(8, 2*len(old)))
-	mask := len(t.slots) - 1
-	for _, o := range old {
-		if !o.addr.IsValid() {
-			continue
-		}
-		i := int(o.hash>>32) & mask
-		for t.slots[i].addr.IsValid() {
-			i = (i + 1) & mask
-		}
-		t.slots[i] = o
-	}
+	*servers = append(*servers, s)
 }
 
 // all calls yield for every server.
-func (t *addrTable) all(yield func(*Server) bool) {
+func (t *serverTable) all(yield func(*Server) bool) {
 	for i := range t.slots {
-		for _, s := range t.slots[i].servers {
+		for _, s := range t.slots[i].value {
 			if !yield(s) {
 				return
 			}
 		}
 	}
+}
+
+// ownAddr is what is known of an address that may be our own.
+type ownAddr struct {
+	host  bool     // it is one of this machine's
+	ports []uint16 // on which we listen there, or say that we do
 }

@@ -8,7 +8,7 @@ import (
 
 // The table against a map: servers on many ports and addresses of both families.
 func TestAddrTable(t *testing.T) {
-	var tab addrTable
+	var tab serverTable
 	ref := map[netip.AddrPort]*Server{}
 	addr := func(i int) netip.AddrPort {
 		if i%3 == 0 {
@@ -18,7 +18,7 @@ func TestAddrTable(t *testing.T) {
 	}
 	for i := range 5000 {
 		s := &Server{Addr: addr(i)}
-		tab.add(s)
+		tab.put(s)
 		ref[s.Addr] = s
 	}
 	n := 0
@@ -37,15 +37,15 @@ func TestAddrTable(t *testing.T) {
 			t.Fatalf("%s: %v, want %v", a, tab.find(a), ref[a])
 		}
 	}
-	if tab.find(netip.MustParseAddrPort("192.0.2.1:5060")) != nil || (&addrTable{}).at(netip.MustParseAddr("10.0.0.1")) != nil {
+	if tab.find(netip.MustParseAddrPort("192.0.2.1:5060")) != nil || (&serverTable{}).at(netip.MustParseAddr("10.0.0.1")) != nil {
 		t.Error("found a stranger")
 	}
 }
 
 func BenchmarkAddrTableStranger(b *testing.B) {
-	var tab addrTable
+	var tab serverTable
 	for i := range 10 {
-		tab.add(&Server{Addr: netip.MustParseAddrPort(fmt.Sprintf("10.0.0.%d:5060", i+1))})
+		tab.put(&Server{Addr: netip.MustParseAddrPort(fmt.Sprintf("10.0.0.%d:5060", i+1))})
 	}
 	stranger := netip.MustParseAddrPort("192.0.2.7:40000")
 	for b.Loop() {

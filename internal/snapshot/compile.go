@@ -37,13 +37,9 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
 		faces:    map[uint16]*Face{},
-		own:      map[netip.AddrPort]bool{},
-		anyV4:    map[uint16]bool{},
-		anyV6:    map[uint16]bool{},
-		hosts:    map[netip.Addr]bool{},
 	}}
 	for _, a := range env.Hosts {
-		c.out.hosts[a] = true
+		c.out.own.add(a).host = true
 	}
 	if prev != nil {
 		c.out.servers = append(c.out.servers, prev.servers...)

@@ -136,9 +136,18 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 		f.ID++
 	}
 	c.out.faces[f.ID] = f
-	c.out.own[sentBy] = true
-	c.out.own[l.Addr] = !l.Addr.Addr().IsUnspecified()
+	c.ownPort(sentBy)
+	c.ownPort(l.Addr)
 	return f
+}
+
+func (c *compiler) ownPort(a netip.AddrPort) {
+	if a.Addr().IsUnspecified() {
+		return
+	}
+	if o := c.out.own.add(a.Addr()); !slices.Contains(o.ports, a.Port()) {
+		o.ports = append(o.ports, a.Port())
+	}
 }
 
 // faceListener gives a wildcard listener a face for each address of this machine.
@@ -147,10 +156,8 @@ func (c *compiler) faceListener(l *Listener) {
 		return
 	}
 	v4, port := l.Addr.Addr().Is4(), l.Addr.Port()
-	if v4 {
-		c.out.anyV4[port] = true
-	} else {
-		c.out.anyV6[port] = true
+	if any := &c.out.anyPort[family(l.Addr)]; !slices.Contains(*any, port) {
+		*any = append(*any, port)
 	}
 	if l.byLocal[netip.Addr{}] != nil {
 		return

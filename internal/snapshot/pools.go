@@ -118,7 +118,7 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 }
 
 func (p *Pool) index(s *Server) {
-	p.addrs.add(s)
+	p.addrs.put(s)
 	p.byID[s.ID&token.ServerBits] = s
 }
 

@@ -8,6 +8,7 @@ package snapshot
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/carillon-sip/carillon/internal/balance"
@@ -24,10 +25,8 @@ type Snapshot struct {
 
 	servers []*Server        // by Handle; index 0 is nobody
 	faces   map[uint16]*Face // by ID
-	own     map[netip.AddrPort]bool
-	anyV4   map[uint16]bool // ports of wildcard listeners
-	anyV6   map[uint16]bool
-	hosts   map[netip.Addr]bool // this machine's addresses
+	own     addrTable[ownAddr]
+	anyPort [2][]uint16 // ports of wildcard listeners, by family
 }
 
 // Handle is a small number for a server, the same as long as the process runs,
@@ -58,16 +57,13 @@ func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
 // Own reports whether an address is one that this balancer listens on or
 // advertises (RFC 3261 section 16.4: a Route or Request-URI that names this element).
 func (s *Snapshot) Own(a netip.AddrPort) bool {
-	if s.own[a] {
+	o := s.own.at(a.Addr())
+	if o != nil && slices.Contains(o.ports, a.Port()) {
 		return true
 	}
-	if a.Addr().Is4() {
-		return s.anyV4[a.Port()] && s.isHost(a.Addr())
-	}
-	return s.anyV6[a.Port()] && s.isHost(a.Addr())
+	host := o != nil && o.host || a.Addr().IsLoopback()
+	return host && slices.Contains(s.anyPort[family(a)], a.Port())
 }
-
-func (s *Snapshot) isHost(a netip.Addr) bool { return s.hosts[a] || a.IsLoopback() }
 
 // Service is a virtual service.
 type Service struct {
@@ -232,7 +228,7 @@ type Pool struct {
 	// only writer.
 	View atomic.Pointer[balance.Pool]
 
-	addrs addrTable          // departed ones too
+	addrs serverTable        // departed ones too
 	byID  map[uint64]*Server // 40 bits of the identity, as tokens carry it; departed ones too
 }
 
