@@ -26,6 +26,13 @@ type resend struct {
 	ack     bool // the failed server's final response to an INVITE wants an ACK (17.1.1.3)
 }
 
+// later keeps what a verdict Resend is about. It is too large to be carried through
+// every verdict.
+func (p *Proxy) later(s resend) *resend {
+	p.resend = s
+	return &p.resend
+}
+
 // retry503 takes a transaction whose server said 503 to another one, once
 // (RFC 3261 16.7 (6), RFC 3263 4.3). A caller that heard of a ringing phone is
 // left with what it heard. The caller holds the pin's shard.
@@ -45,8 +52,8 @@ func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 	p.move(in, pn, sv, next)
 	p.moveCall(in, v.Order, next)
 	v.Action, v.Reason, v.Server = Resend, FailedOver503, sv
-	v.resend = resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: FailedOver503,
-		ack: pn.method == sip.Invite}
+	v.resend = p.later(resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: FailedOver503,
+		ack: pn.method == sip.Invite})
 	return true
 }
 
@@ -105,13 +112,13 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 		if next != nil && svc.Pool.Budget.Allow(in.NowNS) {
 			p.move(in, pn, suspect, next)
 			p.moveCall(in, call, next)
-			v.resend = resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP}
+			v.resend = p.later(resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP})
 			return v
 		}
 	}
 	p.giveUp(in, shard, k, pn, suspect)
 	v.Reason = ServerUnreachable
-	v.resend = resend{request: req, failed: suspect, status: 500, reason: ServerUnreachable}
+	v.resend = p.later(resend{request: req, failed: suspect, status: 500, reason: ServerUnreachable})
 	if svc.Pool.View.Load().Selectable() <= 1 {
 		v.resend.status = 503
 	}
@@ -133,7 +140,7 @@ func (p *Proxy) giveUp(in *Input, shard *aged.Shard[pin], k uint64, pn *pin, sv 
 // 503 to an INVITE (RFC 3261 17.1.1.3). It gives where to send it; ok is false if
 // there is none to send. Ask before Again.
 func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to netip.AddrPort, face *snapshot.Face, ok bool) {
-	s := &v.resend
+	s := v.resend
 	if !s.ack {
 		return dst, to, nil, false
 	}
@@ -192,7 +199,7 @@ func appendUint(dst []byte, n uint32) []byte {
 // next server with another branch (16.6 (7)), or its client is told. in is the
 // input that led there; the verdict is written by Append.
 func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
-	s := v.resend
+	s := *v.resend
 	p.again.Parse(s.request.data)
 	r := p.storedRequest(in, &s.request)
 	p.begin(&p.again)

@@ -37,6 +37,7 @@ type Proxy struct {
 	toTag    [16]byte
 	bareURI  sip.URI // what request.uri points to when maddr was ours
 	refusal  refusal
+	resend   resend // what the last verdict Resend is about
 
 	again    sip.Msg // a stored request
 	stored   Input   // and how it came

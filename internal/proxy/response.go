@@ -168,7 +168,7 @@ func (p *Proxy) late(in *Input, v *Verdict, k uint64, pn *pin) {
 	}
 	if req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf); ok {
 		v.Action = Resend
-		v.resend = resend{request: req, failed: sv, ack: true}
+		v.resend = p.later(resend{request: req, failed: sv, ack: true})
 	}
 }
 

@@ -39,7 +39,7 @@ type Verdict struct {
 	Final     bool // the message is the final response of a transaction that was open
 	Host      []byte
 	Method    sip.Method // of the stored request that Again has decided about
-	resend    resend
+	resend    *resend    // of the Proxy that decided; valid iff Resend
 }
 
 // Reason names an exit of the message path. Each has a counter and a line in docs/reasons.md.
