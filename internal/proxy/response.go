@@ -45,7 +45,9 @@ func (p *Proxy) Response(in *Input) Verdict {
 	p.complete(in, &v, &branch)
 	if v.Action == Forward {
 		p.edit.PopVia()
-		v.Face = in.Snapshot.Face(branch.Listener)
+		if v.Face = in.Listener.FaceAt(in.Local); v.Face.ID != branch.Listener {
+			v.Face = in.Snapshot.Face(branch.Listener)
+		}
 		if v.Face == nil || v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
 			v.Face = in.Listener.FaceFor(to.Addr(), in.Local) // the listener it came in on is gone
 			if v.Face == nil {
@@ -78,6 +80,9 @@ func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
 	if !ok {
 		return b, false
 	}
+	if face := in.Listener.FaceAt(in.Local); via.Port == face.SentBy.Port() && string(m.Bytes(via.Host)) == face.Host {
+		return b, true // nearly always: it comes back to where its request left, in the words we gave it
+	}
 	host, ok := sip.HostAddr(m.Bytes(via.Host))
 	return b, ok && in.Snapshot.Own(netip.AddrPortFrom(host, orDefault(via.Port)))
 }
@@ -85,13 +90,11 @@ func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
 // responseTarget is where the next Via sends a response (18.2.2, RFC 3581
 // section 4), and the address that the request was received from.
 func responseTarget(m *sip.Msg, via *sip.Via) (to netip.AddrPort, received netip.Addr) {
-	host, isAddr := sip.HostAddr(m.Bytes(via.Host))
 	received, ok := sip.HostAddr(m.Bytes(via.Received))
-	if via.Received.Len() == 0 || !ok {
-		if !isAddr {
+	if !ok {
+		if received, ok = sip.HostAddr(m.Bytes(via.Host)); !ok { // none was added since sent-by was the source
 			return netip.AddrPort{}, netip.Addr{}
 		}
-		received = host // none was added since sent-by was the source
 	}
 	if via.Maddr.Len() > 0 {
 		if a, ok := sip.HostAddr(m.Bytes(via.Maddr)); ok {

@@ -125,7 +125,7 @@ func firstValid(a, b netip.Addr) netip.Addr {
 // that a branch made by another engine, or before a restart, finds its way.
 func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	sentBy := netip.AddrPortFrom(shown, l.Addr.Port())
-	f := &Face{Out: l, Source: source, SentBy: sentBy,
+	f := &Face{Out: l, Source: source, SentBy: sentBy, Host: shown.String(),
 		Via:    fmt.Appendf(nil, "Via: SIP/2.0/UDP %s;branch=z9hG4bK", sentBy),
 		Route:  []byte("Record-Route: <sip:"),
 		Behind: fmt.Appendf(nil, "@%s;lr>\r\n", sentBy)}

@@ -196,6 +196,7 @@ type Face struct {
 	Out    *Listener
 	Source netip.Addr     // valid iff Out is a wildcard
 	SentBy netip.AddrPort // as peers see it
+	Host   string         // of SentBy, as a Via has it without brackets
 
 	Via    []byte // up to the token: "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK"
 	Route  []byte // up to the token: "Record-Route: <sip:"
