@@ -212,7 +212,6 @@ func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 		return out
 	}
 	p.readRoutes(&r)
-	p.receivedEdit(&r)
 	p.bindRequest(&r)
 	out := p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
 	out.Method = p.again.Method

@@ -20,7 +20,6 @@ type choice struct {
 
 // inward sends a request to a server of the pool.
 func (p *Proxy) inward(r *request) Verdict {
-	p.receivedEdit(r)
 	p.bindRequest(r)
 	if r.strict && r.m.NRoute == r.ours {
 		// our own URI as Request-URI, and no Route to restore it from: it is for us
@@ -71,9 +70,10 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 		hop = r.uri // a Route that leads elsewhere is the server's to follow, and stays as it is
 	}
 	p.routeEdits(r, hop)
-	p.hops()
 	p.via(face, in, r, c.attempt)
+	p.receivedEdit(r)
 	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))})
+	p.hops()
 	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
 }
 

@@ -25,17 +25,17 @@ func (p *Proxy) outward(r *request) Verdict {
 	if face == nil {
 		return p.refuse(r.Input, 500, "No Address Of That Family", NoTransport)
 	}
-	p.receivedEdit(r)
 	p.bindRequest(r)
 	p.routeEdits(r, hop)
-	p.hops()
 	in := r.Listener.FaceAt(r.Local)
 	p.via(face, in, r, 0)
+	p.receivedEdit(r)
 	if r.server != nil {
 		p.knowCall(r, r.server, false)
 		t := token.Route{Server: r.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)), FromServer: true}
 		p.recordRoute(r, face, in, &t)
 	}
+	p.hops()
 	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Order: r.call, Server: nil}
 }
 

@@ -24,9 +24,8 @@ type request struct {
 	token  token.Route // valid iff sealed
 	sealed bool
 
-	rport uint16 // as it will stand in the client's Via; 0 without rport
-	bind  token.Binding
-	salt  uint32
+	bind token.Binding
+	salt uint32
 }
 
 // Request decides about a request. in.Msg has been parsed; its fault, if any, is
@@ -146,15 +145,12 @@ func (p *Proxy) towardClient(r *request) bool {
 	return !p.ownURI(r, r.uri)
 }
 
-// receivedEdit writes where the request came from into its top Via, and notes
-// what of it will come back to us (RFC 3261 18.2.1, RFC 3581 section 4).
+// receivedEdit writes where the request came from into its top Via (RFC 3261 18.2.1,
+// RFC 3581 section 4).
 func (p *Proxy) receivedEdit(r *request) {
 	via := &r.m.Via[0]
 	ip := r.From.Addr()
 	received := via.HasRport || via.Received.Len() > 0 || r.m.NeedsReceived(ip)
-	if via.HasRport {
-		r.rport = r.From.Port()
-	}
 	if via.HasRport || received {
 		p.edit.SetReceived(ip, r.From.Port(), via.HasRport, received)
 	}
@@ -164,10 +160,11 @@ func (p *Proxy) receivedEdit(r *request) {
 // CANCEL, and ACK to a non-2xx, and what responses will be checked against.
 func (p *Proxy) bindRequest(r *request) {
 	via := &r.m.Via[0]
+	var rport uint16 // as it will stand there
 	if via.HasRport {
-		r.rport = r.From.Port()
+		rport = r.From.Port()
 	}
-	r.bind = p.binding(r.m, via, r.From.Addr(), r.rport)
+	r.bind = p.binding(r.m, via, r.From.Addr(), rport)
 	r.salt = p.salt(r.m, via)
 }
 
