@@ -54,6 +54,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	}
 	for _, l := range c.out.Listeners {
 		c.faceListener(l)
+		l.lowest = l.lowestFace()
 	}
 	for _, l := range c.out.Listeners {
 		c.faceServers(l)

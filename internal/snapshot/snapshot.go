@@ -133,6 +133,7 @@ type Listener struct {
 
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
+	lowest  *Face                // of byLocal: where the address is not known, or one is advertised for all
 	toward  []*Face              // by Handle: where requests to that server leave; nil entry: own face
 }
 
@@ -148,17 +149,7 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 	if f := l.byLocal[local]; f != nil {
 		return f
 	}
-	return l.anyFace()
-}
-
-func (l *Listener) anyFace() *Face {
-	var best *Face
-	for _, f := range l.byLocal {
-		if best == nil || f.Source.Less(best.Source) {
-			best = f
-		}
-	}
-	return best
+	return l.lowest
 }
 
 // FaceToward is the face at which requests to a server leave; nil for one of a
