@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +138,54 @@ func TestBatchesWaitForTheirCalls(t *testing.T) {
 	<-sent
 	if l.waits.Load() == 0 {
 		t.Error("nothing counted")
+	}
+}
+
+// A queue that fills up in the middle of a batch is sent, and what the kernel
+// refuses of it goes to another server; the message that was being written then
+// leaves as it was meant to, and once.
+func TestFullQueueWithFailures(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	server.conn.SetReadBuffer(16 << 20)
+	// from 127.0.0.1 there is no way to an address elsewhere
+	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{server.addr.String(), "192.0.2.1:5060"}, object.QuickOptions{NoMonitor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	// 300 requests of 6 KB are some batches, each more than a queue holds
+	const calls = 300
+	lane := e.live.Load().groups[0].lanes[0]
+	lane.decide.Lock()
+	filler := strings.Repeat("x", 6000)
+	for i := range calls {
+		id := fmt.Sprintf("call-%d", i)
+		client.send(lane.sock.LocalAddr(), client.request("INVITE", id, id, "Subject: "+id+"\nX-Filler: "+filler+"\n"))
+	}
+	lane.decide.Unlock()
+	got := map[string]int{}
+	for {
+		server.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		st := e.Status().Services[0]
+		alive := int(e.Status().Pools[0].Servers[0].Requests["INVITE"])
+		if sum := alive + int(e.Status().Pools[0].Servers[1].Requests["INVITE"]); sum >= calls && len(got) >= alive {
+			if len(got) < calls/3 || st.Reasons["failed_over_icmp"] == 0 {
+				t.Errorf("%d calls of %d came, %v", len(got), calls, st.Reasons)
+			}
+			break
+		}
+		m, _ := server.recv()
+		id := string(m.Bytes(m.CallID))
+		subject, _ := m.HeaderValue("subject")
+		if via := string(m.Bytes(m.Via[1].Branch)); via != "z9hG4bK"+id || string(m.Bytes(subject)) != id || m.NVia != 2 {
+			t.Fatalf("call %s left with branch %s and subject %s", id, via, m.Bytes(subject))
+		}
+		if got[id]++; got[id] > 1 {
+			t.Errorf("call %s left %d times", id, got[id])
+		}
 	}
 }

@@ -24,18 +24,19 @@ type worker struct {
 	in      *transport.Batch
 	outs    []*transport.Out // by Listener.Index of live; nil until needed
 	used    []int            // those that hold something
-	sending bool             // failures of what was sent are being decided about
 	msg     sip.Msg
 	input   proxy.Input
 	proxy   *proxy.Proxy
 	tally   *tally
 	quote   [quoteRoom]byte
 	failed  [maxFailed]failed
+	nFailed int
+	late    bool // the batch is through; what is decided now is about its failures
 }
 
 const (
 	quoteRoom = 1024 // of a datagram that did not arrive, enough for our Via
-	maxFailed = 16   // datagrams of one flush that are taken elsewhere at once; others wait for their retransmission
+	maxFailed = 16   // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
 )
 
 // failed is a datagram that could not be sent.
@@ -183,7 +184,7 @@ func (w *worker) datagram(d *transport.Datagram) {
 
 // act does what a verdict says.
 func (w *worker) act(v *proxy.Verdict) {
-	if !w.sending {
+	if !w.late {
 		w.flight.add(v.Order)
 	}
 	w.tally.verdict(&w.msg, v)
@@ -259,52 +260,57 @@ func (w *worker) use(i int) {
 
 // flush sends what is queued, and then what the failures of that have queued.
 func (w *worker) flush() {
-	for n := len(w.used); n > 0; n = len(w.used) {
-		i := w.used[n-1]
-		w.used = w.used[:n-1]
-		w.sendQueue(i, true)
+	for {
+		for n := len(w.used); n > 0; n = len(w.used) {
+			i := w.used[n-1]
+			w.used = w.used[:n-1]
+			w.sendQueue(i)
+		}
+		if w.nFailed == 0 {
+			return
+		}
+		w.retry()
 	}
 }
 
-// sendQueue sends one queue. What could not be sent is taken elsewhere, unless it
-// comes of that itself: then it waits for its retransmission.
-func (w *worker) sendQueue(i int, retry bool) {
+// retry has requests that the kernel refused to send (no route, and the like)
+// taken to another server, as if the network had said so (RFC 3261 16.9).
+func (w *worker) retry() {
+	w.late = true
+	n := w.nFailed
+	for i := range n {
+		w.lost(w.failed[i].to, w.failed[i].start[:w.failed[i].n])
+	}
+	w.late = false
+	w.nFailed = copy(w.failed[:], w.failed[n:w.nFailed]) // a full queue was sent meanwhile
+}
+
+// makeRoom sends a full queue before the batch is through. Its failures have to
+// wait: the message that is being written is not to be forgotten over them.
+func (w *worker) makeRoom(i int) {
+	if !w.late {
+		w.lane.follow(&w.flight)
+		w.lane.await(&w.flight)
+	}
+	w.sendQueue(i)
+}
+
+// sendQueue sends one queue and keeps what the kernel refused.
+func (w *worker) sendQueue(i int) {
 	o := w.outs[i]
 	if o == nil || o.Len() == 0 {
 		return
 	}
 	g := w.live.groups[i]
-	if g.lanes[w.lane.index%len(g.lanes)].sock.Flush(o) > 0 && retry {
-		w.sending = true
-		w.unsent(o)
-		w.sending = false
-	}
-}
-
-// makeRoom sends a full queue in the middle of a batch, or of what its failures
-// have queued.
-func (w *worker) makeRoom(i int) {
-	if w.sending {
-		w.sendQueue(i, false)
+	if g.lanes[w.lane.index%len(g.lanes)].sock.Flush(o) == 0 {
 		return
 	}
-	w.lane.follow(&w.flight)
-	w.lane.await(&w.flight)
-	w.sendQueue(i, true)
-}
-
-// unsent has requests that the kernel refused to send (no route, and the like)
-// taken to another server, as if the network had said so (RFC 3261 16.9).
-func (w *worker) unsent(o *transport.Out) {
-	n := 0
 	for _, f := range o.Failures() {
-		if n < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
-			w.failed[n].to, w.failed[n].n = f.To, copy(w.failed[n].start[:], f.Data)
-			n++
+		if w.nFailed < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
+			k := &w.failed[w.nFailed]
+			k.to, k.n = f.To, copy(k.start[:], f.Data)
+			w.nFailed++
 		}
-	}
-	for i := range w.failed[:n] {
-		w.lost(w.failed[i].to, w.failed[i].start[:w.failed[i].n])
 	}
 }
 
