@@ -4,6 +4,19 @@ package balance
 // order among the others is given up.
 const maxChoices = 4
 
+// Home is where the key with hash h lives, -1 when all servers are down, disabled or draining. It asks neither for the
+// servers' limit nor for how many must be up: what belongs to something older than those (a request of a dialog, an ACK,
+// a CANCEL) opens nothing new. Without a consistent hash it is Pick.
+func (p *Pool) Home(h uint64) int32 {
+	if p.algorithm != ConsistentHash {
+		return p.Pick(h, nil)
+	}
+	if len(p.willing) == 0 {
+		return -1
+	}
+	return p.table.Lookup(h)
+}
+
 // pickHash takes the first choice of the key that fits. A second choice is where the key will go once health has
 // noticed what this request found out, so the call stays there.
 func (p *Pool) pickHash(h uint64, tried []int32) int32 {

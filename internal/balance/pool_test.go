@@ -226,6 +226,9 @@ func TestFullCountsWhatTheLimitRefused(t *testing.T) {
 		if i := p.Pick(1, nil); i != -1 || p.Full() != 1 {
 			t.Errorf("%v: picked %d, counted %d", a, i, p.Full())
 		}
+		if a == ConsistentHash && (p.Home(1) < 0 || p.Full() != 1) {
+			t.Errorf("the key lives at %d, counted %d", p.Home(1), p.Full())
+		}
 		c.MaxOpenTransactions = 2
 		if p = New(c, p); p.Pick(1, nil) < 0 || p.Full() != 1 {
 			t.Errorf("%v: no room with a higher limit, or %d counted", a, p.Full())
@@ -350,6 +353,9 @@ func TestMinUp(t *testing.T) {
 		check("one of the three backs off", backoff, 3, false)
 		two := backoff.With(Change{Index: 1, Clear: Up}) // the same servers can be selected as before
 		check("two up", two, 2, true)
+		if a == ConsistentHash && two.Home(7) < 0 {
+			t.Error("with too few up the key lives nowhere")
+		}
 		again := two.With(Change{Index: 1, Set: Up, Clear: Backoff})
 		check("three again", again, 3, false)
 		if a == ConsistentHash && again.table.Moved(three.table) != 0 {

@@ -223,7 +223,12 @@ func (p *Proxy) chooseByCall(r *request) choice {
 			return choice{server: sv, reason: KnownCall}
 		}
 	}
-	i := r.svc.Pool.View.Load().Pick(p.hashKey(r), nil)
+	view, i := r.svc.Pool.View.Load(), int32(-1)
+	if inDialog || r.m.Method == sip.Ack || r.m.Method == sip.Cancel {
+		i = view.Home(p.hashKey(r))
+	} else {
+		i = view.Pick(p.hashKey(r), nil)
+	}
 	if i < 0 {
 		return choice{}
 	}
