@@ -30,7 +30,7 @@ func (b *bench) micro() error {
 	found := map[string]*figures{}
 	var names []string
 	for _, pkg := range microPackages {
-		out, err := b.goBench(pkg, []int{proxyCPU}, "-test.bench=^Benchmark(InviteStep|ResponseStep|ParseINVITE|Parse200|EditINVITE|Edit200)$", "-test.benchmem",
+		out, err := b.goBench(pkg, []int{proxyCPU}, "-test.bench=^Benchmark(InviteStep|InviteStepCached|InviteAgainStep|ResponseStep|DecideInvite|ParseINVITE|Parse200|EditINVITE|Edit200)$", "-test.benchmem",
 			"-test.benchtime="+b.plan.micro.String(), fmt.Sprintf("-test.count=%d", b.microCount))
 		if err != nil {
 			return err

@@ -239,7 +239,7 @@ func (m *Msg) readCSeq(v uint32) uint32 {
 	if n < 0 || method == end {
 		return bad
 	}
-	if end = run(b, method, isToken); end == method {
+	if end = runName(b, method, isToken); end == method {
 		m.fail(method, FaultCSeqMethod)
 		return bad
 	}

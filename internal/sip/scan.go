@@ -108,6 +108,18 @@ func run(b []byte, p uint32, class uint16) uint32 {
 	return uint32(i)
 }
 
+// runName is run for a class that has the octets of names (all but isDigit and isV6), which are most of what stands there.
+func runName(b []byte, p uint32, class uint16) uint32 {
+	for i := uint64(p); i+8 <= uint64(len(b)); i += 8 {
+		if stop := notName(binary.LittleEndian.Uint64(b[i : i+8])); stop != 0 {
+			p = uint32(i) + uint32(bits.TrailingZeros64(stop))>>3
+			break
+		}
+		p = uint32(i) + 8
+	}
+	return run(b, p, class)
+}
+
 // runPlain is run for a class that has all plain octets (isValue, isCallID, isURI), which are most of what stands there.
 func runPlain(b []byte, p uint32, class uint16) uint32 {
 	for i := uint64(p); i+8 <= uint64(len(b)); i += 8 {
@@ -189,7 +201,7 @@ type param struct {
 // readParam reads a parameter whose semicolon is just before p, and gives the offset behind it, bad if it is broken.
 func readParam(b []byte, p uint32) (q param, next uint32) {
 	q.name = skipLWS(b, p)
-	q.nameEnd = run(b, q.name, isToken)
+	q.nameEnd = runName(b, q.name, isToken)
 	if q.nameEnd == q.name {
 		return q, bad
 	}

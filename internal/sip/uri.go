@@ -97,7 +97,7 @@ func otherScheme(b []byte, p uint32) Fault {
 
 // readTel reads the number and parameters of a tel URI (RFC 3966).
 func (u *URI) readTel(b []byte, p uint32) Fault {
-	q := run(b, p, isPName)
+	q := runName(b, p, isPName)
 	if q == p {
 		return FaultRequestURI
 	}
@@ -107,7 +107,7 @@ func (u *URI) readTel(b []byte, p uint32) Fault {
 
 // readUser reads user and password, which b ends with.
 func (u *URI) readUser(b []byte, p uint32) bool {
-	q := run(b, p, isUserOnly)
+	q := runName(b, p, isUserOnly)
 	u.User = Span{p, q}
 	return q > p && (q == uint32(len(b)) || runPlain(b, q, isUser) == uint32(len(b)))
 }
@@ -115,7 +115,7 @@ func (u *URI) readUser(b []byte, p uint32) bool {
 // readHost reads a host name, an IPv4 address or an IPv6 reference, gives it without brackets, and the offset behind
 // it, bad if it is none.
 func readHost(b []byte, p uint32) (host Span, next uint32) {
-	q := run(b, p, isHost)
+	q := runName(b, p, isHost)
 	if q > p {
 		return Span{p, q}, q
 	}
@@ -154,14 +154,14 @@ func (u *URI) readRest(b []byte, p uint32) Fault {
 // readParam reads one parameter from behind its semicolon on and gives the offset behind it, bad if it is broken. One
 // that we use may not be there twice: the next reader may take the other one.
 func (u *URI) readParam(b []byte, p uint32) uint32 {
-	end := run(b, p, isPName)
+	end := runName(b, p, isPName)
 	if end == p {
 		return bad
 	}
 	name, value := b[p:end], Span{end, end}
 	if at(b, end) == '=' {
 		value.Off = end + 1
-		if value.End = run(b, value.Off, isPValue); value.Empty() {
+		if value.End = runName(b, value.Off, isPValue); value.Empty() {
 			return bad
 		}
 	}

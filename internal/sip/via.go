@@ -90,7 +90,7 @@ func readVia(b []byte, p uint32, v *Via) (next uint32, f Fault) {
 	} else if p, f = oddProtocol(b, p); p == bad {
 		return bad, f
 	}
-	q := run(b, p, isToken)
+	q := runName(b, p, isToken)
 	v.Transport = Span{p, q}
 	if p = skipLWS(b, q); p == q || v.Transport.Empty() { // LWS must follow: sent-protocol LWS sent-by
 		return bad, FaultVia

@@ -43,3 +43,11 @@ func nameLen(w uint64) uint32 {
 	in := (l + (0x80-'a')*ones) ^ (l + (0x80-'{')*ones) ^ (w + (0x80-'-')*ones) ^ (w + (0x80-'.')*ones)
 	return uint32(bits.TrailingZeros64((w|^in)&highs)) >> 3
 }
+
+// notName has the high bit set of each octet of w that is not one of - . 0-9 A-Z a-z, which are in every class of octets
+// but isDigit and isV6.
+func notName(w uint64) uint64 {
+	l := w | lowerCase
+	in := (l + (0x80-'a')*ones) ^ (l + (0x80-'{')*ones) ^ (w + (0x80-'-')*ones) ^ (w + (0x80-'/')*ones) ^ (w + (0x80-'0')*ones) ^ (w + (0x80-':')*ones)
+	return (w | ^in) & highs
+}
