@@ -278,16 +278,16 @@ func (e *Engine) env(opened []*group) snapshot.Env {
 	return env
 }
 
-// hostAddrs are the addresses of this machine's interfaces.
-func hostAddrs() []netip.Addr {
+// hostAddrs are the addresses of this machine's interfaces, with the prefixes of their links.
+func hostAddrs() []netip.Prefix {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil
 	}
-	var out []netip.Addr
+	var out []netip.Prefix
 	for _, a := range addrs {
 		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() {
-			out = append(out, p.Addr().Unmap())
+			out = append(out, p)
 		}
 	}
 	return out

@@ -175,15 +175,7 @@ func (l *ladder) compile() {
 	l.profiles(&vs, &pool, &app.SIPServiceProfile)
 	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
 		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net}}
-	hosts := []netip.Addr{netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("10.0.0.100"), netip.MustParseAddr("2001:db8::100"), netip.MustParseAddr("127.0.0.1")}
-	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: hosts, LocalAddr: func(to netip.Addr) (netip.Addr, error) {
-		for _, h := range hosts {
-			if h.Is4() == to.Is4() && (!h.Is4() || h.As4()[0] == to.As4()[0]) {
-				return h, nil
-			}
-		}
-		return netip.Addr{}, fmt.Errorf("no route")
-	}, Bound: map[snapshot.Key]netip.AddrPort{}}
+	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: machine, LocalAddr: localAddr, Bound: map[snapshot.Key]netip.AddrPort{}}
 	for _, k := range snapshot.Wanted(set) {
 		if k.Addr.Port() == 0 {
 			env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), 50600)
@@ -200,6 +192,23 @@ func (l *ladder) compile() {
 	for _, p := range snap.Pools {
 		p.View.Load().Publish()
 	}
+}
+
+// machine is the addresses of the balancer's machine, the ones of the default routes first.
+var machine = []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24"), netip.MustParsePrefix("2001:db8::100/64"),
+	netip.MustParsePrefix("10.0.0.100/24"), netip.MustParsePrefix("fd00:9::100/64"), netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}
+
+// localAddr is the machine's routing table.
+func localAddr(to netip.Addr) (netip.Addr, error) {
+	for _, h := range machine {
+		if h.Contains(to) {
+			return h.Addr(), nil
+		}
+	}
+	if to.Is4() {
+		return machine[0].Addr(), nil
+	}
+	return machine[1].Addr(), nil
 }
 
 func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *object.SIPServiceProfile) {

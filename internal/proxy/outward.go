@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/token"
 )
 
@@ -21,13 +22,13 @@ func (p *Proxy) outward(r *request) Verdict {
 	if r.Snapshot.Own(to) {
 		return p.hairpin(r, hop)
 	}
-	face := r.Listener.FaceFor(to.Addr(), r.Local)
+	in := r.Listener.FaceAt(r.Local)
+	face := p.exit(r, in, to.Addr())
 	if face == nil {
 		return p.refuse(r.Input, 500, "No Address Of That Family", NoTransport)
 	}
 	p.bindRequest(r)
 	p.routeEdits(r, hop)
-	in := r.Listener.FaceAt(r.Local)
 	p.via(face, in, r, 0)
 	p.receivedEdit(r)
 	if r.server != nil {
@@ -39,6 +40,22 @@ func (p *Proxy) outward(r *request) Verdict {
 	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Order: r.call, Server: nil}
 }
 
+// exit is the face at which a request to an address outside leaves. In a dialog it
+// is the one that the other side knows: ours of the last Route value of the pass
+// (RFC 5658 section 5). A value without a token was not written by us, but
+// configured in the server, and shows its side of us.
+func (p *Proxy) exit(r *request, in *snapshot.Face, to netip.Addr) *snapshot.Face {
+	if u := r.named; u != nil {
+		if a, ok := sip.HostAddr(r.m.Bytes(u.Host)); ok {
+			f := r.Snapshot.FaceNamed(netip.AddrPortFrom(a, orDefault(u.Port)))
+			if f != nil && f.Out.Service == r.svc && f.Reaches(to) {
+				return f
+			}
+		}
+	}
+	return r.Listener.FaceFor(to, in)
+}
+
 // hairpin goes on with a request whose next hop turned out to be us: as a Route
 // value it is taken off like those that were known as ours at once (16.4), as a
 // Request-URI it makes the request one for the pool, balanced like any other.
@@ -48,7 +65,7 @@ func (p *Proxy) hairpin(r *request, hop *sip.URI) Verdict {
 	}
 	r.ours++
 	if t, ok := p.openToken(r, hop); ok {
-		r.token, r.sealed = t, true
+		r.token, r.sealed, r.named = t, true, hop
 	}
 	if p.towardClient(r) {
 		return p.outward(r)

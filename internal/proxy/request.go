@@ -23,6 +23,7 @@ type request struct {
 	bare   []byte      // uri without the maddr that was ours; nil mostly
 	token  token.Route // valid iff sealed
 	sealed bool
+	named  *sip.URI // of ours that the last token stood in; valid iff sealed
 
 	bind token.Binding
 	salt uint32

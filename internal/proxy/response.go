@@ -49,7 +49,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 			v.Face = in.Snapshot.Face(branch.Listener)
 		}
 		if v.Face == nil || v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
-			v.Face = in.Listener.FaceFor(to.Addr(), in.Local) // the listener it came in on is gone
+			v.Face = in.Listener.FaceFor(to.Addr(), in.Listener.FaceAt(in.Local)) // the listener it came in on is gone
 			if v.Face == nil {
 				return Verdict{Reason: BadNextHop}
 			}

@@ -18,7 +18,9 @@ import (
 func (p *Proxy) readRoutes(r *request) {
 	m := r.m
 	r.token, r.sealed = p.openToken(r, &m.URI)
-	r.strict = r.sealed
+	if r.strict = r.sealed; r.strict {
+		r.named = &m.URI
+	}
 	for r.ours < min(m.NRoute, len(m.Route)-1) {
 		u := &m.Route[r.ours].URI
 		t, ok := p.openToken(r, u)
@@ -26,7 +28,7 @@ func (p *Proxy) readRoutes(r *request) {
 			break
 		}
 		if ok {
-			r.token, r.sealed = t, true
+			r.token, r.sealed, r.named = t, true, u
 		}
 		r.ours++
 	}

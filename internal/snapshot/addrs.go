@@ -120,6 +120,21 @@ func (t *serverTable) all(yield func(*Server) bool) {
 
 // ownAddr is what is known of an address that may be our own.
 type ownAddr struct {
-	host  bool     // it is one of this machine's
-	ports []uint16 // on which we listen there, or say that we do
+	host  bool // it is one of this machine's
+	ports []ownPort
+}
+
+// ownPort is one on which we listen there, or say that we do.
+type ownPort struct {
+	port uint16
+	face *Face
+}
+
+func (o *ownAddr) at(port uint16) *ownPort {
+	for i := range o.ports {
+		if o.ports[i].port == port {
+			return &o.ports[i]
+		}
+	}
+	return nil
 }

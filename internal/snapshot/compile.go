@@ -16,8 +16,8 @@ type Env struct {
 	// LocalAddr tells from which address of this machine datagrams to a
 	// destination leave. An error means there is no route.
 	LocalAddr func(netip.Addr) (netip.Addr, error)
-	// Hosts are this machine's addresses.
-	Hosts []netip.Addr
+	// Hosts are this machine's addresses, each with the length of its link's prefix.
+	Hosts []netip.Prefix
 	// Bound tells what address and port a listener got; nil or absent: as configured.
 	Bound map[Key]netip.AddrPort
 }
@@ -29,6 +29,10 @@ type compiler struct {
 	env  Env
 	out  *Snapshot
 	errs []error
+
+	links  []netip.Prefix // that this machine is on, the longest prefix first
+	asked  map[netip.Addr]netip.Addr
+	others map[exitKey]*exits // where the family changes
 }
 
 // Compile turns a set that has been validated into a snapshot. prev may be nil.
@@ -37,10 +41,11 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
 		faces:    map[uint16]*Face{},
-	}}
-	for _, a := range env.Hosts {
-		c.out.own.add(a).host = true
+	}, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
+	for _, h := range env.Hosts {
+		c.out.own.add(h.Addr()).host = true
 	}
+	c.findLinks()
 	if prev != nil {
 		c.out.servers = append(c.out.servers, prev.servers...)
 	} else {
@@ -58,6 +63,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	}
 	for _, l := range c.out.Listeners {
 		c.faceServers(l)
+		c.exitsOf(l)
 	}
 	return c.out, nil
 }

@@ -45,8 +45,10 @@ func Wanted(set *object.Set) []Key {
 }
 
 // family is 0 for IPv4 and 1 for IPv6.
-func family(a netip.AddrPort) int {
-	if a.Addr().Is4() {
+func family(a netip.AddrPort) int { return familyOf(a.Addr()) }
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
 		return 0
 	}
 	return 1
@@ -129,6 +131,7 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 		Via:    fmt.Appendf(nil, "Via: SIP/2.0/UDP %s;branch=z9hG4bK", sentBy),
 		Route:  []byte("Record-Route: <sip:"),
 		Behind: fmt.Appendf(nil, "@%s;lr>\r\n", sentBy)}
+	f.link = c.linkOf(f.Addr())
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s %s %s", l.Key.Addr, source, shown)
 	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
@@ -136,17 +139,17 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 		f.ID++
 	}
 	c.out.faces[f.ID] = f
-	c.ownPort(sentBy)
-	c.ownPort(l.Addr)
+	c.ownPort(sentBy, f)
+	c.ownPort(l.Addr, f)
 	return f
 }
 
-func (c *compiler) ownPort(a netip.AddrPort) {
+func (c *compiler) ownPort(a netip.AddrPort, f *Face) {
 	if a.Addr().IsUnspecified() {
 		return
 	}
-	if o := c.out.own.add(a.Addr()); !slices.Contains(o.ports, a.Port()) {
-		o.ports = append(o.ports, a.Port())
+	if o := c.out.own.add(a.Addr()); o.at(a.Port()) == nil {
+		o.ports = append(o.ports, ownPort{a.Port(), f})
 	}
 }
 
@@ -163,9 +166,9 @@ func (c *compiler) faceListener(l *Listener) {
 		return
 	}
 	hosts := slices.Clone(c.env.Hosts)
-	slices.SortFunc(hosts, netip.Addr.Compare) // IDs must not depend on the order of interfaces
-	for _, a := range slices.Compact(hosts) {
-		if a.Is4() == v4 && a.Zone() == "" {
+	slices.SortFunc(hosts, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) }) // IDs must not depend on the order of interfaces
+	for _, h := range hosts {
+		if a := h.Addr(); a.Is4() == v4 && a.Zone() == "" && l.byLocal[a] == nil {
 			l.byLocal[a] = c.face(l, a, a)
 		}
 	}
@@ -215,11 +218,5 @@ func (c *compiler) faceToward(l *Listener, sv *Server) *Face {
 	if from.face != nil {
 		return from.face
 	}
-	local := netip.Addr{}
-	if c.env.LocalAddr != nil {
-		if a, err := c.env.LocalAddr(sv.Addr.Addr()); err == nil {
-			local = a
-		}
-	}
-	return from.FaceAt(local)
+	return from.FaceAt(c.localAddr(sv.Addr.Addr()))
 }

@@ -58,11 +58,21 @@ func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
 // advertises (RFC 3261 section 16.4: a Route or Request-URI that names this element).
 func (s *Snapshot) Own(a netip.AddrPort) bool {
 	o := s.own.at(a.Addr())
-	if o != nil && slices.Contains(o.ports, a.Port()) {
+	if o != nil && o.at(a.Port()) != nil {
 		return true
 	}
 	host := o != nil && o.host || a.Addr().IsLoopback()
 	return host && slices.Contains(s.anyPort[family(a)], a.Port())
+}
+
+// FaceNamed is the face that shows itself as an address, or nil.
+func (s *Snapshot) FaceNamed(a netip.AddrPort) *Face {
+	if o := s.own.at(a.Addr()); o != nil {
+		if p := o.at(a.Port()); p != nil {
+			return p.face
+		}
+	}
+	return nil
 }
 
 // Service is a virtual service.
@@ -134,6 +144,7 @@ type Listener struct {
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
 	lowest  *Face                // of byLocal: where the address is not known, or one is advertised for all
+	exits   [2]*exits            // by family: where requests to addresses outside leave
 	toward  []*Face              // by Handle: where requests to that server leave; nil entry: own face
 }
 
@@ -166,20 +177,6 @@ func (l *Listener) FaceToward(s *Server) *Face {
 	return l.face
 }
 
-// FaceFor is the face at which a request to an address outside leaves: one of
-// its family, this listener's own where that fits.
-func (l *Listener) FaceFor(to netip.Addr, local netip.Addr) *Face {
-	if l.Addr.Addr().Is4() == to.Is4() {
-		return l.FaceAt(local)
-	}
-	for _, o := range l.Service.Listeners {
-		if o.Addr.Addr().Is4() == to.Is4() {
-			return o.FaceAt(netip.Addr{})
-		}
-	}
-	return nil
-}
-
 // Face is one address under which the balancer shows itself in messages: what
 // it writes into Via and Record-Route, and where such a message leaves.
 type Face struct {
@@ -188,10 +185,27 @@ type Face struct {
 	Source netip.Addr     // valid iff Out is a wildcard
 	SentBy netip.AddrPort // as peers see it
 	Host   string         // of SentBy, as a Via has it without brackets
+	link   int            // that Addr is on; 0: none
 
 	Via    []byte // up to the token: "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK"
 	Route  []byte // up to the token: "Record-Route: <sip:"
 	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n"
+}
+
+// Addr is the address of this machine that the face's datagrams leave from;
+// unspecified where the kernel chooses.
+func (f *Face) Addr() netip.Addr {
+	if f.Source.IsValid() {
+		return f.Source
+	}
+	return f.Out.Addr.Addr()
+}
+
+// Reaches reports whether datagrams of the face can get to an address: one of its
+// family, and from a loopback address only a loopback one.
+func (f *Face) Reaches(to netip.Addr) bool {
+	a := f.Addr()
+	return a.Is4() == to.Is4() && (!a.IsLoopback() || to.IsLoopback())
 }
 
 // HashKey says of what the consistent hash is taken.
