@@ -59,11 +59,12 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	}
 	for _, l := range c.out.Listeners {
 		c.faceListener(l)
-		l.lowest = l.lowestFace()
+	}
+	for _, l := range c.out.Listeners {
+		c.exitsOf(l)
 	}
 	for _, l := range c.out.Listeners {
 		c.faceServers(l)
-		c.exitsOf(l)
 	}
 	return c.out, nil
 }

@@ -114,3 +114,18 @@ func TestFaceFor(t *testing.T) {
 		})
 	}
 }
+
+// An address that is not known, which may have come since the snapshot was made, is
+// answered from where the default route leads, not from loopback because it is lowest.
+func TestFaceAtUnknownAddress(t *testing.T) {
+	w := world{hosts: []string{"::1/128", "fd00:9::1/64", "2001:db8:1::1/64"}, routes: map[string]string{"::/0": "2001:db8:1::1"}}
+	s, err := Compile(serving("[fd00:9::10]:5080", "[::]:5060"), nil, w.env(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for local, want := range map[string]string{"2001:db8:1::99": "2001:db8:1::1", "fd00:9::1": "fd00:9::1", "::1": "::1"} {
+		if got := s.Listeners[0].FaceAt(netip.MustParseAddr(local)).Addr().String(); got != want {
+			t.Errorf("at %s: %s, want %s", local, got, want)
+		}
+	}
+}

@@ -177,17 +177,6 @@ func (c *compiler) faceListener(l *Listener) {
 	}
 }
 
-// lowestFace is the one of a wildcard's faces that has the lowest source address.
-func (l *Listener) lowestFace() *Face {
-	var best *Face
-	for _, f := range l.byLocal {
-		if best == nil || f.Source.Less(best.Source) {
-			best = f
-		}
-	}
-	return best
-}
-
 // faceServers finds for each server of the listener's service the face at which
 // requests that came in here leave toward it.
 func (c *compiler) faceServers(l *Listener) {

@@ -143,7 +143,6 @@ type Listener struct {
 
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
-	lowest  *Face                // of byLocal: where the address is not known, or one is advertised for all
 	exits   [2]*exits            // by family: where requests to addresses outside leave
 	toward  []*Face              // by Handle: where requests to that server leave; nil entry: own face
 }
@@ -152,7 +151,8 @@ type Listener struct {
 func (l *Listener) Wildcard() bool { return l.face == nil }
 
 // FaceAt is the face at which a datagram came in; local is the address it was
-// sent to, valid on a wildcard listener.
+// sent to, valid on a wildcard listener. For an address that came after the
+// snapshot was made it is the face of the default route.
 func (l *Listener) FaceAt(local netip.Addr) *Face {
 	if l.face != nil {
 		return l.face
@@ -160,7 +160,7 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 	if f := l.byLocal[local]; f != nil {
 		return f
 	}
-	return l.lowest
+	return l.exits[family(l.Addr)].rest
 }
 
 // FaceToward is the face at which requests to a server leave; nil for one of a
