@@ -54,6 +54,11 @@ func Quick(listen, servers []string, o QuickOptions) (*Set, error) {
 		}
 		addrs = append(addrs, more...)
 	}
+	for _, text := range servers {
+		if addr, fault := quickAddr(text); fault == "" && slices.Contains(addrs, addr) {
+			fail("--server", text, "is a --listen address too: the balancer would send to itself")
+		}
+	}
 	if len(listen) == 0 {
 		fail("--listen", "", "missing: expected an address such as udp://0.0.0.0:5060")
 	}

@@ -50,6 +50,34 @@ func (c *checker) virtualService(vs *VirtualService) {
 	}
 	if good {
 		c.claim(vs)
+		c.itself(vs)
+	}
+}
+
+// itself checks that no server is an address of the service: it would send to itself, until Max-Forwards is used up.
+func (c *checker) itself(vs *VirtualService) {
+	pool := c.set.Pool(vs.PoolRef)
+	if pool == nil {
+		return // told already
+	}
+	own := map[netip.AddrPort]bool{}
+	for _, l := range c.set.Listens(vs) {
+		own[l.Addr] = true
+		if l.Advertise.IsValid() {
+			own[netip.AddrPortFrom(l.Advertise, l.Addr.Port())] = true
+		}
+	}
+	for i := range pool.Servers {
+		addr := pool.ServerAddr(i)
+		any := netip.IPv6Unspecified()
+		if addr.Addr().Is4() {
+			any = netip.IPv4Unspecified()
+		}
+		if own[addr] || addr.Addr().IsLoopback() && own[netip.AddrPortFrom(any, addr.Port())] {
+			c.fail((*path)(nil).field("pool_ref"), "servers["+strconv.Itoa(i)+"] of Pool/"+pool.Name+" is "+addr.String()+
+				", on which this virtual service listens: it would send to itself")
+			return
+		}
 	}
 }
 

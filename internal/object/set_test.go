@@ -28,7 +28,7 @@ VsVip:
   vip:
   - {ip_address: 10.0.0.1, ip6_address: "2001:db8::1", floating_ip: 192.0.2.1}
   - {ip_address: 10.0.0.2, enabled: false}
-Pool: [{name: p, servers: [10.0.0.1, "10.0.0.1:5061"], default_server_port: 5060}]`)
+Pool: [{name: p, servers: [10.0.0.9, "10.0.0.9:5061"], default_server_port: 5060}]`)
 	vs := s.VirtualService("a")
 	want := "[{10.0.0.1:5060 192.0.2.1} {[2001:db8::1]:5060 invalid IP} {10.0.0.1:5061 192.0.2.1} " +
 		"{[2001:db8::1]:5061 invalid IP} {10.0.0.1:5070 192.0.2.1} {[2001:db8::1]:5070 invalid IP}]"
@@ -42,7 +42,7 @@ Pool: [{name: p, servers: [10.0.0.1, "10.0.0.1:5061"], default_server_port: 5060
 		t.Error(got)
 	}
 	p := s.Pool("p")
-	if a, b := p.ServerAddr(0), p.ServerAddr(1); a != netip.MustParseAddrPort("10.0.0.1:5060") || b != netip.MustParseAddrPort("10.0.0.1:5061") {
+	if a, b := p.ServerAddr(0), p.ServerAddr(1); a != netip.MustParseAddrPort("10.0.0.9:5060") || b != netip.MustParseAddrPort("10.0.0.9:5061") {
 		t.Error(a, b)
 	}
 }
@@ -116,6 +116,7 @@ func TestQuick(t *testing.T) {
 			"--listen udp://0.0.0.0:x: port \"x\" of 0.0.0.0 is wrong: must be 1 to 65535"},
 		{"udp://:x tcp://:5060", "10.0.0.1", "--listen udp://:x: port \"x\" of 0.0.0.0 is wrong: must be 1 to 65535\n" +
 			"--listen tcp://:5060: \"tcp\" is not supported yet: must be udp"},
+		{"udp://10.0.0.1", "10.0.0.2 10.0.0.1:5060", "--server 10.0.0.1:5060: is a --listen address too: the balancer would send to itself"},
 		{"127.0.0.1", "10.0.0.1 10.0.0.1:5060", "Pool/default: servers[1]: 10.0.0.1:5060 is servers[0] already"},
 	} {
 		s, err := Quick(strings.Fields(c.listen), strings.Fields(c.servers), QuickOptions{})
