@@ -74,6 +74,7 @@ type ladder struct {
 	listens, servers []string
 	profile          map[string]string
 	fqdn             string
+	other            []string // another virtual service of the engine: where it listens, its servers
 
 	step   int
 	sent   map[int][]byte // what left, by step
@@ -145,6 +146,8 @@ func (l *ladder) setting(f []string) {
 		}
 	case "fqdn":
 		l.fqdn = f[1]
+	case "other":
+		l.other = f[1:]
 	default:
 		l.t.Fatalf("unknown setting %q", f[0])
 	}
@@ -175,6 +178,9 @@ func (l *ladder) compile() {
 	l.profiles(&vs, &pool, &app.SIPServiceProfile)
 	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
 		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net}}
+	if len(l.other) > 0 {
+		l.addOther(set)
+	}
 	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: machine, LocalAddr: localAddr, Bound: map[snapshot.Key]netip.AddrPort{}}
 	for _, k := range snapshot.Wanted(set) {
 		if k.Addr.Port() == 0 {
@@ -185,13 +191,26 @@ func (l *ladder) compile() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if l.snap == nil {
-		l.state = []*State{NewState(1000, 1000, nil)}
+	for len(l.state) < len(snap.Services) {
+		l.state = append(l.state, NewState(1000, 1000, nil))
 	}
 	l.snap = snap
 	for _, p := range snap.Pools {
 		p.View.Load().Publish()
 	}
+}
+
+// addOther adds a virtual service with another address and pool, like the first in all else.
+func (l *ladder) addOther(set *object.Set) {
+	vs, vip, pool := set.VirtualServices[0], object.New[object.VsVip]("other"), set.Pools[0]
+	a := netip.MustParseAddrPort(l.other[0])
+	vs.Name, vs.VsVipRef, vs.PoolRef, vs.FQDN, vs.Services = "other", "other", "other", "", []object.Service{{Port: a.Port()}}
+	vip.Vip = []object.Vip{{Enabled: true, VipID: "0", IPAddress: a.Addr()}}
+	pool.Name, pool.Servers = "other", nil
+	for _, s := range l.other[1:] {
+		pool.Servers = append(pool.Servers, object.NewServer(netip.MustParseAddrPort(s)))
+	}
+	set.VirtualServices, set.VsVips, set.Pools = append(set.VirtualServices, vs), append(set.VsVips, vip), append(set.Pools, pool)
 }
 
 // machine is the addresses of the balancer's machine, the ones of the default routes first.
@@ -272,7 +291,9 @@ func (l *ladder) command(f []string) string {
 			l.t.Fatal(err)
 		}
 		l.now += d
-		l.state[0].Tend(l.tick(), 64, l.snap)
+		for _, s := range l.state {
+			s.Tend(l.tick(), 64, l.snap)
+		}
 	case "name":
 		m := map[string]Name{}
 		for k, v := range l.names.All() {
@@ -302,17 +323,19 @@ func (l *ladder) command(f []string) string {
 
 func (l *ladder) tick() aged.Tick { return aged.Tick(l.now.Milliseconds()) }
 
-func (l *ladder) input(from netip.AddrPort, local netip.Addr, m *sip.Msg) *Input {
-	in := &Input{Msg: m, From: from, Local: local, Snapshot: l.snap, State: l.state[0], Now: l.tick(), NowNS: l.now.Nanoseconds()}
+// input is a message at the first listener of its family, or at the one on port.
+func (l *ladder) input(from netip.AddrPort, at netip.AddrPort, m *sip.Msg) *Input {
+	in := &Input{Msg: m, From: from, Local: at.Addr(), Snapshot: l.snap, Now: l.tick(), NowNS: l.now.Nanoseconds()}
 	for _, ln := range l.snap.Listeners {
-		if ln.Addr.Addr().Is4() == from.Addr().Is4() && in.Listener == nil {
+		if ln.Addr.Addr().Is4() == from.Addr().Is4() && in.Listener == nil && (at.Port() == 0 || at.Port() == ln.Addr.Port()) {
 			in.Listener = ln
 		}
 	}
+	in.State = l.state[in.Listener.Service.Index]
 	return in
 }
 
-// receive gives a message to the proxy. where is "192.0.2.7:40000" or that and "at 10.0.0.100".
+// receive gives a message to the proxy. where is "192.0.2.7:40000" or that and "at 10.0.0.100" or "at 10.0.0.100:5070".
 func (l *ladder) receive(where string, lines []string) string {
 	if l.snap == nil {
 		l.compile()
@@ -320,9 +343,12 @@ func (l *ladder) receive(where string, lines []string) string {
 	l.step++
 	f := strings.Fields(l.fill(where))
 	from := netip.MustParseAddrPort(f[0])
-	var local netip.Addr
+	var at netip.AddrPort
 	if len(f) > 2 {
-		local = netip.MustParseAddr(f[2])
+		var err error
+		if at, err = netip.ParseAddrPort(f[2]); err != nil {
+			at = netip.AddrPortFrom(netip.MustParseAddr(f[2]), 0)
+		}
 	}
 	raw := []byte(l.fill(strings.Join(lines, "\r\n") + "\r\n"))
 	if !bytes.Contains(raw, []byte("\r\n\r\n")) {
@@ -330,7 +356,7 @@ func (l *ladder) receive(where string, lines []string) string {
 	}
 	m := new(sip.Msg)
 	m.Parse(raw)
-	in := l.input(from, local, m)
+	in := l.input(from, at, m)
 	var v Verdict
 	if m.IsRequest {
 		v = l.proxy.Request(in)
@@ -344,7 +370,7 @@ func (l *ladder) unreachable(dest netip.AddrPort, datagram []byte) string {
 	l.step++
 	m := new(sip.Msg)
 	m.Parse(datagram[:min(len(datagram), 548)])
-	in := l.input(dest, netip.Addr{}, m)
+	in := l.input(dest, netip.AddrPort{}, m)
 	v := l.proxy.Unreachable(in, dest)
 	return l.show(in, &v, datagram)
 }

@@ -19,7 +19,7 @@ func (p *Proxy) outward(r *request) Verdict {
 	if !sendable(to) {
 		return p.refuse(r.Input, 404, "Not Found", NoRoute)
 	}
-	if r.Snapshot.Own(to) {
+	if r.Snapshot.Own(r.svc, to) {
 		return p.hairpin(r, hop)
 	}
 	in := r.Listener.FaceAt(r.Local)
@@ -47,8 +47,8 @@ func (p *Proxy) outward(r *request) Verdict {
 func (p *Proxy) exit(r *request, in *snapshot.Face, to netip.Addr) *snapshot.Face {
 	if u := r.named; u != nil {
 		if a, ok := sip.HostAddr(r.m.Bytes(u.Host)); ok {
-			f := r.Snapshot.FaceNamed(netip.AddrPortFrom(a, orDefault(u.Port)))
-			if f != nil && f.Out.Service == r.svc && f.Reaches(to) {
+			f := r.Snapshot.FaceNamed(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
+			if f != nil && f.Reaches(to) {
 				return f
 			}
 		}

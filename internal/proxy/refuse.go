@@ -54,7 +54,7 @@ func (p *Proxy) refuse(in *Input, status int, reason string, why Reason) Verdict
 	p.reply = sip.Reply{Status: status, Reason: reason, Extra: extras, Received: in.From}
 	p.reply.ToTag = p.statelessTag(m)
 	to := replyTarget(m, &m.Via[0], in.From)
-	if !sendable(to) || in.Snapshot.Own(to) {
+	if !sendable(to) || in.Snapshot.Own(in.Listener.Service, to) {
 		return Verdict{Reason: BadNextHop}
 	}
 	face := in.Listener.FaceAt(in.Local)

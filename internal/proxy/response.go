@@ -31,7 +31,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 	if p.binding(m, via, received, viaRport(via)) != branch.Binding {
 		return Verdict{Reason: ForgedResponse}
 	}
-	if !sendable(to) || in.Snapshot.Own(to) && in.Listener.Service.Pool.ServerAt(to) == nil {
+	if !sendable(to) || in.Snapshot.Own(in.Listener.Service, to) {
 		return Verdict{Reason: BadNextHop}
 	}
 	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
@@ -84,7 +84,7 @@ func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
 		return b, true // nearly always: it comes back to where its request left, in the words we gave it
 	}
 	host, ok := sip.HostAddr(m.Bytes(via.Host))
-	return b, ok && in.Snapshot.Own(netip.AddrPortFrom(host, orDefault(via.Port)))
+	return b, ok && in.Snapshot.Own(in.Listener.Service, netip.AddrPortFrom(host, orDefault(via.Port)))
 }
 
 // responseTarget is where the next Via sends a response (18.2.2, RFC 3581

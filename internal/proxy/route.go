@@ -39,12 +39,18 @@ func (p *Proxy) readRoutes(r *request) {
 	p.stripMaddr(r)
 }
 
-// openToken opens the token in a URI of ours.
+// openToken opens the token in a URI of ours. Another service of this engine seals
+// with the same key; what it wrote is for it to read.
 func (p *Proxy) openToken(r *request, u *sip.URI) (token.Route, bool) {
 	if u.User.Len() != token.Len {
 		return token.Route{}, false
 	}
-	return p.sealer.OpenRoute(r.m.Bytes(u.User), r.call, &p.scratch)
+	t, ok := p.sealer.OpenRoute(r.m.Bytes(u.User), r.call, &p.scratch)
+	if ok && len(r.Snapshot.Services) > 1 {
+		a, isAddr := sip.HostAddr(r.m.Bytes(u.Host))
+		ok = !isAddr || !r.Snapshot.Foreign(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
+	}
+	return t, ok
 }
 
 // stripMaddr reads a Request-URI whose maddr, port and transport are ours as if
@@ -62,7 +68,7 @@ func (p *Proxy) stripMaddr(r *request) {
 	r.uri = &p.bareURI
 }
 
-// ownURI reports whether a URI names this element.
+// ownURI reports whether a URI names this element, which is the service.
 func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
 	if u.Scheme != sip.SchemeSIP {
 		return false
@@ -72,7 +78,7 @@ func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
 		host = r.m.Bytes(u.Maddr) // V6: maddr is what is resolved
 	}
 	if a, ok := sip.HostAddr(host); ok {
-		return r.Snapshot.Own(netip.AddrPortFrom(a, orDefault(u.Port)))
+		return r.Snapshot.Own(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
 	}
 	return r.svc.Named(host, u.Port)
 }

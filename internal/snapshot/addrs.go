@@ -121,20 +121,20 @@ func (t *serverTable) all(yield func(*Server) bool) {
 // ownAddr is what is known of an address that may be our own.
 type ownAddr struct {
 	host  bool // it is one of this machine's
-	ports []ownPort
+	faces []*Face
 }
 
-// ownPort is one on which we listen there, or say that we do.
-type ownPort struct {
-	port uint16
-	face *Face
-}
-
-func (o *ownAddr) at(port uint16) *ownPort {
-	for i := range o.ports {
-		if o.ports[i].port == port {
-			return &o.ports[i]
+// face is the one with a port on which we listen there, or say that we do: that of v,
+// if several services say so.
+func (o *ownAddr) face(v *Service, port uint16) *Face {
+	var other *Face
+	for _, f := range o.faces {
+		if f.SentBy.Port() == port {
+			if f.Out.Service == v {
+				return f
+			}
+			other = f
 		}
 	}
-	return nil
+	return other
 }

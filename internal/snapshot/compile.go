@@ -60,6 +60,12 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	for _, l := range c.out.Listeners {
 		c.faceListener(l)
 	}
+	for _, s := range c.out.Services {
+		c.notItself(s)
+	}
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
 	for _, l := range c.out.Listeners {
 		c.exitsOf(l)
 	}
@@ -101,6 +107,16 @@ func (c *compiler) services() {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
 		c.out.Services = append(c.out.Services, s)
+	}
+}
+
+// notItself refuses a server that is an address of its own service: where that
+// listens on every address, only the machine knows.
+func (c *compiler) notItself(s *Service) {
+	for _, sv := range s.Pool.Servers {
+		if c.out.Own(s, sv.Addr) {
+			c.fail("Pool/%s: server %s is an address of VirtualService/%s itself: it would send to itself", s.Pool.Name, sv.Addr, s.Name)
+		}
 	}
 }
 

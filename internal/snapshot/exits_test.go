@@ -129,3 +129,17 @@ func TestFaceAtUnknownAddress(t *testing.T) {
 		}
 	}
 }
+
+// A server that is the service itself shows, behind a wildcard, only with the machine's addresses.
+func TestServerIsItself(t *testing.T) {
+	w := world{hosts: []string{"127.0.0.1/8", "10.9.0.1/24"}}
+	for server, want := range map[string]string{
+		"10.9.0.1:5060":  "Pool/pool: server 10.9.0.1:5060 is an address of VirtualService/vs itself: it would send to itself",
+		"10.9.0.1:5061":  "<nil>",
+		"10.9.0.10:5060": "<nil>",
+	} {
+		if _, err := Compile(serving(server, "0.0.0.0:5060"), nil, w.env(), 1); fmt.Sprint(err) != want {
+			t.Errorf("%s: %v, want %s", server, err, want)
+		}
+	}
+}

@@ -139,17 +139,19 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 		f.ID++
 	}
 	c.out.faces[f.ID] = f
-	c.ownPort(sentBy, f)
-	c.ownPort(l.Addr, f)
+	c.own(sentBy.Addr(), f)
+	c.own(l.Addr.Addr(), f)
 	return f
 }
 
-func (c *compiler) ownPort(a netip.AddrPort, f *Face) {
-	if a.Addr().IsUnspecified() {
+// own notes that a face is to be found at an address, on the port that it shows.
+func (c *compiler) own(a netip.Addr, f *Face) {
+	if a.IsUnspecified() {
 		return
 	}
-	if o := c.out.own.add(a.Addr()); o.at(a.Port()) == nil {
-		o.ports = append(o.ports, ownPort{a.Port(), f})
+	v, o := f.Out.Service, c.out.own.add(a)
+	if g := o.face(v, f.SentBy.Port()); g == nil || g.Out.Service != v {
+		o.faces = append(o.faces, f)
 	}
 }
 
@@ -158,10 +160,9 @@ func (c *compiler) faceListener(l *Listener) {
 	if l.face != nil {
 		return
 	}
-	v4, port := l.Addr.Addr().Is4(), l.Addr.Port()
-	if any := &c.out.anyPort[family(l.Addr)]; !slices.Contains(*any, port) {
-		*any = append(*any, port)
-	}
+	v4 := l.Addr.Addr().Is4()
+	any := &c.out.wildcards[family(l.Addr)]
+	*any = append(*any, l)
 	if l.byLocal[netip.Addr{}] != nil {
 		return
 	}

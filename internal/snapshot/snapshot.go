@@ -8,7 +8,6 @@ package snapshot
 
 import (
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"github.com/carillon-sip/carillon/internal/balance"
@@ -26,7 +25,8 @@ type Snapshot struct {
 	servers []*Server        // by Handle; index 0 is nobody
 	faces   map[uint16]*Face // by ID
 	own     addrTable[ownAddr]
-	anyPort [2][]uint16 // ports of wildcard listeners, by family
+	// wildcards are the listeners on all addresses of a family, by family.
+	wildcards [2][]*Listener
 }
 
 // Handle is a small number for a server, the same as long as the process runs,
@@ -54,22 +54,40 @@ func (s *Snapshot) Listener(k Key) *Listener {
 // Face returns the face with that ID, or nil.
 func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
 
-// Own reports whether an address is one that this balancer listens on or
-// advertises (RFC 3261 section 16.4: a Route or Request-URI that names this element).
-func (s *Snapshot) Own(a netip.AddrPort) bool {
-	o := s.own.at(a.Addr())
-	if o != nil && o.at(a.Port()) != nil {
-		return true
-	}
-	host := o != nil && o.host || a.Addr().IsLoopback()
-	return host && slices.Contains(s.anyPort[family(a)], a.Port())
+// Own reports whether an address is one that a service listens on or advertises
+// (RFC 3261 section 16.4: a Route or Request-URI that names this element). To a
+// service the others of its engine are elements like any other.
+func (s *Snapshot) Own(v *Service, a netip.AddrPort) bool { return s.owner(v, a) == v }
+
+// Foreign reports whether an address is another service's of this engine.
+func (s *Snapshot) Foreign(v *Service, a netip.AddrPort) bool {
+	o := s.owner(v, a)
+	return o != nil && o != v
 }
 
-// FaceNamed is the face that shows itself as an address, or nil.
-func (s *Snapshot) FaceNamed(a netip.AddrPort) *Face {
+// owner is the service that has an address, or nil; v where several advertise it.
+func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
+	o := s.own.at(a.Addr())
+	if o != nil {
+		if f := o.face(v, a.Port()); f != nil {
+			return f.Out.Service
+		}
+	}
+	if o != nil && o.host || a.Addr().IsLoopback() {
+		for _, l := range s.wildcards[family(a)] {
+			if l.Addr.Port() == a.Port() {
+				return l.Service
+			}
+		}
+	}
+	return nil
+}
+
+// FaceNamed is the face of a service that shows itself as an address, or nil.
+func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort) *Face {
 	if o := s.own.at(a.Addr()); o != nil {
-		if p := o.at(a.Port()); p != nil {
-			return p.face
+		if f := o.face(v, a.Port()); f != nil && f.Out.Service == v {
+			return f
 		}
 	}
 	return nil
