@@ -86,7 +86,7 @@ func orDefault(port uint16) uint16 {
 // validate is RFC 3261 section 16.3, in its order.
 func (p *Proxy) validate(r *request) (Verdict, bool) {
 	m := r.m
-	switch r.uri.Scheme {
+	switch r.uri.Scheme { // tel, and urn with its emergency calls (RFC 5031), are for a server to resolve
 	case sip.SchemeOther:
 		return p.refuse(r.Input, 416, "Unsupported URI Scheme", UnsupportedScheme), true
 	case sip.SchemeSIPS: // only ever over TLS: RFC 5630 section 5.3

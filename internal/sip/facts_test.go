@@ -149,6 +149,6 @@ func uriFacts(m *Msg, u *URI) string {
 		lr = " lr"
 	}
 	return fmt.Sprintf("%s user=%q host=%q port=%d params=%q maddr=%q transport=%q%s",
-		[]string{"other", "sip", "sips", "tel"}[u.Scheme], m.Bytes(u.User), m.Bytes(u.Host), u.Port, m.Bytes(u.Params),
+		[]string{"other", "sip", "sips", "tel", "urn"}[u.Scheme], m.Bytes(u.User), m.Bytes(u.Host), u.Port, m.Bytes(u.Params),
 		m.Bytes(u.Maddr), m.Bytes(u.Transport), lr)
 }

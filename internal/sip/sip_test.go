@@ -257,6 +257,9 @@ func TestParseURI(t *testing.T) {
 			params: "LR=x;mAddr=m;transPORT=t;z", headers: "h=1&i=?", maddr: "m", transport: "t", lr: true},
 		{text: "sip:h;lrx;xlr;a=lr", scheme: SchemeSIP, host: "h", params: "lrx;xlr;a=lr"},
 		{text: "sip:h?x", scheme: SchemeSIP, host: "h", headers: "x"},
+		{text: "urn:service:sos", scheme: SchemeURN},
+		{text: "URN:service:sos.police", scheme: SchemeURN},
+		{text: "urnx:service:sos", scheme: SchemeOther},
 		{text: "tel:+1(2)3-4;phone-context=x", scheme: SchemeTel, user: "+1(2)3-4", params: "phone-context=x"},
 		{text: "sipx:a@b"}, {text: "soap.beep://192.0.2.103:3002"}, {text: "a+b-c.1:d"},
 	} {

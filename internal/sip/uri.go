@@ -11,6 +11,7 @@ const (
 	SchemeSIP
 	SchemeSIPS
 	SchemeTel
+	SchemeURN // what is meant, not where it is: urn:service:sos of an emergency call (RFC 5031)
 )
 
 // URI is a URI in a message, %-escapes as they came.
@@ -28,7 +29,7 @@ type URI struct {
 }
 
 // ParseURI reads the URI that is b[s.Off:s.End]; its spans are offsets into b. A scheme without a meaning here is no
-// fault: its URI has nothing but Text.
+// fault: its URI has nothing but Text, and neither has a URN.
 func ParseURI(b []byte, s Span) (URI, Fault) {
 	var u URI
 	if s.Off > s.End || int(s.End) > len(b) {
@@ -53,6 +54,9 @@ func readURI(b []byte, p uint32, u *URI) Fault {
 	case scheme&0xFFFFFF == 't'|'e'<<8|'l'<<16 && at(b, p+3) == ':':
 		u.Scheme = SchemeTel
 		return u.readTel(b, p+4)
+	case scheme&0xFFFFFF == 'u'|'r'<<8|'n'<<16 && at(b, p+3) == ':':
+		u.Scheme = SchemeURN
+		return otherScheme(b, p)
 	default:
 		return otherScheme(b, p)
 	}

@@ -11,7 +11,7 @@ func EqualURI(a, b []byte) bool {
 	if fa != NoFault || fb != NoFault || u.Scheme != v.Scheme {
 		return false
 	}
-	if u.Scheme == SchemeOther {
+	if u.Scheme == SchemeOther || u.Scheme == SchemeURN {
 		return bytes.Equal(a, b)
 	}
 	return equalPart(userinfo(a, &u), userinfo(b, &v), false) && equalHost(a[u.Host.Off:u.Host.End], b[v.Host.Off:v.Host.End]) &&
