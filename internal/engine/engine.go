@@ -15,8 +15,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/aged"
@@ -112,6 +114,8 @@ const (
 	// lingerFor is how long sockets of a listener that is gone still serve what
 	// was under way: 64*T1, RFC 3261 17.1.1.2.
 	lingerFor = 32 * time.Second
+	// closesWithin bounds the wait for a socket that was closed to give its port back.
+	closesWithin = time.Second
 	// recvBuf is what is asked for as receive buffer of a socket, in octets: some
 	// 0.2 s of messages at full speed.
 	recvBuf = 8 << 20
@@ -190,7 +194,8 @@ func (e *Engine) tick(now time.Time) aged.Tick { return aged.Tick(now.Sub(e.star
 func (e *Engine) Apply(set *object.Set) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	opened, err := e.open(snapshot.Wanted(set))
+	keys := snapshot.Wanted(set)
+	opened, held, err := e.open(keys)
 	if err != nil {
 		return err
 	}
@@ -201,6 +206,14 @@ func (e *Engine) Apply(set *object.Set) error {
 		revision = prev.Revision + 1
 	}
 	snap, err := snapshot.Compile(set, prev, e.env(opened), revision)
+	if err != nil {
+		for _, g := range opened {
+			g.close()
+		}
+		return err
+	}
+	more, err := e.takeOver(held, keys)
+	opened = append(opened, more...)
 	if err != nil {
 		for _, g := range opened {
 			g.close()
@@ -225,32 +238,108 @@ func (e *Engine) Apply(set *object.Set) error {
 	return nil
 }
 
-// open opens the sockets of listeners that are new.
-func (e *Engine) open(keys []snapshot.Key) ([]*group, error) {
-	var opened []*group
+// open opens the sockets of listeners that are new. held are those whose port is
+// kept by an egress that is wanted no more: takeOver opens them, when the change is
+// sure to come.
+func (e *Engine) open(keys []snapshot.Key) (opened []*group, held []snapshot.Key, err error) {
 	var errs []error
 	for _, k := range keys {
 		if e.groups[k] != nil || e.takeBack(k) {
 			continue
 		}
-		sockets, err := transport.ListenUDP(k.Addr, e.cfg.Sockets, e.cfg.UDP)
-		if err != nil {
+		g, err := e.listen(k)
+		switch {
+		case err == nil:
+			opened = append(opened, g)
+		case errors.Is(err, syscall.EADDRINUSE) && e.egressAt(k.Addr, keys) != nil:
+			held = append(held, k)
+		default:
 			errs = append(errs, err)
-			continue
 		}
-		g := &group{key: k, bound: sockets[0].LocalAddr()}
-		for i, s := range sockets {
-			g.lanes = append(g.lanes, newLane(s, i))
-		}
-		opened = append(opened, g)
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, g := range opened {
 			g.close()
 		}
+		return nil, nil, err
+	}
+	return opened, held, nil
+}
+
+// listen opens the sockets of a listener, those of an egress on the port that it
+// would have rather than any.
+func (e *Engine) listen(k snapshot.Key) (*group, error) {
+	sockets, err := transport.ListenUDP(netip.AddrPortFrom(k.Addr.Addr(), max(k.Addr.Port(), k.Port)), e.cfg.Sockets, e.cfg.UDP)
+	if err != nil && k.Port != 0 {
+		e.log.Warn("the port of a virtual service is taken in the family that only its servers have: another is used, and another one after a restart",
+			"virtual_service", k.Egress, "error", err)
+		sockets, err = transport.ListenUDP(k.Addr, e.cfg.Sockets, e.cfg.UDP)
+	}
+	if err != nil {
 		return nil, err
 	}
+	g := &group{key: k, bound: sockets[0].LocalAddr()}
+	for i, s := range sockets {
+		g.lanes = append(g.lanes, newLane(s, i))
+	}
+	return g, nil
+}
+
+// egressAt is the group of an egress that has the port of an address and is not
+// wanted any more, or nil.
+func (e *Engine) egressAt(a netip.AddrPort, wanted []snapshot.Key) *group {
+	clash := func(g *group) bool {
+		return g.key.Egress != "" && g.bound.Port() == a.Port() && g.bound.Addr().Is4() == a.Addr().Is4() && !slices.Contains(wanted, g.key)
+	}
+	for _, g := range e.groups {
+		if clash(g) {
+			return g
+		}
+	}
+	for _, l := range e.leaving {
+		if i := slices.IndexFunc(l.groups, clash); i >= 0 {
+			return l.groups[i]
+		}
+	}
+	return nil
+}
+
+// takeOver opens listeners in the place of egresses that keep their ports. These
+// cannot linger: what is still to come for them comes to who has their port now.
+// The kernel has just said that nothing but the port is in the way.
+func (e *Engine) takeOver(held, wanted []snapshot.Key) ([]*group, error) {
+	var opened []*group
+	for _, k := range held {
+		for g := e.egressAt(k.Addr, wanted); g != nil; g = e.egressAt(k.Addr, wanted) {
+			e.dismiss(g)
+		}
+		g, err := e.listen(k)
+		for end := time.Now().Add(closesWithin); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); g, err = e.listen(k) {
+			time.Sleep(time.Millisecond) // a socket is closed when the last call under way has returned
+		}
+		if err != nil {
+			return opened, err
+		}
+		opened = append(opened, g)
+	}
 	return opened, nil
+}
+
+// dismiss closes a group at once.
+func (e *Engine) dismiss(g *group) {
+	g.close()
+	snap := e.live.Load().snap
+	if e.groups[g.key] == g {
+		delete(e.groups, g.key)
+	}
+	for i := range e.leaving {
+		l := &e.leaving[i]
+		if at := slices.Index(l.groups, g); at >= 0 {
+			l.groups = slices.Delete(l.groups, at, at+1)
+			snap = l.snap
+		}
+	}
+	e.keepTallies(g, snap)
 }
 
 // takeBack brings a listener back that was leaving.

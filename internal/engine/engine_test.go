@@ -159,6 +159,48 @@ func TestFamiliesBridged(t *testing.T) {
 	}
 }
 
+// What servers of another family reach us at has the service's own port, also
+// after a restart, unless somebody else has it; and makes way for a VIP that is
+// to listen there.
+func TestEgressPort(t *testing.T) {
+	server, client, gone := newPeer(t, "[::1]:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	gone.conn.Close()
+	own := gone.addr.Port()
+	call := func(lb netip.AddrPort, id string) netip.AddrPort {
+		t.Helper()
+		client.send(lb, client.request("INVITE", id, id, ""))
+		m, from := server.recv()
+		server.answer(m, from, 200, "OK")
+		if r, from := client.recv(); r.Status != 200 || from != lb {
+			t.Fatalf("the client got, from %s: %s", from, r.Buf)
+		}
+		return from
+	}
+	set := quick(t, gone.addr.String(), server)
+	for _, id := range []string{"call-1", "call-2"} {
+		e, lb := start(t, set)
+		if from := call(lb, id); from.Port() != own {
+			t.Errorf("the server is called from %s, want port %d", from, own)
+		}
+		e.Stop()
+	}
+	e, lb := start(t, set)
+	both := quick(t, gone.addr.String(), server)
+	both.VsVips[0].Vip = append(both.VsVips[0].Vip, object.Vip{Enabled: true, VipID: "6", IPAddress: netip.IPv6Loopback()})
+	if err := e.Apply(both); err != nil {
+		t.Fatal(err)
+	}
+	if from := call(lb, "call-3"); from != netip.AddrPortFrom(netip.IPv6Loopback(), own) || len(e.Status().Services[0].Listeners) != 2 {
+		t.Errorf("the server is called from %s, the listeners are %+v", from, e.Status().Services[0].Listeners)
+	}
+	e.Stop()
+	newPeer(t, netip.AddrPortFrom(netip.IPv6Loopback(), own).String())
+	_, lb = start(t, set)
+	if from := call(lb, "call-4"); from.Port() == own {
+		t.Errorf("the server is called from %s, which is somebody else's", from)
+	}
+}
+
 // A server whose port is closed: the caller sees one call that works (X6).
 func TestPortUnreachableIsNoCallersConcern(t *testing.T) {
 	alive, dead, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")

@@ -183,8 +183,8 @@ func (l *ladder) compile() {
 	}
 	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: machine, LocalAddr: localAddr, Bound: map[snapshot.Key]netip.AddrPort{}}
 	for _, k := range snapshot.Wanted(set) {
-		if k.Addr.Port() == 0 {
-			env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), 50600)
+		if k.Egress != "" {
+			env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), k.Port)
 		}
 	}
 	snap, err := snapshot.Compile(set, l.snap, env, 1)

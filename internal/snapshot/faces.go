@@ -15,31 +15,60 @@ type Key struct {
 	// Egress is the service that the listener was opened for because it has
 	// servers of a family that it does not listen on; "" for all others.
 	Egress string
+	// Port is the one that an egress is opened on if it is free, so that servers
+	// find it again after a restart; 0: any. Addr has none.
+	Port uint16
 }
 
 // Wanted lists what the virtual services of a set listen on, without compiling it.
-func Wanted(set *object.Set) []Key {
-	var keys []Key
+func Wanted(set *object.Set) []Key { return slices.Concat(wanted(set)...) }
+
+// wanted is the keys of each virtual service.
+func wanted(set *object.Set) [][]Key {
+	keys := make([][]Key, len(set.VirtualServices))
+	taken := [2]map[uint16]bool{{0: true}, {0: true}} // by family: ports that no egress can have
 	for i := range set.VirtualServices {
-		vs := &set.VirtualServices[i]
-		var has, needs [2]bool // IPv4, IPv6
-		listens := set.Listens(vs)
-		for _, l := range listens {
-			keys = append(keys, Key{Addr: l.Addr})
-			has[family(l.Addr)] = true
+		for _, l := range set.Listens(&set.VirtualServices[i]) {
+			keys[i] = append(keys[i], Key{Addr: l.Addr})
+			taken[family(l.Addr)][l.Addr.Port()] = true
 		}
-		pool := set.Pool(vs.PoolRef)
-		if pool == nil || len(listens) == 0 {
-			continue
-		}
-		for j := range pool.Servers {
-			needs[family(pool.ServerAddr(j))] = true
-		}
-		for f, any := range anyAddr {
-			if needs[f] && !has[f] {
-				keys = append(keys, Key{Addr: any, Egress: vs.Name})
+	}
+	for i := range set.Pools {
+		for j := range set.Pools[i].Servers {
+			// a server of this machine may be down now, and is to get its port when it comes
+			if a := set.Pools[i].ServerAddr(j); a.Addr().IsLoopback() {
+				taken[family(a)][a.Port()] = true
 			}
 		}
+	}
+	for i := range set.VirtualServices {
+		vs := &set.VirtualServices[i]
+		if pool := set.Pool(vs.PoolRef); pool != nil && len(keys[i]) > 0 {
+			keys[i] = append(keys[i], egress(vs.Name, keys[i], pool, &taken)...)
+		}
+	}
+	return keys
+}
+
+// egress lists what a service needs for servers of a family that it does not listen on.
+func egress(service string, listens []Key, pool *object.Pool, taken *[2]map[uint16]bool) []Key {
+	var has, needs [2]bool // IPv4, IPv6
+	for _, k := range listens {
+		has[family(k.Addr)] = true
+	}
+	for j := range pool.Servers {
+		needs[family(pool.ServerAddr(j))] = true
+	}
+	var keys []Key
+	for f, any := range anyAddr {
+		if !needs[f] || has[f] {
+			continue
+		}
+		k := Key{Addr: any, Egress: service}
+		if p := listens[0].Addr.Port(); !taken[f][p] {
+			k.Port, taken[f][p] = p, true
+		}
+		keys = append(keys, k)
 	}
 	return keys
 }
@@ -54,8 +83,8 @@ func familyOf(a netip.Addr) int {
 	return 1
 }
 
-// anyAddr is every address of a family, on a free port: where a service listens
-// for what servers of the other family send.
+// anyAddr is every address of a family: where a service listens for what servers
+// of the other family send.
 var anyAddr = [2]netip.AddrPort{
 	netip.AddrPortFrom(netip.IPv4Unspecified(), 0),
 	netip.AddrPortFrom(netip.IPv6Unspecified(), 0),
@@ -65,6 +94,7 @@ var anyAddr = [2]netip.AddrPort{
 func (c *compiler) listeners() {
 	taken := map[Key]string{}
 	advertise := map[netip.AddrPort]netip.Addr{}
+	keys := wanted(c.set)
 	for i := range c.set.VirtualServices {
 		vs := &c.set.VirtualServices[i]
 		s := c.service(vs.Name)
@@ -74,8 +104,7 @@ func (c *compiler) listeners() {
 		for _, l := range c.set.Listens(vs) {
 			advertise[l.Addr] = l.Advertise
 		}
-		one := object.Set{VirtualServices: c.set.VirtualServices[i : i+1], VsVips: c.set.VsVips, Pools: c.set.Pools}
-		for _, k := range Wanted(&one) {
+		for _, k := range keys[i] {
 			if other, dup := taken[k]; dup {
 				c.fail("VirtualService/%s: listens on %s, and so does VirtualService/%s", vs.Name, k.Addr, other)
 				continue
