@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -56,7 +58,7 @@ func (e *Engine) tend(shards int) {
 		states = append(states, s)
 	}
 	for _, l := range e.leaving {
-		states = append(states, l.states...)
+		states = slices.AppendSeq(states, maps.Values(l.states))
 	}
 	snap := e.live.Load().snap
 	e.mu.Unlock()
@@ -64,26 +66,6 @@ func (e *Engine) tend(shards int) {
 	for _, s := range states {
 		s.Tend(now, shards, snap)
 	}
-}
-
-// closeLeft closes sockets that have lingered long enough. The caller holds e.mu.
-func (e *Engine) closeLeft(now time.Time) {
-	kept := e.leaving[:0]
-	for _, l := range e.leaving {
-		if now.Before(l.until) {
-			kept = append(kept, l)
-			continue
-		}
-		for _, g := range l.groups {
-			g.close()
-			e.keepTallies(g, l.snap)
-		}
-		for _, s := range l.states {
-			s.Close(l.snap)
-		}
-	}
-	clear(e.leaving[len(kept):])
-	e.leaving = kept
 }
 
 // probeFrom is the address from which a server is probed: the one that its
@@ -102,20 +84,4 @@ func probeFrom(snap *snapshot.Snapshot, sv *snapshot.Server) netip.AddrPort {
 		}
 	}
 	return netip.AddrPort{}
-}
-
-// keepTallies saves what the workers of a group have counted.
-func (e *Engine) keepTallies(g *group, snap *snapshot.Snapshot) {
-	for _, ln := range snap.Listeners {
-		if ln.Key != g.key {
-			continue
-		}
-		name := ln.Service.Name
-		if e.retired[name] == nil {
-			e.retired[name] = newTally()
-		}
-		for _, w := range g.workers {
-			e.retired[name].add(w.tally)
-		}
-	}
 }

@@ -91,13 +91,6 @@ type group struct {
 	workers []*worker
 }
 
-type leaving struct {
-	groups []*group
-	states []*proxy.State
-	snap   *snapshot.Snapshot
-	until  time.Time
-}
-
 type drainKey struct {
 	pool string
 	addr netip.AddrPort
@@ -109,9 +102,6 @@ type backoff struct {
 }
 
 const (
-	// lingerFor is how long sockets of a listener that is gone still serve what
-	// was under way: 64*T1, RFC 3261 17.1.1.2.
-	lingerFor = 32 * time.Second
 	// recvBuf is what is asked for as receive buffer of a socket, in octets: some
 	// 0.2 s of messages at full speed.
 	recvBuf = 8 << 20
@@ -212,6 +202,7 @@ func (e *Engine) Apply(set *object.Set) error {
 	}
 	e.set, e.applied = set, time.Now()
 	e.settleConditions(snap)
+	e.inherit(snap)
 	old := e.live.Swap(e.assemble(snap))
 	for _, g := range opened {
 		g.run(e, e.cfg.Workers)
@@ -253,20 +244,6 @@ func (e *Engine) open(keys []snapshot.Key) ([]*group, error) {
 	return opened, nil
 }
 
-// takeBack brings a listener back that was leaving.
-func (e *Engine) takeBack(k snapshot.Key) bool {
-	for i := range e.leaving {
-		for j, g := range e.leaving[i].groups {
-			if g.key == k {
-				e.leaving[i].groups = append(e.leaving[i].groups[:j], e.leaving[i].groups[j+1:]...)
-				e.groups[k] = g
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (e *Engine) env(opened []*group) snapshot.Env {
 	env := snapshot.Env{Sealer: e.sealer, LocalAddr: transport.LocalAddrFor, Hosts: hostAddrs(), Bound: map[snapshot.Key]netip.AddrPort{}}
 	for k, g := range e.groups {
@@ -291,50 +268,4 @@ func hostAddrs() []netip.Addr {
 		}
 	}
 	return out
-}
-
-// assemble makes the value that workers will read.
-func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
-	l := &live{snap: snap, byKey: map[snapshot.Key]*snapshot.Listener{}}
-	for _, s := range snap.Services {
-		st := e.states[s.Name]
-		if st == nil {
-			st = proxy.NewState(s.MaxTransactions, s.MaxCalls, e.kick)
-			e.states[s.Name] = st
-		}
-		l.states = append(l.states, st)
-	}
-	for _, ln := range snap.Listeners {
-		l.groups = append(l.groups, e.groups[ln.Key])
-		l.byKey[ln.Key] = ln
-	}
-	return l
-}
-
-// retire lets go of listeners and services that the new snapshot does not have.
-func (e *Engine) retire(old *live) {
-	if old == nil {
-		return
-	}
-	now := e.live.Load()
-	gone := leaving{snap: old.snap, until: time.Now().Add(lingerFor)}
-	for k, g := range e.groups {
-		if now.byKey[k] == nil {
-			gone.groups = append(gone.groups, g)
-			delete(e.groups, k)
-		}
-	}
-	names := map[string]bool{}
-	for _, s := range now.snap.Services {
-		names[s.Name] = true
-	}
-	for name, st := range e.states {
-		if !names[name] {
-			gone.states = append(gone.states, st)
-			delete(e.states, name)
-		}
-	}
-	if len(gone.groups)+len(gone.states) > 0 {
-		e.leaving = append(e.leaving, gone)
-	}
 }

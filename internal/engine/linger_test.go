@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// whoHas waits until one of the peers has a datagram to read.
+func whoHas(peers ...*peer) *peer {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		for _, p := range peers {
+			p.conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+			raw, _ := p.conn.SyscallConn()
+			var n int
+			raw.Read(func(fd uintptr) bool {
+				n, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+				return n > 0
+			})
+			if n > 0 {
+				return p
+			}
+		}
+	}
+	peers[0].t.Fatal("nobody got anything")
+	return nil
+}
+
+// A service that is disabled and enabled again, or gets another name, knows its open
+// transactions: a CANCEL goes where its INVITE went, also with round robin.
+func TestTransactionsOutliveTheirService(t *testing.T) {
+	disable := func(s *object.Set) { s.VirtualServices[0].Enabled = false }
+	rename := func(s *object.Set) { s.VirtualServices[0].Name = "other" }
+	for name, steps := range map[string][]func(*object.Set){
+		"disabled and enabled":     {disable, nil},
+		"renamed":                  {rename},
+		"disabled, then renamed":   {disable, rename},
+		"renamed, and named again": {rename, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+			set := func(change func(*object.Set)) *object.Set {
+				s := quick(t, "127.0.0.1:0", a, b)
+				s.Pools[0].LBAlgorithm = object.RoundRobin
+				if change != nil {
+					change(s)
+				}
+				return s
+			}
+			e, lb := start(t, set(nil))
+			const calls = 9 // an odd number: round robin does not come out right by itself
+			servers := map[string]*peer{}
+			for i := range calls {
+				client.send(lb, client.request("INVITE", fmt.Sprintf("call-%d", i), fmt.Sprintf("x%d", i), ""))
+				p := whoHas(a, b)
+				m, from := p.recv()
+				servers[string(m.Bytes(m.CallID))] = p
+				p.answer(m, from, 180, "Ringing")
+				client.recv()
+			}
+			for _, change := range steps {
+				if err := e.Apply(set(change)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range calls {
+				id := fmt.Sprintf("call-%d", i)
+				client.send(lb, client.request("CANCEL", id, fmt.Sprintf("x%d", i), ""))
+				if m, _ := servers[id].recv(); m.Method.String() != "CANCEL" || string(m.Bytes(m.CallID)) != id {
+					t.Fatalf("the server of %s got: %s", id, m.Buf)
+				}
+			}
+			if n := e.Status().Services[0].Reasons["known_transaction"]; n != calls {
+				t.Errorf("%d CANCELs found their transaction, want %d", n, calls)
+			}
+			if n := len(e.states); n != 1 {
+				t.Errorf("%d services have state", n)
+			}
+		})
+	}
+}
