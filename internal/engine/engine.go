@@ -180,7 +180,7 @@ func (e *Engine) tick(now time.Time) aged.Tick { return aged.Tick(now.Sub(e.star
 func (e *Engine) Apply(set *object.Set) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	opened, err := e.open(snapshot.Wanted(set))
+	opened, back, err := e.open(snapshot.Wanted(set))
 	if err != nil {
 		return err
 	}
@@ -190,13 +190,14 @@ func (e *Engine) Apply(set *object.Set) error {
 		prev = old.snap
 		revision = prev.Revision + 1
 	}
-	snap, err := snapshot.Compile(set, prev, e.env(opened), revision)
+	snap, err := snapshot.Compile(set, prev, e.env(append(back[:len(back):len(back)], opened...)), revision)
 	if err != nil {
 		for _, g := range opened {
 			g.close()
 		}
 		return err
 	}
+	e.takeBack(back)
 	for _, g := range opened {
 		e.groups[g.key] = g
 	}
@@ -216,12 +217,16 @@ func (e *Engine) Apply(set *object.Set) error {
 	return nil
 }
 
-// open opens the sockets of listeners that are new.
-func (e *Engine) open(keys []snapshot.Key) ([]*group, error) {
-	var opened []*group
+// open opens the sockets of listeners that are new, and finds those that are leaving
+// and will be taken back. Nothing of the engine changes: the rest may fail yet.
+func (e *Engine) open(keys []snapshot.Key) (opened, back []*group, err error) {
 	var errs []error
 	for _, k := range keys {
-		if e.groups[k] != nil || e.takeBack(k) {
+		if e.groups[k] != nil {
+			continue
+		}
+		if g := e.leavingGroup(k); g != nil {
+			back = append(back, g)
 			continue
 		}
 		sockets, err := transport.ListenUDP(k.Addr, e.cfg.Sockets, e.cfg.UDP)
@@ -235,21 +240,21 @@ func (e *Engine) open(keys []snapshot.Key) ([]*group, error) {
 		}
 		opened = append(opened, g)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err = errors.Join(errs...); err != nil {
 		for _, g := range opened {
 			g.close()
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return opened, nil
+	return opened, back, nil
 }
 
-func (e *Engine) env(opened []*group) snapshot.Env {
+func (e *Engine) env(more []*group) snapshot.Env {
 	env := snapshot.Env{Sealer: e.sealer, LocalAddr: transport.LocalAddrFor, Hosts: hostAddrs(), Bound: map[snapshot.Key]netip.AddrPort{}}
 	for k, g := range e.groups {
 		env.Bound[k] = g.bound
 	}
-	for _, g := range opened {
+	for _, g := range more {
 		env.Bound[g.key] = g.bound
 	}
 	return env

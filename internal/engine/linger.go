@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -20,18 +21,27 @@ type leaving struct {
 	until  time.Time
 }
 
-// takeBack brings a listener back that was leaving.
-func (e *Engine) takeBack(k snapshot.Key) bool {
-	for i := range e.leaving {
-		for j, g := range e.leaving[i].groups {
+// leavingGroup is the listener of that key that is leaving, or nil.
+func (e *Engine) leavingGroup(k snapshot.Key) *group {
+	for _, l := range e.leaving {
+		for _, g := range l.groups {
 			if g.key == k {
-				e.leaving[i].groups = append(e.leaving[i].groups[:j], e.leaving[i].groups[j+1:]...)
-				e.groups[k] = g
-				return true
+				return g
 			}
 		}
 	}
-	return false
+	return nil
+}
+
+// takeBack brings listeners back that were leaving.
+func (e *Engine) takeBack(back []*group) {
+	for i := range e.leaving {
+		l := &e.leaving[i]
+		l.groups = slices.DeleteFunc(l.groups, func(g *group) bool { return slices.Contains(back, g) })
+	}
+	for _, g := range back {
+		e.groups[g.key] = g
+	}
 }
 
 // inherit gives services that are new in snap the state of before: their own, if

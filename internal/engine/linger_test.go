@@ -83,3 +83,28 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 		})
 	}
 }
+
+// A change that is refused has no effect on what is leaving either: it ends when its
+// time is over.
+func TestRefusedChangeBringsNothingBack(t *testing.T) {
+	server, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	if err := e.Apply(quick(t, "127.0.0.2:0", server)); err != nil {
+		t.Fatal(err)
+	}
+	both, err := object.Quick([]string{"udp://127.0.0.1:0", "udp://" + taken.addr.String()}, []string{server.addr.String()}, object.QuickOptions{NoMonitor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Apply(both); err == nil {
+		t.Fatal("a listener on an address that is taken")
+	}
+	e.mu.Lock()
+	e.closeLeft(time.Now().Add(lingerFor))
+	kept := len(e.groups)
+	e.mu.Unlock()
+	if kept != 1 {
+		t.Errorf("%d listeners are kept, want 1", kept)
+	}
+	newPeer(t, lb.String()) // the address is free
+}
