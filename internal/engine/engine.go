@@ -58,7 +58,7 @@ type Engine struct {
 	set       *object.Set
 	groups    map[snapshot.Key]*group
 	states    map[string]*proxy.State // by name of the service
-	retired   map[string]*tally       // counters of workers that have ended, by name of their service
+	books     map[string]*book        // likewise; of services that are gone too
 	leaving   []leaving
 	drains    map[drainKey]time.Time // when a draining server is disabled for good
 	backoffs  map[drainKey]time.Time // until when a server asked to be left alone
@@ -79,6 +79,7 @@ type Engine struct {
 type live struct {
 	snap   *snapshot.Snapshot
 	states []*proxy.State // by Service.Index
+	books  []*book        // by Service.Index
 	groups []*group       // by Listener.Index
 	byKey  map[snapshot.Key]*snapshot.Listener
 }
@@ -132,7 +133,7 @@ func Start(cfg Config) (*Engine, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: proxy.NewNames(), start: time.Now(),
-		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, retired: map[string]*tally{},
+		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})

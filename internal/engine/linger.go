@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -63,7 +64,10 @@ func (e *Engine) inherit(snap *snapshot.Snapshot) {
 				break
 			}
 			if before := e.servedBy(ln.Key); !stays[before] {
-				st = e.takeState(before)
+				if st = e.takeState(before); st != nil {
+					e.books[s.Name] = e.books[before] // it goes on counting under its new name
+					delete(e.books, before)
+				}
 			}
 		}
 		if st != nil {
@@ -112,7 +116,10 @@ func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
 			st = proxy.NewState(s.MaxTransactions, s.MaxCalls, e.kick)
 			e.states[s.Name] = st
 		}
-		l.states = append(l.states, st)
+		if e.books[s.Name] == nil {
+			e.books[s.Name] = newBook()
+		}
+		l.states, l.books = append(l.states, st), append(l.books, e.books[s.Name])
 	}
 	for _, ln := range snap.Listeners {
 		l.groups = append(l.groups, e.groups[ln.Key])
@@ -144,6 +151,9 @@ func (e *Engine) retire(old *live) {
 			delete(e.states, name)
 		}
 	}
+	if len(e.books) > maxBooks {
+		maps.DeleteFunc(e.books, func(name string, _ *book) bool { return !names[name] })
+	}
 	if len(gone.groups)+len(gone.states) > 0 {
 		e.leaving = append(e.leaving, gone)
 	}
@@ -159,28 +169,15 @@ func (e *Engine) closeLeft(now time.Time) {
 		}
 		for _, g := range l.groups {
 			g.close()
-			e.keepTallies(g, l.snap)
 		}
-		for _, s := range l.states {
+		for name, s := range l.states {
 			s.Close(l.snap)
+			if b := e.books[name]; b != nil {
+				b.full[0] += s.TransactionsFull()
+				b.full[1] += s.CallsFull()
+			}
 		}
 	}
 	clear(e.leaving[len(kept):])
 	e.leaving = kept
-}
-
-// keepTallies saves what the workers of a group have counted.
-func (e *Engine) keepTallies(g *group, snap *snapshot.Snapshot) {
-	for _, ln := range snap.Listeners {
-		if ln.Key != g.key {
-			continue
-		}
-		name := ln.Service.Name
-		if e.retired[name] == nil {
-			e.retired[name] = newTally()
-		}
-		for _, w := range g.workers {
-			e.retired[name].add(w.tally)
-		}
-	}
 }

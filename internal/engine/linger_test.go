@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 // time is over.
 func TestRefusedChangeBringsNothingBack(t *testing.T) {
 	server, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	e, _ := start(t, quick(t, "127.0.0.1:0", server))
 	if err := e.Apply(quick(t, "127.0.0.2:0", server)); err != nil {
 		t.Fatal(err)
 	}
@@ -101,10 +102,69 @@ func TestRefusedChangeBringsNothingBack(t *testing.T) {
 	}
 	e.mu.Lock()
 	e.closeLeft(time.Now().Add(lingerFor))
-	kept := len(e.groups)
+	kept := len(e.groups) + len(e.leaving)
 	e.mu.Unlock()
 	if kept != 1 {
 		t.Errorf("%d listeners are kept, want 1", kept)
 	}
-	newPeer(t, lb.String()) // the address is free
+}
+
+// What a service has counted never falls: not when a listener leaves it, nor when that
+// is closed, nor when it goes to another service, nor over a new name.
+func TestCountsNeverFall(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := func(at ...string) *object.Set { // names of services, each with its address
+		s := quick(t, "127.0.0.1:0", server)
+		s.VirtualServices, s.VsVips = nil, nil
+		for i := 0; i < len(at); i += 2 {
+			one := quick(t, at[i+1]+":0", server)
+			vs, vip := one.VirtualServices[0], one.VsVips[0]
+			vs.Name, vs.VsVipRef, vip.Name = at[i], at[i], at[i]
+			s.VirtualServices, s.VsVips = append(s.VirtualServices, vs), append(s.VsVips, vip)
+		}
+		return s
+	}
+	e, _ := start(t, set("one", "127.0.0.1", "two", "127.0.0.2"))
+	ask := func(n int) { // of the second service
+		addr := e.Status().Services[1].Listeners[0].Addr
+		for i := range n {
+			id := fmt.Sprint("ask-", n, "-", i)
+			client.send(addr, strings.Replace(client.request("OPTIONS", id, id, ""), "sip:bob@example.com SIP", "sip:"+addr.String()+" SIP", 1))
+			if m, _ := client.recv(); m.Status != 200 {
+				t.Fatalf("%s", m.Buf)
+			}
+		}
+	}
+	expect := func(name string, want uint64) {
+		t.Helper()
+		for _, s := range e.Status().Services {
+			if s.Name == name && (s.Reasons["options_answered"] != want || s.Answers[200] != want) {
+				t.Errorf("%s has %v, want %d", name, s.Reasons, want)
+			}
+		}
+	}
+	apply := func(s *object.Set) {
+		t.Helper()
+		if err := e.Apply(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(5)
+	expect("two", 5)
+	apply(set("one", "127.0.0.1", "two", "127.0.0.9"))
+	expect("two", 5)
+	e.mu.Lock()
+	e.closeLeft(time.Now().Add(lingerFor))
+	e.mu.Unlock()
+	expect("two", 5)
+	ask(3) // at its new address
+	expect("two", 8)
+	apply(set("one", "127.0.0.9", "two", "127.0.0.1"))
+	ask(2)
+	expect("one", 0)
+	expect("two", 10)
+	apply(set("one", "127.0.0.9", "three", "127.0.0.1"))
+	expect("three", 10)
+	ask(1)
+	expect("three", 11)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
-	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -41,6 +40,7 @@ type waiting struct {
 	from  netip.AddrPort
 	local netip.Addr
 	key   snapshot.Key // of the listener it came in on
+	live  *live        // as it was then
 	host  string
 	port  uint16 // 0: none was given
 }
@@ -59,7 +59,7 @@ func newResolver(e *Engine) *resolver {
 // ask hands over the message that a worker has just decided about. It copies, so
 // it allocates: names are for the few, and the queue is bounded.
 func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
-	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key,
+	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key, live: w.live,
 		host: strings.ToLower(string(v.Host)), port: uint16(v.Status)}
 	select {
 	case r.queue <- q:
@@ -81,6 +81,7 @@ func (r *resolver) run(ctx context.Context) {
 			key := string(proxy.NameKey(nil, []byte(q.host), q.port))
 			first := len(r.pending[key]) == 0
 			if len(r.pending[key]) >= waitingPerName {
+				r.serve(&q)
 				r.worker.tally.reason(proxy.ResolverFull)
 				continue
 			}
@@ -143,24 +144,30 @@ func (r *resolver) forget(now time.Time) {
 // again has a message decided about anew, its name being known.
 func (r *resolver) again(q *waiting) {
 	w := r.worker
-	w.group = &group{key: q.key}
-	w.begin()
-	if w.live == nil {
-		return
-	}
-	if ln := w.live.byKey[q.key]; ln != nil {
-		w.serve(w.live, ln)
-	} else {
-		return // the listener is gone
-	}
+	r.serve(q)
+	w.tellTime()
 	w.input.From, w.input.Local = q.from, q.local
 	w.msg.Parse(q.data)
-	if w.msg.Err == sip.NoFault && w.msg.IsRequest {
-		v := w.proxy.Request(&w.input)
-		w.flight.clear()
-		w.act(&v)
-		w.flush()
+	v := w.proxy.Request(&w.input)
+	w.flight.clear()
+	w.act(&v)
+	w.flush()
+}
+
+// serve makes the worker one of the listener that a message came in on, as that is
+// now; if it is gone, as it was.
+func (r *resolver) serve(q *waiting) {
+	w, l := r.worker, r.e.live.Load()
+	ln := l.byKey[q.key]
+	if ln == nil {
+		l, ln = q.live, q.live.byKey[q.key]
 	}
+	w.serve(l, ln)
+	b := l.books[ln.Service.Index]
+	if b.names == nil {
+		b.names = b.begin()
+	}
+	w.book, w.tally = b, b.names
 }
 
 // lookup finds the addresses of a SIP host over UDP: SRV if no port was given,

@@ -27,7 +27,8 @@ type worker struct {
 	msg     sip.Msg
 	input   proxy.Input
 	proxy   *proxy.Proxy
-	tally   *tally
+	book    *book  // of the listener's service
+	tally   *tally // of book
 	quote   [quoteRoom]byte
 	failed  [maxFailed]failed
 	nFailed int
@@ -63,7 +64,7 @@ func (g *group) run(e *Engine, workers int) {
 }
 
 func newWorker(e *Engine, g *group, l *lane) *worker {
-	w := &worker{e: e, group: g, lane: l, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+	w := &worker{e: e, group: g, lane: l, proxy: proxy.New(e.sealer, e.names)}
 	l.workers = append(l.workers, w)
 	return w
 }
@@ -78,6 +79,7 @@ func (w *worker) run(ready func()) {
 	w.in = in
 	defer w.in.Close()
 	w.begin() // whatever changes later, this listener is known
+	defer func() { w.book.end(w.tally) }()
 	ready()
 	timer := time.NewTimer(recvWait)
 	defer timer.Stop()
@@ -132,6 +134,11 @@ func (w *worker) begin() {
 	if l := w.e.live.Load(); l != w.live {
 		w.adopt(l)
 	}
+	w.tellTime()
+}
+
+// tellTime reads the clock for what is decided next.
+func (w *worker) tellTime() {
 	now := time.Now()
 	w.input.Now = w.e.tick(now)
 	w.input.NowNS = int64(now.Sub(w.e.start))
@@ -144,14 +151,22 @@ func (w *worker) adopt(l *live) {
 	if listener == nil {
 		return
 	}
-	w.outs = make([]*transport.Out, len(l.groups))
-	w.used = make([]int, 0, len(l.groups))
 	w.serve(l, listener)
+	if b := l.books[listener.Service.Index]; b != w.book {
+		if w.book != nil {
+			w.book.end(w.tally)
+		}
+		w.book, w.tally = b, b.begin()
+	}
 }
 
 // serve makes a listener the one that the next messages came in on.
 func (w *worker) serve(l *live, listener *snapshot.Listener) {
-	w.live = l
+	if l != w.live {
+		w.live = l
+		w.outs = make([]*transport.Out, len(l.groups))
+		w.used = make([]int, 0, len(l.groups))
+	}
 	w.input.Listener, w.input.Snapshot, w.input.Msg = listener, l.snap, &w.msg
 	w.input.State = l.states[listener.Service.Index]
 }
@@ -187,7 +202,9 @@ func (w *worker) act(v *proxy.Verdict) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
-	w.tally.verdict(&w.msg, v)
+	if v.Action != proxy.Resolve { // its end is yet to come
+		w.tally.verdict(&w.msg, v)
+	}
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
 	}
