@@ -17,10 +17,13 @@ const (
 )
 
 // control does what must not be done on the message path: it tends the tables,
-// ends drains and back-offs, and closes what has lingered.
+// ends drains and back-offs, closes what has lingered, and looks at the machine's
+// addresses and routes.
 func (e *Engine) control(ctx context.Context) {
 	t := time.NewTicker(tendEvery)
 	defer t.Stop()
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -39,6 +42,8 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Lock()
 			e.bringIn()
 			e.mu.Unlock()
+		case <-looks.C:
+			e.look()
 		case now := <-t.C:
 			e.tend(tendShards)
 			e.mu.Lock()

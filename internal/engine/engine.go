@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -41,6 +40,8 @@ type Config struct {
 	Sockets int
 	Logger  *slog.Logger // nil: nothing is logged
 	UDP     transport.Options
+
+	machine machine // the zero value: this one
 }
 
 // Engine is a running service engine.
@@ -66,6 +67,7 @@ type Engine struct {
 	changedAt time.Time              // when changes were last brought in
 	logged    logLimit
 	applied   time.Time
+	around    *around // what the snapshot was told of the machine
 
 	changed  chan struct{} // there are changes to bring in
 	backoff  chan backoff
@@ -131,12 +133,16 @@ func Start(cfg Config) (*Engine, error) {
 	if cfg.UDP.RecvBuf == 0 {
 		cfg.UDP.RecvBuf, cfg.UDP.SendBuf, cfg.UDP.GRO = recvBuf, sendBuf, true
 	}
+	if cfg.machine.addrs == nil {
+		cfg.machine = thisMachine
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: proxy.NewNames(), start: time.Now(),
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
+	e.around = &around{machine: cfg.machine}
 	e.resolver = newResolver(e)
 	if err := e.Apply(cfg.Set); err != nil {
 		stop()
@@ -181,17 +187,29 @@ func (e *Engine) tick(now time.Time) aged.Tick { return aged.Tick(now.Sub(e.star
 func (e *Engine) Apply(set *object.Set) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	revision := uint64(1)
+	if old := e.live.Load(); old != nil {
+		revision = old.snap.Revision + 1
+	}
+	err := e.apply(set, revision)
+	if err == nil {
+		e.applied = time.Now()
+	}
+	return err
+}
+
+// apply makes set the one that is served. The caller holds e.mu.
+func (e *Engine) apply(set *object.Set, revision uint64) error {
 	opened, back, err := e.open(snapshot.Wanted(set))
 	if err != nil {
 		return err
 	}
 	var prev *snapshot.Snapshot
-	revision := uint64(1)
 	if old := e.live.Load(); old != nil {
 		prev = old.snap
-		revision = prev.Revision + 1
 	}
-	snap, err := snapshot.Compile(set, prev, e.env(append(back[:len(back):len(back)], opened...)), revision)
+	now := e.around.lookAround()
+	snap, err := snapshot.Compile(set, prev, e.env(now, append(back[:len(back):len(back)], opened...)), revision)
 	if err != nil {
 		for _, g := range opened {
 			g.close()
@@ -202,7 +220,7 @@ func (e *Engine) Apply(set *object.Set) error {
 	for _, g := range opened {
 		e.groups[g.key] = g
 	}
-	e.set, e.applied = set, time.Now()
+	e.set, e.around = set, now
 	e.settleConditions(snap)
 	e.inherit(snap)
 	old := e.live.Swap(e.assemble(snap))
@@ -250,8 +268,8 @@ func (e *Engine) open(keys []snapshot.Key) (opened, back []*group, err error) {
 	return opened, back, nil
 }
 
-func (e *Engine) env(more []*group) snapshot.Env {
-	env := snapshot.Env{Sealer: e.sealer, LocalAddr: transport.LocalAddrFor, Hosts: hostAddrs(), Bound: map[snapshot.Key]netip.AddrPort{}}
+func (e *Engine) env(now *around, more []*group) snapshot.Env {
+	env := snapshot.Env{Sealer: e.sealer, LocalAddr: now.source, Hosts: now.addrs, Bound: map[snapshot.Key]netip.AddrPort{}}
 	for k, g := range e.groups {
 		env.Bound[k] = g.bound
 	}
@@ -259,19 +277,4 @@ func (e *Engine) env(more []*group) snapshot.Env {
 		env.Bound[g.key] = g.bound
 	}
 	return env
-}
-
-// hostAddrs are the addresses of this machine's interfaces.
-func hostAddrs() []netip.Addr {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	var out []netip.Addr
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() {
-			out = append(out, p.Addr().Unmap())
-		}
-	}
-	return out
 }
