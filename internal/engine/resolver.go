@@ -152,6 +152,9 @@ func (r *resolver) again(q *waiting) {
 	w.flight.clear()
 	w.act(&v)
 	w.flush()
+	if len(w.news) > 0 {
+		w.hear(true)
+	}
 }
 
 // serve makes the worker one of the listener that a message came in on, as that is

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type worker struct {
 	in      *transport.Batch
 	outs    []*transport.Out // by Listener.Index of live; nil until needed
 	used    []int            // those that hold something
+	news    []int            // those whose sockets have ICMP errors that nobody else may hear of
 	msg     sip.Msg
 	input   proxy.Input
 	proxy   *proxy.Proxy
@@ -107,7 +109,7 @@ func (w *worker) read() error {
 		w.flight.clear()
 		w.begin()
 		if w.lane.sock.ErrPending() {
-			w.unreachable()
+			w.unreachable(w.lane)
 		}
 		help := n >= helpFrom
 		if help {
@@ -123,6 +125,9 @@ func (w *worker) read() error {
 		w.lane.await(&w.flight)
 		w.flush()
 		w.lane.land(&w.flight)
+		if len(w.news) > 0 {
+			w.hear(help)
+		}
 		if help {
 			return nil
 		}
@@ -165,7 +170,7 @@ func (w *worker) serve(l *live, listener *snapshot.Listener) {
 	if l != w.live {
 		w.live = l
 		w.outs = make([]*transport.Out, len(l.groups))
-		w.used = make([]int, 0, len(l.groups))
+		w.used, w.news = make([]int, 0, len(l.groups)), make([]int, 0, len(l.groups))
 	}
 	w.input.Listener, w.input.Snapshot, w.input.Msg = listener, l.snap, &w.msg
 	w.input.State = l.states[listener.Service.Index]
@@ -261,18 +266,25 @@ func (w *worker) out(l *snapshot.Listener) *transport.Out {
 		w.outs[l.Index] = o
 	}
 	if o.Len() == 0 {
-		w.use(l.Index)
+		w.used = include(w.used, l.Index)
 	}
 	return o
 }
 
-func (w *worker) use(i int) {
-	for _, u := range w.used {
+// laneOf is the lane whose socket the worker sends on for a listener.
+func (w *worker) laneOf(i int) *lane {
+	g := w.live.groups[i]
+	return g.lanes[w.lane.index%len(g.lanes)]
+}
+
+// include adds i to a set, which has room for all there are.
+func include(set []int, i int) []int {
+	for _, u := range set {
 		if u == i {
-			return
+			return set
 		}
 	}
-	w.used = append(w.used, i)
+	return append(set, i)
 }
 
 // flush sends what is queued, and then what the failures of that have queued.
@@ -318,8 +330,12 @@ func (w *worker) sendQueue(i int) {
 	if o == nil || o.Len() == 0 {
 		return
 	}
-	g := w.live.groups[i]
-	if g.lanes[w.lane.index%len(g.lanes)].sock.Flush(o) == 0 {
+	sock := w.laneOf(i).sock
+	failures := sock.Flush(o)
+	if sock.ErrPending() {
+		w.news = include(w.news, i)
+	}
+	if failures == 0 {
 		return
 	}
 	for _, f := range o.Failures() {
@@ -340,10 +356,42 @@ func (w *worker) lost(to netip.AddrPort, start []byte) {
 	w.act(&v)
 }
 
-// unreachable reads the ICMP errors that wait at the socket.
-func (w *worker) unreachable() {
+// maxHear is how often a worker deals with errors about what it sent because of errors.
+const maxHear = 4
+
+// hear deals with the ICMP errors of which a flush took the kernel's hint: a worker
+// that sleeps in Recv is not woken by it any more, and fail-over would wait for the
+// next datagram. The worker's own socket is left to it if it reads there next.
+func (w *worker) hear(own bool) {
+	here := w.input.Listener
+	for range maxHear {
+		if !own {
+			w.news = slices.DeleteFunc(w.news, func(i int) bool { return w.laneOf(i) == w.lane })
+		}
+		if len(w.news) == 0 {
+			return
+		}
+		w.lane.enter()
+		w.flight.clear()
+		w.tellTime()
+		for _, i := range w.news {
+			w.serve(w.live, w.live.snap.Listeners[i])
+			w.unreachable(w.laneOf(i))
+		}
+		w.serve(w.live, here)
+		w.news = w.news[:0]
+		w.lane.depart(&w.flight)
+		w.lane.await(&w.flight)
+		w.flush()
+		w.lane.land(&w.flight)
+	}
+	w.news = w.news[:0]
+}
+
+// unreachable reads the ICMP errors that wait at the socket of a lane.
+func (w *worker) unreachable(l *lane) {
 	for range transport.MaxBatch {
-		icmp, ok := w.lane.sock.RecvErr(w.quote[:])
+		icmp, ok := l.sock.RecvErr(w.quote[:])
 		if !ok {
 			return
 		}
