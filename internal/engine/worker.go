@@ -39,7 +39,12 @@ type worker struct {
 
 const (
 	quoteRoom = 1024 // of a datagram that did not arrive, enough for our Via
-	maxFailed = 16   // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
+	// maxPayload4 is the longest UDP payload over IPv4, in octets: 65535 without the
+	// headers of IP and UDP. Over IPv6 it is 20 more.
+	maxPayload4 = 65507
+	// maxRequest is the longest request that surely can go on with what we put in.
+	maxRequest = maxPayload4 - proxy.Growth
+	maxFailed  = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
 )
 
 // failed is a datagram that could not be sent.
@@ -193,6 +198,9 @@ func (w *worker) datagram(d *transport.Datagram) {
 		return
 	}
 	w.msg.Parse(d.Data)
+	if len(d.Data) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault {
+		w.msg.Err = sip.FaultTooLong
+	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {
 		v = w.proxy.Request(in)
@@ -207,6 +215,9 @@ func (w *worker) act(v *proxy.Verdict) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
+	if (v.Action == proxy.Forward || v.Action == proxy.Answer) && !w.write(v, len(w.msg.Buf)) {
+		v.Action, v.Reason = proxy.Drop, proxy.QueueFull
+	}
 	if v.Action != proxy.Resolve { // its end is yet to come
 		w.tally.verdict(&w.msg, v)
 	}
@@ -217,8 +228,6 @@ func (w *worker) act(v *proxy.Verdict) {
 		w.e.askBackoff(v)
 	}
 	switch v.Action {
-	case proxy.Forward, proxy.Answer:
-		w.write(v, len(w.msg.Buf))
 	case proxy.Resend:
 		w.resend(v)
 	case proxy.Resolve:
@@ -228,11 +237,17 @@ func (w *worker) act(v *proxy.Verdict) {
 	}
 }
 
-// write puts the message of a verdict into the queue of the socket it leaves by.
-func (w *worker) write(v *proxy.Verdict, size int) {
+// write puts the message of a verdict into the queue of the socket it leaves by. It
+// reports false for one that is longer than a datagram can be: a response, since
+// requests are refused before.
+func (w *worker) write(v *proxy.Verdict, size int) bool {
 	out := w.out(v.Face.Out)
 	room := w.room(out, v.Face.Out, size+proxy.Growth)
-	out.Add(w.proxy.Append(room, v), v.To, v.Face.Source, v.Order)
+	msg := w.proxy.Append(room, v)
+	if v.To.Addr().Is4() && len(msg) > maxPayload4 {
+		return false
+	}
+	return out.Add(msg, v.To, v.Face.Source, v.Order)
 }
 
 // room asks the queue for room, flushing it when it is full.
@@ -339,6 +354,9 @@ func (w *worker) sendQueue(i int) {
 		return
 	}
 	for _, f := range o.Failures() {
+		if transport.ClassOf(f.Errno) == transport.ErrTooLong {
+			continue // that is no fault of the server's; the socket has counted it
+		}
 		if w.nFailed < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
 			k := &w.failed[w.nFailed]
 			k.to, k.n = f.To, copy(k.start[:], f.Data)
