@@ -49,7 +49,7 @@ type Engine struct {
 	cfg    Config
 	log    *slog.Logger
 	sealer *token.Sealer
-	names  *proxy.Names
+	names  [2]*proxy.Names // by family of the listener, see family
 	health *health.Manager
 	start  time.Time
 
@@ -137,7 +137,7 @@ func Start(cfg Config) (*Engine, error) {
 		cfg.machine = thisMachine
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: proxy.NewNames(), start: time.Now(),
+	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: [2]*proxy.Names{proxy.NewNames(), proxy.NewNames()}, start: time.Now(),
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}

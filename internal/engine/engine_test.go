@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
 
@@ -288,5 +289,25 @@ func TestNames(t *testing.T) {
 	}
 	if got := st.Services[1].Reasons; len(got) != 0 {
 		t.Errorf("the other service counted %v", got)
+	}
+}
+
+// A name with addresses of both families goes to the one that its service speaks, in
+// whatever order the resolver tells them.
+func TestNameOfBothFamilies(t *testing.T) {
+	for _, lb := range []string{"127.0.0.1", "::1"} {
+		host := netip.MustParseAddr(lb)
+		server, client := newPeer(t, netip.AddrPortFrom(host, 0).String()), newPeer(t, netip.AddrPortFrom(host, 0).String())
+		e, at := start(t, quick(t, netip.AddrPortFrom(host, 0).String(), server))
+		port := client.addr.Port()
+		six, four := netip.AddrPortFrom(netip.IPv6Loopback(), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+		for name, addrs := range map[string][]netip.AddrPort{"six-first": {six, four}, "four-first": {four, six}} {
+			key := string(proxy.NameKey(nil, []byte(name+".test"), port))
+			e.resolver.learn(answer{key, addrs})
+			server.send(at, strings.Replace(server.request("NOTIFY", name, name, ""), "sip:bob@example.com SIP", fmt.Sprintf("sip:bob@%s.test:%d SIP", name, port), 1))
+			if m, from := client.recv(); from != at {
+				t.Fatalf("%s at %s: from %s: %s", name, lb, from, m.Buf)
+			}
+		}
 	}
 }

@@ -31,6 +31,7 @@ type resolver struct {
 	answers chan answer
 	pending map[string][]waiting // by name key; only run touches it
 	worker  *worker              // decides and sends; it has no socket to read
+	proxies [2]*proxy.Proxy      // of worker, by family of the listener
 	lookup  func(ctx context.Context, host string, port uint16) []netip.AddrPort
 }
 
@@ -53,7 +54,18 @@ type answer struct {
 func newResolver(e *Engine) *resolver {
 	w := newWorker(e, nil, new(lane))
 	return &resolver{e: e, queue: make(chan waiting, resolverQueue), answers: make(chan answer, resolverParallel),
-		pending: map[string][]waiting{}, worker: w, lookup: lookup}
+		pending: map[string][]waiting{}, worker: w, lookup: lookup,
+		proxies: [2]*proxy.Proxy{proxy.New(e.sealer, e.names[0]), proxy.New(e.sealer, e.names[1])}}
+}
+
+// family is 0 for a listener on IPv4 and 1 for one on IPv6. Names are known for each
+// by themselves: one with addresses of both goes to that of the family in which it
+// was asked for, which the service speaks for certain (RFC 3263 4.2 leaves it open).
+func family(k snapshot.Key) int {
+	if k.Addr.Addr().Is4() {
+		return 0
+	}
+	return 1
 }
 
 // ask hands over the message that a worker has just decided about. It copies, so
@@ -117,28 +129,42 @@ func (r *resolver) run(ctx context.Context) {
 // learn makes an answer known to all workers, and forgets what is old.
 func (r *resolver) learn(a answer) {
 	now := time.Now()
-	names := maps.Clone(r.e.names.All())
-	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return now.After(n.Expires) })
-	if len(names) >= maxNames {
-		clear(names)
+	for f, known := range r.e.names {
+		names := maps.Clone(known.All())
+		maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return now.After(n.Expires) })
+		if len(names) >= maxNames {
+			clear(names)
+		}
+		n := proxy.Name{Expires: now.Add(noNameLife)}
+		if len(a.addrs) > 0 {
+			n = proxy.Name{Addr: ofFamily(a.addrs, f), Expires: now.Add(nameLife)}
+		}
+		names[a.key] = n
+		known.Replace(names)
 	}
-	n := proxy.Name{Expires: now.Add(noNameLife)}
-	if len(a.addrs) > 0 {
-		n = proxy.Name{Addr: a.addrs[0], Expires: now.Add(nameLife)}
+}
+
+// ofFamily is the first address of a family, or the first one if there is none.
+func ofFamily(addrs []netip.AddrPort, f int) netip.AddrPort {
+	for _, a := range addrs {
+		if a.Addr().Is4() == (f == 0) {
+			return a
+		}
 	}
-	names[a.key] = n
-	r.e.names.Replace(names)
+	return addrs[0]
 }
 
 // forget drops names that have expired, so that they are asked for again. Only run
 // calls it: names have one writer.
 func (r *resolver) forget(now time.Time) {
-	if len(r.e.names.All()) == 0 {
-		return
+	for _, known := range r.e.names {
+		if len(known.All()) == 0 {
+			continue
+		}
+		names := maps.Clone(known.All())
+		maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
+		known.Replace(names)
 	}
-	names := maps.Clone(r.e.names.All())
-	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
-	r.e.names.Replace(names)
 }
 
 // again has a message decided about anew, its name being known.
@@ -166,6 +192,7 @@ func (r *resolver) serve(q *waiting) {
 		l, ln = q.live, q.live.byKey[q.key]
 	}
 	w.serve(l, ln)
+	w.proxy = r.proxies[family(q.key)]
 	b := l.books[ln.Service.Index]
 	if b.names == nil {
 		b.names = b.begin()

@@ -71,7 +71,10 @@ func (g *group) run(e *Engine, workers int) {
 }
 
 func newWorker(e *Engine, g *group, l *lane) *worker {
-	w := &worker{e: e, group: g, lane: l, proxy: proxy.New(e.sealer, e.names)}
+	w := &worker{e: e, group: g, lane: l}
+	if g != nil {
+		w.proxy = proxy.New(e.sealer, e.names[family(g.key)])
+	}
 	l.workers = append(l.workers, w)
 	return w
 }
