@@ -182,8 +182,8 @@ func (g *group) close() {
 func (e *Engine) tick(now time.Time) aged.Tick { return aged.Tick(now.Sub(e.start).Milliseconds() + 1) }
 
 // Apply makes the engine serve set, which has been validated. Sockets that stay
-// are not touched, so no message is lost; those of listeners that are gone serve
-// what is under way for another 32 s. On an error nothing has changed.
+// are not touched, so no message is lost; those of listeners that are gone go
+// on as before for another 32 s, new calls too. On an error nothing has changed.
 func (e *Engine) Apply(set *object.Set) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

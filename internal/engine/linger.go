@@ -9,8 +9,9 @@ import (
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
-// lingerFor is how long sockets of a listener that is gone still serve what
-// was under way: 64*T1, RFC 3261 17.1.1.2.
+// lingerFor is how long sockets of a listener that is gone go on, for the sake of what
+// is under way: 64*T1, RFC 3261 17.1.1.2. They serve as before and refuse nothing: who
+// still sends new calls there is better served than told to go away.
 const lingerFor = 32 * time.Second
 
 // leaving is what one change of configuration took away: it goes on for lingerFor,

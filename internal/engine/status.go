@@ -31,6 +31,7 @@ type Status struct {
 type ServiceStatus struct {
 	Name             string
 	Pool             string
+	Traffic          bool // traffic_enabled; without it every request gets 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int
@@ -129,7 +130,7 @@ func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
 	b := l.books[s.Index]
 	sum, latency := b.total()
-	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Transactions: state.Transactions(), Calls: state.Calls(),
+	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
 		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
