@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os/signal"
 	"syscall"
 	"time"
@@ -25,6 +26,9 @@ drain a server; without a terminal it prints one line a second.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			if o.Servers == 0 || o.Callers == 0 || o.Rate == 0 { // to demo.Run it would mean: as you like
+				return usage{errors.New("--servers, --callers and --rate must be more than 0")}
+			}
 			if err := o.Validate(); err != nil {
 				return usage{err}
 			}

@@ -44,6 +44,7 @@ const (
 	maxServers = 9 // so that one key selects one
 	maxCallers = 500
 	maxRate    = 1000
+	maxWorkers = 1024 // as of carillon run
 )
 
 // checked is Options with the defaults filled in and the texts read.
@@ -86,6 +87,9 @@ func (o Options) check() (checked, error) {
 	}
 	if !(c.Rate > 0 && c.Rate <= maxRate) {
 		errs = append(errs, fmt.Errorf("rate %v: want more than 0 and at most %d calls a second", c.Rate, maxRate))
+	}
+	if c.Workers < 0 || c.Workers > maxWorkers {
+		errs = append(errs, fmt.Errorf("workers %d: want 0 to %d", c.Workers, maxWorkers))
 	}
 	if c.Talk < 0 || c.Duration < 0 {
 		errs = append(errs, errors.New("a time is negative"))

@@ -22,6 +22,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{Rate: -1}, "rate -1: want more than 0 and at most 1000 calls a second"},
 		{Options{Servers: 10}, "servers 10: want 1 to 9"},
 		{Options{Callers: 501}, "callers 501: want 1 to 500"},
+		{Options{Workers: -1}, "workers -1: want 0 to 1024"},
+		{Options{Workers: 5000}, "workers 5000: want 0 to 1024"},
 		{Options{Duration: -1}, "a time is negative"},
 		{Options{Kill: []string{"2"}}, `kill "2": want server@time, say 2@10s`},
 		{Options{Drain: []string{"4@1s"}}, `drain "4@1s": server "4" is none of 1 to 3`},

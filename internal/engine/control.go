@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -15,10 +17,13 @@ const (
 )
 
 // control does what must not be done on the message path: it tends the tables,
-// ends drains and back-offs, and closes what has lingered.
+// ends drains and back-offs, closes what has lingered, and looks at the machine's
+// addresses and routes.
 func (e *Engine) control(ctx context.Context) {
 	t := time.NewTicker(tendEvery)
 	defer t.Stop()
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -37,6 +42,8 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Lock()
 			e.bringIn()
 			e.mu.Unlock()
+		case <-looks.C:
+			e.look()
 		case now := <-t.C:
 			e.tend(tendShards)
 			e.mu.Lock()
@@ -56,7 +63,7 @@ func (e *Engine) tend(shards int) {
 		states = append(states, s)
 	}
 	for _, l := range e.leaving {
-		states = append(states, l.states...)
+		states = slices.AppendSeq(states, maps.Values(l.states))
 	}
 	snap := e.live.Load().snap
 	e.mu.Unlock()
@@ -64,26 +71,6 @@ func (e *Engine) tend(shards int) {
 	for _, s := range states {
 		s.Tend(now, shards, snap)
 	}
-}
-
-// closeLeft closes sockets that have lingered long enough. The caller holds e.mu.
-func (e *Engine) closeLeft(now time.Time) {
-	kept := e.leaving[:0]
-	for _, l := range e.leaving {
-		if now.Before(l.until) {
-			kept = append(kept, l)
-			continue
-		}
-		for _, g := range l.groups {
-			g.close()
-			e.keepTallies(g, l.snap)
-		}
-		for _, s := range l.states {
-			s.Close(l.snap)
-		}
-	}
-	clear(e.leaving[len(kept):])
-	e.leaving = kept
 }
 
 // probeFrom is the address from which a server is probed: the one that its
@@ -102,20 +89,4 @@ func probeFrom(snap *snapshot.Snapshot, sv *snapshot.Server) netip.AddrPort {
 		}
 	}
 	return netip.AddrPort{}
-}
-
-// keepTallies saves what the workers of a group have counted.
-func (e *Engine) keepTallies(g *group, snap *snapshot.Snapshot) {
-	for _, ln := range snap.Listeners {
-		if ln.Key != g.key {
-			continue
-		}
-		name := ln.Service.Name
-		if e.retired[name] == nil {
-			e.retired[name] = newTally()
-		}
-		for _, w := range g.workers {
-			e.retired[name].add(w.tally)
-		}
-	}
 }

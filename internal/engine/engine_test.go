@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
 
@@ -305,17 +306,50 @@ func TestTokensSurviveARestart(t *testing.T) {
 	}
 }
 
-// Only a server's request may leave by a host name, and it waits for the resolver.
+// Only a server's request may leave by a host name, and it waits for the resolver. It is
+// counted once, when its name is known, and with its service.
 func TestNames(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	set := quick(t, "127.0.0.1:0", server)
+	other := quick(t, "127.0.0.2:0", server)
+	other.VirtualServices[0].Name, other.VirtualServices[0].VsVipRef, other.VsVips[0].Name = "other", "other", "other"
+	set.VirtualServices, set.VsVips = append(set.VirtualServices, other.VirtualServices...), append(set.VsVips, other.VsVips...)
+	e, lb := start(t, set)
 	req := strings.Replace(server.request("NOTIFY", "call-1", "x1", ""), "sip:bob@example.com SIP", fmt.Sprintf("sip:bob@localhost:%d SIP", client.addr.Port()), 1)
 	server.send(lb, req)
 	m, from := client.recv()
 	if from != lb || m.NVia != 2 {
 		t.Fatalf("from %s: %s", from, m.Buf)
 	}
-	if n := e.Status().Services[0].Reasons["from_server"]; n != 1 {
-		t.Errorf("%d requests from servers", n)
+	server.send(lb, strings.Replace(server.request("NOTIFY", "call-2", "x2", ""), "sip:bob@example.com SIP", "sip:bob@nobody.invalid:5060 SIP", 1))
+	if m, _ := server.recv(); m.Status != 404 {
+		t.Fatalf("%s", m.Buf)
+	}
+	st := e.Status()
+	if got, want := fmt.Sprint(st.Services[0].Reasons), "map[from_server:1 unresolvable:1]"; got != want {
+		t.Errorf("counted %s, want %s", got, want)
+	}
+	if got := st.Services[1].Reasons; len(got) != 0 {
+		t.Errorf("the other service counted %v", got)
+	}
+}
+
+// A name with addresses of both families goes to the one that its service speaks, in
+// whatever order the resolver tells them.
+func TestNameOfBothFamilies(t *testing.T) {
+	for _, lb := range []string{"127.0.0.1", "::1"} {
+		host := netip.MustParseAddr(lb)
+		server, client := newPeer(t, netip.AddrPortFrom(host, 0).String()), newPeer(t, netip.AddrPortFrom(host, 0).String())
+		e, at := start(t, quick(t, netip.AddrPortFrom(host, 0).String(), server))
+		port := client.addr.Port()
+		six, four := netip.AddrPortFrom(netip.IPv6Loopback(), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+		for name, addrs := range map[string][]netip.AddrPort{"six-first": {six, four}, "four-first": {four, six}} {
+			key := string(proxy.NameKey(nil, []byte(name+".test"), port))
+			e.resolver.learn(answer{key, addrs})
+			server.send(at, strings.Replace(server.request("NOTIFY", name, name, ""), "sip:bob@example.com SIP", fmt.Sprintf("sip:bob@%s.test:%d SIP", name, port), 1))
+			if m, from := client.recv(); from != at {
+				t.Fatalf("%s at %s: from %s: %s", name, lb, from, m.Buf)
+			}
+		}
 	}
 }

@@ -189,3 +189,42 @@ func TestFullQueueWithFailures(t *testing.T) {
 		}
 	}
 }
+
+// A worker whose flush takes the kernel's hint of an ICMP error deals with it, while
+// another one sleeps in Recv and is not woken: calls of a dead server do not wait.
+func TestFailOverWaitsForNobody(t *testing.T) {
+	const rounds, calls = 20, 2 * helpFrom
+	alive, dead, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := quick(t, "127.0.0.1:0", alive, dead)
+	set.Pools[0].RetryBudgetPercent, set.Pools[0].RetryBudgetPerSecond = 100, 1000
+	set.Pools[0].Servers[0].Ratio = 20 // the other gets a few: more errors would wake the one that sleeps after all
+	// of a train that loopback refuses only the first datagram is reported
+	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2, UDP: transport.Options{RecvBuf: recvBuf, SendBuf: sendBuf, NoGSO: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	lb := e.Status().Services[0].Listeners[0].Addr
+	dead.conn.Close()
+	lane := e.live.Load().groups[0].lanes[0]
+	var took time.Duration
+	for round := range rounds {
+		lane.decide.Lock() // so that the calls are one batch
+		for i := range calls {
+			id := fmt.Sprintf("call-%d-%d", round, i)
+			client.send(lb, client.request("OPTIONS", id, id, ""))
+		}
+		begin := time.Now()
+		lane.decide.Unlock()
+		for range calls { // unanswered: no datagram wakes the one that sleeps
+			alive.recv()
+		}
+		took += time.Since(begin)
+	}
+	if took > rounds*recvWait/20 {
+		t.Errorf("fail-over took %v in %d rounds", took, rounds)
+	}
+	if n := e.Status().Services[0].Reasons["failed_over_icmp"]; n < rounds {
+		t.Errorf("only %d calls were taken to another server", n)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
-	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -32,6 +31,7 @@ type resolver struct {
 	answers chan answer
 	pending map[string][]waiting // by name key; only run touches it
 	worker  *worker              // decides and sends; it has no socket to read
+	proxies [2]*proxy.Proxy      // of worker, by family of the listener
 	lookup  func(ctx context.Context, host string, port uint16) []netip.AddrPort
 }
 
@@ -41,6 +41,7 @@ type waiting struct {
 	from  netip.AddrPort
 	local netip.Addr
 	key   snapshot.Key // of the listener it came in on
+	live  *live        // as it was then
 	host  string
 	port  uint16 // 0: none was given
 }
@@ -53,13 +54,24 @@ type answer struct {
 func newResolver(e *Engine) *resolver {
 	w := newWorker(e, nil, new(lane))
 	return &resolver{e: e, queue: make(chan waiting, resolverQueue), answers: make(chan answer, resolverParallel),
-		pending: map[string][]waiting{}, worker: w, lookup: lookup}
+		pending: map[string][]waiting{}, worker: w, lookup: lookup,
+		proxies: [2]*proxy.Proxy{proxy.New(e.sealer, e.names[0]), proxy.New(e.sealer, e.names[1])}}
+}
+
+// family is 0 for a listener on IPv4 and 1 for one on IPv6. Names are known for each
+// by themselves: one with addresses of both goes to that of the family in which it
+// was asked for, which the service speaks for certain (RFC 3263 4.2 leaves it open).
+func family(k snapshot.Key) int {
+	if k.Addr.Addr().Is4() {
+		return 0
+	}
+	return 1
 }
 
 // ask hands over the message that a worker has just decided about. It copies, so
 // it allocates: names are for the few, and the queue is bounded.
 func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
-	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key,
+	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key, live: w.live,
 		host: strings.ToLower(string(v.Host)), port: uint16(v.Status)}
 	select {
 	case r.queue <- q:
@@ -81,6 +93,7 @@ func (r *resolver) run(ctx context.Context) {
 			key := string(proxy.NameKey(nil, []byte(q.host), q.port))
 			first := len(r.pending[key]) == 0
 			if len(r.pending[key]) >= waitingPerName {
+				r.serve(&q)
 				r.worker.tally.reason(proxy.ResolverFull)
 				continue
 			}
@@ -116,51 +129,75 @@ func (r *resolver) run(ctx context.Context) {
 // learn makes an answer known to all workers, and forgets what is old.
 func (r *resolver) learn(a answer) {
 	now := time.Now()
-	names := maps.Clone(r.e.names.All())
-	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return now.After(n.Expires) })
-	if len(names) >= maxNames {
-		clear(names)
+	for f, known := range r.e.names {
+		names := maps.Clone(known.All())
+		maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return now.After(n.Expires) })
+		if len(names) >= maxNames {
+			clear(names)
+		}
+		n := proxy.Name{Expires: now.Add(noNameLife)}
+		if len(a.addrs) > 0 {
+			n = proxy.Name{Addr: ofFamily(a.addrs, f), Expires: now.Add(nameLife)}
+		}
+		names[a.key] = n
+		known.Replace(names)
 	}
-	n := proxy.Name{Expires: now.Add(noNameLife)}
-	if len(a.addrs) > 0 {
-		n = proxy.Name{Addr: a.addrs[0], Expires: now.Add(nameLife)}
+}
+
+// ofFamily is the first address of a family, or the first one if there is none.
+func ofFamily(addrs []netip.AddrPort, f int) netip.AddrPort {
+	for _, a := range addrs {
+		if a.Addr().Is4() == (f == 0) {
+			return a
+		}
 	}
-	names[a.key] = n
-	r.e.names.Replace(names)
+	return addrs[0]
 }
 
 // forget drops names that have expired, so that they are asked for again. Only run
 // calls it: names have one writer.
 func (r *resolver) forget(now time.Time) {
-	if len(r.e.names.All()) == 0 {
-		return
+	for _, known := range r.e.names {
+		if len(known.All()) == 0 {
+			continue
+		}
+		names := maps.Clone(known.All())
+		maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
+		known.Replace(names)
 	}
-	names := maps.Clone(r.e.names.All())
-	maps.DeleteFunc(names, func(_ string, n proxy.Name) bool { return !now.Before(n.Expires) })
-	r.e.names.Replace(names)
 }
 
 // again has a message decided about anew, its name being known.
 func (r *resolver) again(q *waiting) {
 	w := r.worker
-	w.group = &group{key: q.key}
-	w.begin()
-	if w.live == nil {
-		return
-	}
-	if ln := w.live.byKey[q.key]; ln != nil {
-		w.serve(w.live, ln)
-	} else {
-		return // the listener is gone
-	}
+	r.serve(q)
+	w.tellTime()
 	w.input.From, w.input.Local = q.from, q.local
 	w.msg.Parse(q.data)
-	if w.msg.Err == sip.NoFault && w.msg.IsRequest {
-		v := w.proxy.Request(&w.input)
-		w.flight.clear()
-		w.act(&v)
-		w.flush()
+	v := w.proxy.Request(&w.input)
+	w.flight.clear()
+	w.act(&v)
+	w.flush()
+	if len(w.news) > 0 {
+		w.hear(true)
 	}
+}
+
+// serve makes the worker one of the listener that a message came in on, as that is
+// now; if it is gone, as it was.
+func (r *resolver) serve(q *waiting) {
+	w, l := r.worker, r.e.live.Load()
+	ln := l.byKey[q.key]
+	if ln == nil {
+		l, ln = q.live, q.live.byKey[q.key]
+	}
+	w.serve(l, ln)
+	w.proxy = r.proxies[family(q.key)]
+	b := l.books[ln.Service.Index]
+	if b.names == nil {
+		b.names = b.begin()
+	}
+	w.book, w.tally = b, b.names
 }
 
 // lookup finds the addresses of a SIP host over UDP: SRV if no port was given,

@@ -31,6 +31,7 @@ type Status struct {
 type ServiceStatus struct {
 	Name             string
 	Pool             string
+	Traffic          bool // traffic_enabled; without it every request gets 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int
@@ -127,35 +128,20 @@ func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
 }
 
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
-	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Transactions: state.Transactions(), Calls: state.Calls(),
-		TransactionsFull: state.TransactionsFull(), CallsFull: state.CallsFull(),
+	b := l.books[s.Index]
+	sum, latency := b.total()
+	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
+		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
-		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: &metric.Snapshot{}}
-	sum := make([]uint64, numCounters)
-	add := func(t *tally) {
-		for i := range sum {
-			sum[i] += t.counters.Sum(i)
-		}
-		st.Latency.Merge(t.latency.Snapshot())
-		for _, h := range t.past {
-			st.Latency.Merge(h)
-		}
-	}
-	if t := e.retired[s.Name]; t != nil {
-		add(t)
-	}
+		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
 	for _, ln := range s.Listeners {
 		g := l.groups[ln.Index]
 		ls := ListenerStatus{Addr: ln.Addr, Egress: ln.Egress, Workers: len(g.workers)}
-		for _, w := range g.workers {
-			add(w.tally)
-		}
 		for _, l := range g.lanes {
 			ls.Sockets = append(ls.Sockets, SocketStatus{l.sock.Stats(), l.shared.Load(), l.waits.Load()})
 		}
 		st.Listeners = append(st.Listeners, ls)
 	}
-	add(e.resolver.worker.tally)
 	for r := range proxy.NumReasons {
 		put(st.Reasons, r.String(), sum[atReasons+int(r)])
 	}

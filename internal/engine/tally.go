@@ -21,8 +21,6 @@ const (
 type tally struct {
 	counters *metric.Counters
 	latency  *metric.Histogram
-	past     []*metric.Snapshot // of workers that have ended
-
 	block    *metric.Block
 	recorder *metric.Recorder
 }
@@ -76,12 +74,4 @@ func (t *tally) again(v *proxy.Verdict) {
 	case proxy.Answer:
 		t.block.Inc(atAnswers + snapshot.CodeIndex(v.Status))
 	}
-}
-
-// add takes over what o has counted; o's worker has ended.
-func (t *tally) add(o *tally) {
-	for i := range numCounters {
-		t.block.Add(i, o.counters.Sum(i))
-	}
-	t.past = append(t.past, o.latency.Snapshot())
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,10 +25,12 @@ type worker struct {
 	in      *transport.Batch
 	outs    []*transport.Out // by Listener.Index of live; nil until needed
 	used    []int            // those that hold something
+	news    []int            // those whose sockets have ICMP errors that nobody else may hear of
 	msg     sip.Msg
 	input   proxy.Input
 	proxy   *proxy.Proxy
-	tally   *tally
+	book    *book  // of the listener's service
+	tally   *tally // of book
 	quote   [quoteRoom]byte
 	failed  [maxFailed]failed
 	nFailed int
@@ -36,7 +39,12 @@ type worker struct {
 
 const (
 	quoteRoom = 1024 // of a datagram that did not arrive, enough for our Via
-	maxFailed = 16   // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
+	// maxPayload4 is the longest UDP payload over IPv4, in octets: 65535 without the
+	// headers of IP and UDP. Over IPv6 it is 20 more.
+	maxPayload4 = 65507
+	// maxRequest is the longest request that surely can go on with what we put in.
+	maxRequest = maxPayload4 - proxy.Growth
+	maxFailed  = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
 )
 
 // failed is a datagram that could not be sent.
@@ -63,7 +71,10 @@ func (g *group) run(e *Engine, workers int) {
 }
 
 func newWorker(e *Engine, g *group, l *lane) *worker {
-	w := &worker{e: e, group: g, lane: l, proxy: proxy.New(e.sealer, e.names), tally: newTally()}
+	w := &worker{e: e, group: g, lane: l}
+	if g != nil {
+		w.proxy = proxy.New(e.sealer, e.names[family(g.key)])
+	}
 	l.workers = append(l.workers, w)
 	return w
 }
@@ -78,6 +89,7 @@ func (w *worker) run(ready func()) {
 	w.in = in
 	defer w.in.Close()
 	w.begin() // whatever changes later, this listener is known
+	defer func() { w.book.end(w.tally) }()
 	ready()
 	timer := time.NewTimer(recvWait)
 	defer timer.Stop()
@@ -105,7 +117,7 @@ func (w *worker) read() error {
 		w.flight.clear()
 		w.begin()
 		if w.lane.sock.ErrPending() {
-			w.unreachable()
+			w.unreachable(w.lane)
 		}
 		help := n >= helpFrom
 		if help {
@@ -121,6 +133,9 @@ func (w *worker) read() error {
 		w.lane.await(&w.flight)
 		w.flush()
 		w.lane.land(&w.flight)
+		if len(w.news) > 0 {
+			w.hear(help)
+		}
 		if help {
 			return nil
 		}
@@ -132,6 +147,11 @@ func (w *worker) begin() {
 	if l := w.e.live.Load(); l != w.live {
 		w.adopt(l)
 	}
+	w.tellTime()
+}
+
+// tellTime reads the clock for what is decided next.
+func (w *worker) tellTime() {
 	now := time.Now()
 	w.input.Now = w.e.tick(now)
 	w.input.NowNS = int64(now.Sub(w.e.start))
@@ -144,14 +164,22 @@ func (w *worker) adopt(l *live) {
 	if listener == nil {
 		return
 	}
-	w.outs = make([]*transport.Out, len(l.groups))
-	w.used = make([]int, 0, len(l.groups))
 	w.serve(l, listener)
+	if b := l.books[listener.Service.Index]; b != w.book {
+		if w.book != nil {
+			w.book.end(w.tally)
+		}
+		w.book, w.tally = b, b.begin()
+	}
 }
 
 // serve makes a listener the one that the next messages came in on.
 func (w *worker) serve(l *live, listener *snapshot.Listener) {
-	w.live = l
+	if l != w.live {
+		w.live = l
+		w.outs = make([]*transport.Out, len(l.groups))
+		w.used, w.news = make([]int, 0, len(l.groups)), make([]int, 0, len(l.groups))
+	}
 	w.input.Listener, w.input.Snapshot, w.input.Msg = listener, l.snap, &w.msg
 	w.input.State = l.states[listener.Service.Index]
 }
@@ -173,6 +201,9 @@ func (w *worker) datagram(d *transport.Datagram) {
 		return
 	}
 	w.msg.Parse(d.Data)
+	if len(d.Data) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault {
+		w.msg.Err = sip.FaultTooLong
+	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {
 		v = w.proxy.Request(in)
@@ -187,7 +218,12 @@ func (w *worker) act(v *proxy.Verdict) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
-	w.tally.verdict(&w.msg, v)
+	if (v.Action == proxy.Forward || v.Action == proxy.Answer) && !w.write(v, len(w.msg.Buf)) {
+		v.Action, v.Reason = proxy.Drop, proxy.QueueFull
+	}
+	if v.Action != proxy.Resolve { // its end is yet to come
+		w.tally.verdict(&w.msg, v)
+	}
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
 	}
@@ -195,8 +231,6 @@ func (w *worker) act(v *proxy.Verdict) {
 		w.e.askBackoff(v)
 	}
 	switch v.Action {
-	case proxy.Forward, proxy.Answer:
-		w.write(v, len(w.msg.Buf))
 	case proxy.Resend:
 		w.resend(v)
 	case proxy.Resolve:
@@ -206,11 +240,17 @@ func (w *worker) act(v *proxy.Verdict) {
 	}
 }
 
-// write puts the message of a verdict into the queue of the socket it leaves by.
-func (w *worker) write(v *proxy.Verdict, size int) {
+// write puts the message of a verdict into the queue of the socket it leaves by. It
+// reports false for one that is longer than a datagram can be: a response, since
+// requests are refused before.
+func (w *worker) write(v *proxy.Verdict, size int) bool {
 	out := w.out(v.Face.Out)
 	room := w.room(out, v.Face.Out, size+proxy.Growth)
-	out.Add(w.proxy.Append(room, v), v.To, v.Face.Source, v.Order)
+	msg := w.proxy.Append(room, v)
+	if v.To.Addr().Is4() && len(msg) > maxPayload4 {
+		return false
+	}
+	return out.Add(msg, v.To, v.Face.Source, v.Order)
 }
 
 // room asks the queue for room, flushing it when it is full.
@@ -244,18 +284,25 @@ func (w *worker) out(l *snapshot.Listener) *transport.Out {
 		w.outs[l.Index] = o
 	}
 	if o.Len() == 0 {
-		w.use(l.Index)
+		w.used = include(w.used, l.Index)
 	}
 	return o
 }
 
-func (w *worker) use(i int) {
-	for _, u := range w.used {
+// laneOf is the lane whose socket the worker sends on for a listener.
+func (w *worker) laneOf(i int) *lane {
+	g := w.live.groups[i]
+	return g.lanes[w.lane.index%len(g.lanes)]
+}
+
+// include adds i to a set, which has room for all there are.
+func include(set []int, i int) []int {
+	for _, u := range set {
 		if u == i {
-			return
+			return set
 		}
 	}
-	w.used = append(w.used, i)
+	return append(set, i)
 }
 
 // flush sends what is queued, and then what the failures of that have queued.
@@ -301,11 +348,18 @@ func (w *worker) sendQueue(i int) {
 	if o == nil || o.Len() == 0 {
 		return
 	}
-	g := w.live.groups[i]
-	if g.lanes[w.lane.index%len(g.lanes)].sock.Flush(o) == 0 {
+	sock := w.laneOf(i).sock
+	failures := sock.Flush(o)
+	if sock.ErrPending() {
+		w.news = include(w.news, i)
+	}
+	if failures == 0 {
 		return
 	}
 	for _, f := range o.Failures() {
+		if transport.ClassOf(f.Errno) == transport.ErrTooLong {
+			continue // that is no fault of the server's; the socket has counted it
+		}
 		if w.nFailed < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
 			k := &w.failed[w.nFailed]
 			k.to, k.n = f.To, copy(k.start[:], f.Data)
@@ -323,10 +377,42 @@ func (w *worker) lost(to netip.AddrPort, start []byte) {
 	w.act(&v)
 }
 
-// unreachable reads the ICMP errors that wait at the socket.
-func (w *worker) unreachable() {
+// maxHear is how often a worker deals with errors about what it sent because of errors.
+const maxHear = 4
+
+// hear deals with the ICMP errors of which a flush took the kernel's hint: a worker
+// that sleeps in Recv is not woken by it any more, and fail-over would wait for the
+// next datagram. The worker's own socket is left to it if it reads there next.
+func (w *worker) hear(own bool) {
+	here := w.input.Listener
+	for range maxHear {
+		if !own {
+			w.news = slices.DeleteFunc(w.news, func(i int) bool { return w.laneOf(i) == w.lane })
+		}
+		if len(w.news) == 0 {
+			return
+		}
+		w.lane.enter()
+		w.flight.clear()
+		w.tellTime()
+		for _, i := range w.news {
+			w.serve(w.live, w.live.snap.Listeners[i])
+			w.unreachable(w.laneOf(i))
+		}
+		w.serve(w.live, here)
+		w.news = w.news[:0]
+		w.lane.depart(&w.flight)
+		w.lane.await(&w.flight)
+		w.flush()
+		w.lane.land(&w.flight)
+	}
+	w.news = w.news[:0]
+}
+
+// unreachable reads the ICMP errors that wait at the socket of a lane.
+func (w *worker) unreachable(l *lane) {
 	for range transport.MaxBatch {
-		icmp, ok := w.lane.sock.RecvErr(w.quote[:])
+		icmp, ok := l.sock.RecvErr(w.quote[:])
 		if !ok {
 			return
 		}

@@ -26,7 +26,7 @@ type Server struct {
 
 // Serve listens on an address such as 127.0.0.1:9090 and answers /metrics
 // (Prometheus text or OpenMetrics), /healthz (the process lives) and /readyz (every
-// virtual service has a pool that is up; else 503 and which has none).
+// virtual service takes new calls; else 503 and which does not, and why).
 func Serve(addr string, eng *engine.Engine) (*Server, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(&collector{eng: eng}, collectors.NewGoCollector(),
@@ -59,6 +59,8 @@ func ready(w http.ResponseWriter, st engine.Status) {
 	var missing []string
 	for _, s := range st.Services {
 		switch p := pools[s.Pool]; {
+		case !s.Traffic:
+			missing = append(missing, fmt.Sprintf("VirtualService/%s: traffic_enabled is false", s.Name))
 		case p.State == "up":
 		case p.Reason == "min_servers_up":
 			missing = append(missing, fmt.Sprintf("VirtualService/%s: servers of Pool/%s that are up: %d, min_servers_up is %d", s.Name, p.Name, p.Up, p.MinServersUp))

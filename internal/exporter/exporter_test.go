@@ -91,6 +91,15 @@ func TestHealthzAndReadyz(t *testing.T) {
 	}
 }
 
+// A service that answers every request with 503 is not ready, whatever its pool is.
+func TestReadyzWithoutTraffic(t *testing.T) {
+	set := quick(t)
+	set.VirtualServices[0].TrafficEnabled = false
+	if status, text := get(t, serve(t, set)+"/readyz"); status != 503 || text != "VirtualService/default: traffic_enabled is false\n" {
+		t.Errorf("/readyz: %d %q", status, text)
+	}
+}
+
 // What is too few to serve is said in the words of the field that says so, and a server by its hostname.
 func TestWordsOfTheObjects(t *testing.T) {
 	set := quick(t)

@@ -37,12 +37,16 @@ type icmpReader struct {
 // RecvErr takes the next ICMP error about a datagram of ours; quote receives its
 // payload and may be empty. False means that there is none. A datagram of a train
 // that was refused on this machine (loopback) is reported once for the train.
-// With several sockets on the port, it may have been another that sent.
+// With several sockets on the port, it may have been another that sent. When a Flush
+// finds that there is one, nobody who waits in Recv is told: whoever flushes asks
+// ErrPending afterwards.
 func (s *Socket) RecvErr(quote []byte) (ICMPError, bool) {
 	if !s.enter() {
 		return ICMPError{}, false
 	}
 	defer s.leave()
+	s.icmpMu.Lock()
+	defer s.icmpMu.Unlock()
 	for {
 		s.errPending.Store(false) // before the read: a Flush elsewhere may set it at any time
 		n, e := s.readErrQueue(quote)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,9 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket is a bound UDP socket. Recv, ErrPending and RecvErr are for one
-// goroutine at a time; Flush may be called by any
-// goroutine, each with an Out of its own.
+// Socket is a bound UDP socket. Recv is for one goroutine at a time; all else may be
+// called by any, Flush by each with an Out of its own.
 type Socket struct {
 	fd       int
 	local    netip.AddrPort
@@ -29,8 +29,10 @@ type Socket struct {
 	hot      bool   // Recv keeps its P while it waits, see holdFor
 
 	recvTimeout time.Duration // as last set on fd; of the receiver
-	icmp        icmpReader    // of the receiver
 	errPending  atomic.Bool
+
+	icmpMu sync.Mutex // of icmp; ICMP is rare
+	icmp   icmpReader
 
 	gso   gsoLimit
 	users atomic.Int64 // calls under way, times two; bit 0: Close was called

@@ -15,8 +15,8 @@ type wire struct{}
 
 func (wire) init(int) {}
 
-// Socket is a bound UDP socket. Recv, ErrPending and RecvErr are for one
-// goroutine at a time; Flush may be called by any, each with an Out of its own.
+// Socket is a bound UDP socket. Recv is for one goroutine at a time; all else may be
+// called by any, Flush by each with an Out of its own.
 type Socket struct {
 	conn  *net.UDPConn // one for all sockets of a ListenUDP
 	local netip.AddrPort
