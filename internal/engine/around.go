@@ -107,24 +107,16 @@ func hostAddrs() ([]netip.Prefix, error) {
 }
 
 // look compiles the configuration anew if the machine has other addresses or routes
-// than before: one that keepalived brought, or an interface that came up late. Only
-// wildcard listeners depend on them.
+// than before: one that keepalived brought, or an interface that came up late.
 func (e *Engine) look() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	snap := e.live.Load().snap
-	for _, ln := range snap.Listeners {
-		if !ln.Wildcard() {
-			continue
-		}
-		what := e.around.change(routesPerLook)
-		if what == nil {
-			return
-		}
-		e.log.Info("this machine's addresses or routes have changed", what...)
-		if err := e.apply(e.set, snap.Revision); err != nil {
-			e.log.Error("the configuration can't be adapted to them", "error", err)
-		}
+	what := e.around.change(routesPerLook)
+	if what == nil {
 		return
+	}
+	e.log.Info("this machine's addresses or routes have changed", what...)
+	if err := e.apply(e.set, e.live.Load().snap.Revision); err != nil {
+		e.log.Error("the configuration can't be adapted to them", "error", err)
 	}
 }

@@ -94,6 +94,23 @@ func TestAddressesAndRoutesThatChange(t *testing.T) {
 	}
 }
 
+// A service without a wildcard follows the machine too: where requests toward clients
+// leave, of several addresses, depends on its links.
+func TestLinksThatChange(t *testing.T) {
+	f := &fakeMachine{addrs: []netip.Prefix{host(netip.MustParseAddr("127.0.0.1"))}}
+	e, err := Start(Config{Set: quick(t, "127.0.0.1:0", newPeer(t, "127.0.0.1:0")), Secret: []byte("a secret for tests"), Workers: 1, machine: f.machine()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	before := e.live.Load()
+	f.set(func() { f.addrs = append(f.addrs, netip.MustParsePrefix("192.0.2.1/24")) })
+	e.look()
+	if e.live.Load() == before {
+		t.Error("the snapshot does not know of a new link")
+	}
+}
+
 // A look asks for few routes, and for others the next time.
 func TestLooksAreCheap(t *testing.T) {
 	f := &fakeMachine{routes: map[netip.Addr]netip.Addr{}}
