@@ -357,7 +357,8 @@ func (w *worker) sendQueue(i int) {
 		return
 	}
 	for _, f := range o.Failures() {
-		if transport.ClassOf(f.Errno) == transport.ErrTooLong {
+		switch transport.ClassOf(f.Errno) {
+		case transport.ErrTooLong, transport.ErrFull:
 			continue // that is no fault of the server's; the socket has counted it
 		}
 		if w.nFailed < len(w.failed) && sip.Classify(f.Data) == sip.KindSIP {
