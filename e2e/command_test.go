@@ -48,6 +48,8 @@ func TestCommandLine(t *testing.T) {
 		{name: "wrong server", args: run("--listen", "udp://"+free.String(), "--server", "10.0.0:5060"), code: 2, want: []string{"--server", "10.0.0:5060"}},
 		{name: "nothing to run", args: []string{"run"}, code: 2, want: []string{"--listen"}},
 		{name: "unknown command", args: []string{"rum"}, code: 2, want: []string{"rum"}},
+		{name: "no secret", args: []string{"run", "--secret-file", unreadable, "--listen", "udp://" + free.String(), "--server", server.String()}, code: 1,
+			want: []string{"secret", unreadable, "make one with"}},
 		{name: "no file", args: run("-f", unreadable), code: 1, want: []string{unreadable}},
 		{name: "bad file", args: run("-f", bad), code: 1, want: []string{"bad.yaml", "Pool", "lb_algorithm", "consistent-hush", "consistent-hash"}},
 		{name: "validate good", args: []string{"validate", "-f", good}, code: 0, want: []string{"good"}},

@@ -32,6 +32,9 @@ func loadSecret(file string, log *slog.Logger) ([]byte, error) {
 			return secret, nil
 		}
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("secret: %w (make one with: head -c 32 /dev/urandom > %s)", err, file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
