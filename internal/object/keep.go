@@ -39,7 +39,7 @@ func (d *decoder) keep(m pair, sh *shape, v reflect.Value, p *path) {
 		return
 	}
 	switch {
-	case string(text) == k.defaultJSON():
+	case k.dropped || string(text) == k.defaultJSON():
 	case k.refused != "":
 		d.tell(value, p, k.refused)
 	default:

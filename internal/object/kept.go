@@ -6,6 +6,7 @@ type keptField struct {
 	is       keptKind
 	def      string // Avi's default as JSON; empty: false, 0, "", [] or {}
 	refused  string // not empty: any value but the default is refused, for this reason
+	dropped  bool   // taken and forgotten: what an answer of the API says beside the object
 	harmless bool   // bookkeeping and placement: no warning that it has no effect
 }
 
@@ -36,15 +37,15 @@ const (
 
 // keptByAll are the fields that every object has.
 var keptByAll = []keptField{
-	{name: "url", harmless: true},
-	{name: "_last_modified", harmless: true},
+	{name: "url", dropped: true},
+	{name: "_last_modified", dropped: true},
 	{name: "tenant_ref", harmless: true},
 	{name: "cloud_ref", harmless: true},
 	{name: "created_by", harmless: true},
 	{name: "service_metadata", harmless: true},
 	{name: "cloud_config_cksum", harmless: true},
 	{name: "markers", is: keptList, harmless: true},
-	{name: "configpb_attributes", is: keptObject, harmless: true},
+	{name: "configpb_attributes", is: keptObject, dropped: true},
 }
 
 // keptFields are the others, by the Go name of the struct they stand in, in the order of the alphabet.
@@ -119,13 +120,13 @@ var keptFields = map[string][]keptField{
 		{name: "traffic_clone_profile_ref"},
 		{name: "use_bridge_ip_as_vip", is: keptBool, harmless: true},
 		{name: "use_vip_as_snat", is: keptBool},
-		{name: "version", harmless: true},
+		{name: "version", dropped: true},
 		{name: "vh_domain_name", is: keptList},
 		{name: "vh_matches", is: keptList},
 		{name: "vh_parent_vs_ref"},
 		{name: "vh_type", def: `"VS_TYPE_VH_SNI"`, harmless: true},
 		{name: "vip", is: keptList, refused: "addresses inside a virtual service are not supported; put them into a VsVip and name it in vsvip_ref"},
-		{name: "vip_runtime", is: keptList, harmless: true},
+		{name: "vip_runtime", is: keptList, dropped: true},
 		{name: "vrf_context_ref", harmless: true},
 		{name: "vs_datascripts", is: keptList},
 		{name: "vsvip_cloud_config_cksum", harmless: true},

@@ -177,10 +177,10 @@ func (l *loader) add(k *kind, n *yaml.Node) {
 }
 
 // nameOf looks for the name of an object before it is decoded, so that its faults can be told by it.
-func (l *loader) nameOf(n *yaml.Node) string {
-	n, _ = l.open(n)
+func (d *decoder) nameOf(n *yaml.Node) string {
+	n, _ = d.open(n)
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		value, _ := l.open(n.Content[i+1])
+		value, _ := d.open(n.Content[i+1])
 		if n.Content[i].Value == "name" && value.Kind == yaml.ScalarNode && !isNull(value) {
 			return value.Value
 		}

@@ -17,13 +17,13 @@ type VirtualService struct {
 	Enabled               bool      `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
 	TrafficEnabled        bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
 	Type                  VSType    `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
-	Services              []Service `json:"services" required:"" items:"1..2048" doc:"ports to listen on; 2048 ports at most in all"`
+	Services              []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
 	VsVipRef              string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
 	PoolRef               string    `json:"pool_ref" required:"" ref:"Pool" doc:"where requests go"`
 	ApplicationProfileRef string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
 	NetworkProfileRef     string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"how datagrams are treated; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
 	FQDN                  string    `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
-	DNSInfo               []DNSInfo `json:"dns_info" items:"0..1000" doc:"names by which requests address the virtual service"`
+	DNSInfo               []DNSInfo `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual service"`
 	Kept                  Kept      `json:"-"`
 }
 
@@ -45,8 +45,8 @@ type VsVip struct {
 	Name        string    `json:"name" required:"" doc:"unique among VIPs"`
 	UUID        string    `json:"uuid" doc:"references may name the object by it"`
 	Description string    `json:"description" doc:"free text"`
-	Vip         []Vip     `json:"vip" required:"" items:"1..256" doc:"the addresses; an item may be just an address"`
-	DNSInfo     []DNSInfo `json:"dns_info" items:"0..1000" doc:"names by which requests address the virtual services on it"`
+	Vip         []Vip     `json:"vip" required:"" items:"1..256" key:"vip_id" doc:"the addresses; an item may be just an address"`
+	DNSInfo     []DNSInfo `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual services on it"`
 	Kept        Kept      `json:"-"`
 }
 
@@ -67,7 +67,7 @@ type Pool struct {
 	UUID                      string      `json:"uuid" doc:"references may name the object by it"`
 	Description               string      `json:"description" doc:"free text"`
 	Enabled                   bool        `json:"enabled" default:"true" doc:"false: takes no calls, its monitors pause"`
-	Servers                   []Server    `json:"servers" items:"0..10000" doc:"the servers; an item may be just address:port (Avi's limit is 5000)"`
+	Servers                   []Server    `json:"servers" items:"0..10000" key:"ip,port" doc:"the servers; an item may be just address:port (Avi's limit is 5000)"`
 	DefaultServerPort         uint16      `json:"default_server_port" default:"80" range:"1..65535" doc:"port of servers that give none; SIP's is 5060"`
 	LBAlgorithm               LBAlgorithm `json:"lb_algorithm" default:"LB_ALGORITHM_LEAST_CONNECTIONS" doc:"how the server of a new call is chosen"`
 	LBAlgorithmHash           LBHash      `json:"lb_algorithm_hash" default:"LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS" doc:"what the consistent hash is taken of"`

@@ -37,16 +37,34 @@ func (s *Set) YAML(f Form) []byte {
 
 // JSON writes the set in its normal form, indented, one list a kind.
 func (s *Set) JSON(f Form) []byte {
-	var flat, out bytes.Buffer
-	writeJSON(&flat, s.node(f))
-	if err := json.Indent(&out, flat.Bytes(), "", "  "); err != nil {
-		panic("object: a tree of our own does not encode: " + err.Error())
+	w := jsonWriter{form: f}
+	w.out = append(w.out, '{')
+	for i := range theSchema().kinds {
+		k := &theSchema().kinds[i]
+		list := k.list(s)
+		if list.Len() == 0 {
+			continue
+		}
+		w.key(1, k.name)
+		w.out = append(w.out, '[')
+		for j := range list.Len() {
+			if j > 0 {
+				w.out = append(w.out, ',')
+			}
+			w.structure(list.Index(j), k.shape)
+		}
+		w.out = append(w.out, ']')
+	}
+	w.out = append(w.out, '}')
+	var out bytes.Buffer
+	if err := json.Indent(&out, w.out, "", "  "); err != nil {
+		panic("object: what we write is no JSON: " + err.Error())
 	}
 	out.WriteByte('\n')
 	return out.Bytes()
 }
 
-// node is the tree that both are written from, so that they say the same in the same order.
+// node is the tree of the set as YAML, in the same order as JSON has it.
 func (s *Set) node(form Form) *yaml.Node {
 	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	v := reflect.ValueOf(s).Elem()
@@ -132,39 +150,4 @@ func textNode(text string) *yaml.Node {
 		n.Style = yaml.DoubleQuotedStyle // the one style that can hold anything
 	}
 	return n
-}
-
-// writeJSON writes a tree of ours, or one that readJSON made.
-func writeJSON(b *bytes.Buffer, n *yaml.Node) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		b.WriteByte('{')
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			writeJSON(b, n.Content[i])
-			b.WriteByte(':')
-			writeJSON(b, n.Content[i+1])
-		}
-		b.WriteByte('}')
-	case yaml.SequenceNode:
-		b.WriteByte('[')
-		for i, item := range n.Content {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			writeJSON(b, item)
-		}
-		b.WriteByte(']')
-	default:
-		switch n.ShortTag() {
-		case "!!str":
-			b.Write(compact(n.Value))
-		case "!!null":
-			b.WriteString("null")
-		default:
-			b.WriteString(n.Value)
-		}
-	}
 }

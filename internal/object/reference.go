@@ -83,25 +83,25 @@ func (x *index) find(kind, ref string) (name, fault string) {
 	if name, ok := x.uuids[kind][ref]; ok {
 		return name, ""
 	}
-	r, ok := parseReference(ref)
+	r, ok := ParseRef(ref)
 	if !ok {
 		return "", x.none(kind, ref)
 	}
-	if k := findKind(r.kind); k == nil || k.name != kind {
-		return "", "refers to " + quote(r.kind) + ": must be " + aWord(kind)
+	if k := findKind(r.Kind); k == nil || k.name != kind {
+		return "", "refers to " + quote(r.Kind) + ": must be " + aWord(kind)
 	}
-	if name, ok := x.uuids[kind][r.uuid]; ok && r.uuid != "" {
+	if name, ok := x.uuids[kind][r.UUID]; ok && r.UUID != "" {
 		return name, ""
 	}
-	for _, name := range []string{r.name, r.unescaped} {
+	for _, name := range []string{r.Written, r.Name} {
 		if name != "" && x.has(kind, name) {
 			return name, ""
 		}
 	}
-	if r.name == "" {
-		return "", "no " + kind + " with the uuid " + quote(r.uuid)
+	if r.Written == "" {
+		return "", "no " + kind + " with the uuid " + quote(r.UUID)
 	}
-	return "", x.none(kind, r.unescaped)
+	return "", x.none(kind, r.Name)
 }
 
 // none says that there is no such object, and which there are.
@@ -120,32 +120,34 @@ func (x *index) none(kind, name string) string {
 	return text + "; there are: " + strings.Join(have[:most], ", ") + " and " + strconv.Itoa(len(have)-most) + " more"
 }
 
-// reference is one written as a URL, or the path of one.
-type reference struct {
-	kind      string
-	uuid      string
-	name      string // as written
-	unescaped string // the same with %20 and the like undone
+// Reference is what a written reference says.
+type Reference struct {
+	Text    string // as written
+	Kind    string // word of the path, such as "pool", for FindKind; empty: a bare uuid or name
+	UUID    string // empty: none is given, or the text is bare
+	Name    string // with %20 and the like undone; empty: none is given, or the text is bare
+	Written string // the name as written: an object may be called "a%20b"
 }
 
-// parseReference takes /api/pool?name=x, /api/pool/uuid, either behind https://host and with #name after it.
-func parseReference(ref string) (reference, bool) {
-	head, fragment, _ := strings.Cut(ref, "#")
+// ParseRef reads /api/pool?name=x and /api/pool/uuid, either behind https://host and with #name after it. Anything
+// else is a bare uuid or name: ok is false, and only Text is set.
+func ParseRef(text string) (r Reference, ok bool) {
+	head, fragment, _ := strings.Cut(text, "#")
 	head, query, _ := strings.Cut(head, "?")
 	_, rest, ok := strings.Cut("/"+head, "/api/")
 	if !ok {
-		return reference{}, false
+		return Reference{Text: text}, false
 	}
 	kind, uuid, _ := strings.Cut(rest, "/")
-	r := reference{kind: kind, uuid: strings.Trim(uuid, "/"), name: fragment, unescaped: fragment}
-	if text, err := url.PathUnescape(fragment); err == nil {
-		r.unescaped = text
+	r = Reference{Text: text, Kind: kind, UUID: strings.Trim(uuid, "/"), Written: fragment, Name: fragment}
+	if name, err := url.PathUnescape(fragment); err == nil {
+		r.Name = name
 	}
 	for part := range strings.SplitSeq(query, "&") {
 		if name, ok := strings.CutPrefix(part, "name="); ok {
-			r.name, r.unescaped = name, name
-			if text, err := url.QueryUnescape(name); err == nil {
-				r.unescaped = text
+			r.Written, r.Name = name, name
+			if plain, err := url.QueryUnescape(name); err == nil {
+				r.Name = plain
 			}
 		}
 	}

@@ -10,18 +10,17 @@ import (
 // maxPorts bounds the ports of one virtual service, ranges counted out, as Avi does.
 const maxPorts = 2048
 
-// rules checks what the fields of the object at hand mean together, and beside the rest of the set.
-func (c *checker) rules() {
-	i := c.at.index
-	switch c.at.kind.name {
-	case "VirtualService":
-		c.virtualService(&c.set.VirtualServices[i])
-	case "VsVip":
-		c.vsVip(&c.set.VsVips[i])
-	case "Pool":
-		c.pool(&c.set.Pools[i])
-	case "HealthMonitor":
-		c.healthMonitor(&c.set.HealthMonitors[i])
+// rules checks what the fields of an object mean together.
+func (c *checker) rules(a Any) {
+	switch o := a.Value().(type) {
+	case *VirtualService:
+		c.virtualService(o)
+	case *VsVip:
+		c.vsVip(o)
+	case *Pool:
+		c.pool(o)
+	case *HealthMonitor:
+		c.healthMonitor(o)
 	}
 }
 
@@ -30,83 +29,29 @@ func (c *checker) virtualService(vs *VirtualService) {
 	if vs.FQDN != "" && len(vs.DNSInfo) > 0 {
 		c.fail(root.field("fqdn"), "give fqdn or dns_info, not both")
 	}
-	total, good := 0, true
 	for i, sv := range vs.Services {
 		at := root.field("services").item(i)
-		first, last := int(sv.Port), max(int(sv.Port), int(sv.PortRangeEnd))
 		switch {
 		case sv.PortRangeEnd != 0 && sv.PortRangeEnd < sv.Port:
-			c.fail(at.field("port_range_end"), strconv.Itoa(int(sv.PortRangeEnd))+" is below port "+strconv.Itoa(first))
-			good = false
+			c.fail(at.field("port_range_end"), strconv.Itoa(int(sv.PortRangeEnd))+" is below port "+strconv.Itoa(int(sv.Port)))
 		case sv.PortRangeEnd != 0 && sv.Port == 0:
 			c.fail(at.field("port"), "0 takes any free port, and cannot start a range")
-			good = false
 		}
-		total += last - first + 1
 	}
-	if total > maxPorts {
+	if total, _ := vs.portCount(); total > maxPorts {
 		c.fail(root.field("services"), strconv.Itoa(total)+" ports: must be at most "+strconv.Itoa(maxPorts))
-		good = false
-	}
-	if good {
-		c.claim(vs)
-		c.itself(vs)
 	}
 }
 
-// itself checks that no server is an address of the service: it would send to itself, until Max-Forwards is used up.
-func (c *checker) itself(vs *VirtualService) {
-	pool := c.set.Pool(vs.PoolRef)
-	if pool == nil {
-		return // told already
+// portCount is how many ports a virtual service listens on, and whether all of that is right.
+func (vs *VirtualService) portCount() (total int, good bool) {
+	good = true
+	for i := range vs.Services {
+		first, last := int(vs.Services[i].Port), int(vs.Services[i].PortRangeEnd)
+		good = good && (last == 0 || last >= first && first > 0)
+		total += max(first, last) - first + 1
 	}
-	own := map[netip.AddrPort]bool{}
-	for _, l := range c.set.Listens(vs) {
-		own[l.Addr] = true
-		if l.Advertise.IsValid() {
-			own[netip.AddrPortFrom(l.Advertise, l.Addr.Port())] = true
-		}
-	}
-	for i := range pool.Servers {
-		addr := pool.ServerAddr(i)
-		any := netip.IPv6Unspecified()
-		if addr.Addr().Is4() {
-			any = netip.IPv4Unspecified()
-		}
-		if own[addr] || addr.Addr().IsLoopback() && own[netip.AddrPortFrom(any, addr.Port())] {
-			c.fail((*path)(nil).field("pool_ref"), "servers["+strconv.Itoa(i)+"] of Pool/"+pool.Name+" is "+addr.String()+
-				", on which this virtual service listens: it would send to itself")
-			return
-		}
-	}
-}
-
-// claim checks that no two virtual services, or ports of one, listen on the same address.
-func (c *checker) claim(vs *VirtualService) {
-	label := c.at.label(c.set)
-	for _, l := range c.set.Listens(vs) {
-		if l.Addr.Port() == 0 {
-			continue
-		}
-		owner, taken := c.claims[l.Addr]
-		if !taken {
-			c.claims[l.Addr] = label
-			continue
-		}
-		at := (*path)(nil).field("services")
-		for i, sv := range slices.Backward(vs.Services) { // of two that clash here, the second is the one to change
-			if p := l.Addr.Port(); p == sv.Port || p > sv.Port && p <= sv.PortRangeEnd {
-				at = at.item(i).field("port")
-				break
-			}
-		}
-		if owner == label {
-			c.fail(at, l.Addr.String()+" is listened on twice")
-		} else {
-			c.fail(at, l.Addr.String()+" is listened on by "+owner+" too")
-		}
-		return
-	}
+	return total, good && total <= maxPorts
 }
 
 func (c *checker) vsVip(v *VsVip) {

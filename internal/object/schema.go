@@ -2,6 +2,7 @@ package object
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -20,6 +21,8 @@ import (
 //	items     least and most items of a list: "1..256"
 //	unit      unit of a number
 //	ref       kind of object that the text names
+//	key       of a list: the fields that make an item of it what it is, for a patch: "ip,port"
+//	secret    never shown unless asked for
 //	when      value of the field type with which this struct has an effect
 //	own       the field is Carillon's, not Avi's
 //	doc       what the field does
@@ -51,7 +54,9 @@ type field struct {
 	extra    []int64 // right too, outside min to max
 	special  string
 	unit     string
-	ref      string // kind of object
+	ref      string   // kind of object
+	secret   bool     // never shown unless asked for
+	key      []string // of a list of structs: what makes an item what it is; empty: all of it
 	minItems int
 	maxItems int
 	when     string
@@ -68,14 +73,26 @@ type shape struct {
 	keptAt int // index of the field Kept
 	zero   reflect.Value
 	typeAt int // index of the field Type, which `when` of others speaks of; -1: none
+
+	keptInOrder []*keptField // by name
+	mayRef      bool         // there may be references, in kept fields too
+	refs        bool         // there are references that have an effect
 }
 
 // kind is one kind of object: a field of Set.
 type kind struct {
-	name  string
-	index int // in Set
-	shape *shape
+	name   string
+	path   string // below /api/
+	prefix string // of its uuids
+	title  string // for people
+	index  int    // in Set
+	shape  *shape
+	nameAt int // index of the field Name
+	uuidAt int
 }
+
+// list is the objects of that kind in a set.
+func (k *kind) list(s *Set) reflect.Value { return reflect.ValueOf(s).Elem().Field(k.index) }
 
 type schema struct {
 	kinds  []kind
@@ -88,10 +105,41 @@ var theSchema = sync.OnceValue(func() *schema {
 	set := reflect.TypeFor[Set]()
 	for i := range set.NumField() {
 		elem := set.Field(i).Type.Elem()
-		s.kinds = append(s.kinds, kind{name: elem.Name(), index: i, shape: s.add(elem)})
+		s.kinds = append(s.kinds, newKind(elem, i, s.add(elem)))
 	}
 	return s
 })
+
+// newKind is the kind of the objects in field i of Set.
+func newKind(t reflect.Type, i int, sh *shape) kind {
+	k := kind{name: t.Name(), path: strings.ToLower(t.Name()), title: titleOf(t.Name()), index: i, shape: sh}
+	k.prefix = k.path
+	if k.name == "ServiceEngine" {
+		k.prefix = "se" // as Avi has it
+	}
+	name, _ := t.FieldByName("Name")
+	uuid, _ := t.FieldByName("UUID")
+	k.nameAt, k.uuidAt = name.Index[0], uuid.Index[0]
+	return k
+}
+
+// titleOf writes VirtualService as "virtual service" and SSLKeyAndCertificate as "SSL key and certificate".
+func titleOf(name string) string {
+	var b strings.Builder
+	upper := func(i int) bool { return i < len(name) && name[i] >= 'A' && name[i] <= 'Z' }
+	for i := range len(name) {
+		start := upper(i) && (!upper(i+1) || i > 0 && !upper(i-1))
+		if start && i > 0 {
+			b.WriteByte(' ')
+		}
+		if start && !upper(i+1) {
+			b.WriteByte(name[i] + 'a' - 'A')
+		} else {
+			b.WriteByte(name[i])
+		}
+	}
+	return b.String()
+}
 
 func (s *schema) kind(name string) *kind {
 	for i := range s.kinds {
@@ -135,7 +183,22 @@ func (s *schema) add(t reflect.Type) *shape {
 			sh.kept[keptByAll[i].name] = &keptByAll[i]
 		}
 	}
+	sh.summarize()
 	return sh
+}
+
+// summarize notes what is asked of a shape often.
+func (sh *shape) summarize() {
+	for _, name := range slices.Sorted(maps.Keys(sh.kept)) {
+		k := sh.kept[name]
+		sh.keptInOrder = append(sh.keptInOrder, k)
+		sh.mayRef = sh.mayRef || k.is == keptObject || k.is == keptList || refKinds[name] != ""
+	}
+	for i := range sh.fields {
+		f := &sh.fields[i]
+		sh.refs = sh.refs || f.ref != "" || f.of != nil && f.of.refs
+		sh.mayRef = sh.mayRef || sh.refs || f.of != nil && f.of.mayRef
+	}
 }
 
 // objectTypes are the element types of Set: the structs that are objects of their own.
@@ -153,6 +216,7 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 		special: sf.Tag.Get("special"), when: sf.Tag.Get("when"), doc: sf.Tag.Get("doc")}
 	_, f.required = sf.Tag.Lookup("required")
 	_, f.own = sf.Tag.Lookup("own")
+	_, f.secret = sf.Tag.Lookup("secret")
 	t := sf.Type
 	f.class = classOf(t)
 	if f.class == classList {
@@ -161,6 +225,9 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 		lo, hi, _ := strings.Cut(sf.Tag.Get("items"), "..")
 		f.minItems, _ = strconv.Atoi(lo)
 		f.maxItems, _ = strconv.Atoi(hi)
+		if key := sf.Tag.Get("key"); key != "" {
+			f.key = strings.Split(key, ",")
+		}
 	}
 	switch {
 	case f.class == classStruct || f.elem == classStruct:

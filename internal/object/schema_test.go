@@ -203,7 +203,6 @@ Pool/edge: servers[1].ip: missing: expected an IP address
 Pool/edge: servers[1].ratio: 0 is out of range: must be 1 to 20
 Pool/edge: lb_algorithm: "consistent-hash" must be written LB_ALGORITHM_CONSISTENT_HASH
 Pool/edge: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri or header
-Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"
 Pool/edge: health_monitor_refs[1]: missing: expected the name of a HealthMonitor
 Pool/edge: lb_algorithms: unknown field; did you mean lb_algorithm?
 Pool/edge: server_name: expected text
@@ -211,7 +210,8 @@ Pool/edge: sni_enabled: expected true or false
 Pool[1]: name: missing: expected text
 Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
 Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random or fewest-tasks
-Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri or header`)
+Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri or header
+Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -1,6 +1,9 @@
 package object
 
-import "net/netip"
+import (
+	"net/netip"
+	"reflect"
+)
 
 // Set is a whole configuration. Objects of one kind stand in the order they were given.
 type Set struct {
@@ -88,19 +91,23 @@ func (s *Set) Listens(vs *VirtualService) []Listen {
 	if vip == nil || !vs.Enabled {
 		return nil
 	}
+	return vip.listens(vs)
+}
+
+func (v *VsVip) listens(vs *VirtualService) []Listen {
 	var out []Listen
 	ports := vs.Ports()
-	for i := range vip.Vip {
-		v := &vip.Vip[i]
-		if !v.Enabled {
+	for i := range v.Vip {
+		vip := &v.Vip[i]
+		if !vip.Enabled {
 			continue
 		}
 		for _, port := range ports {
-			if v.IPAddress.IsValid() {
-				out = append(out, Listen{netip.AddrPortFrom(v.IPAddress, port), v.FloatingIP})
+			if vip.IPAddress.IsValid() {
+				out = append(out, Listen{netip.AddrPortFrom(vip.IPAddress, port), vip.FloatingIP})
 			}
-			if v.IP6Address.IsValid() {
-				out = append(out, Listen{netip.AddrPortFrom(v.IP6Address, port), v.FloatingIP6})
+			if vip.IP6Address.IsValid() {
+				out = append(out, Listen{netip.AddrPortFrom(vip.IP6Address, port), vip.FloatingIP6})
 			}
 		}
 	}
@@ -143,4 +150,13 @@ func (p *Pool) ServerAddr(i int) netip.AddrPort {
 		return netip.AddrPortFrom(sv.IP, p.DefaultServerPort)
 	}
 	return netip.AddrPortFrom(sv.IP, sv.Port)
+}
+
+// Add puts a copy of an object at the end of those of its kind.
+func (s *Set) Add(a Any) {
+	if a.kind == nil {
+		return
+	}
+	list := a.kind.list(s)
+	list.Set(reflect.Append(list, a.v))
 }

@@ -57,3 +57,22 @@ func systemMonitor(name string) *HealthMonitor {
 	}
 	return &m
 }
+
+// systemObject returns the system's own object of that kind and name, the zero Any when there is none.
+func systemObject(k *kind, name string) Any {
+	switch k.name {
+	case "ApplicationProfile":
+		if p := systemApplicationProfile(name); p != nil {
+			return AnyOf(p)
+		}
+	case "NetworkProfile":
+		if p := systemNetworkProfile(name); p != nil {
+			return AnyOf(p)
+		}
+	case "HealthMonitor":
+		if m := systemMonitor(name); m != nil {
+			return AnyOf(m)
+		}
+	}
+	return Any{}
+}

@@ -40,58 +40,80 @@ func (id objectID) in(s *Set) reflect.Value {
 	return reflect.ValueOf(s).Elem().Field(id.kind.index).Index(id.index)
 }
 
-// checker checks a set: every field by its schema, then what fields mean together (rules.go).
+// Check reports every fault that an object has by itself, as a joined error of *FieldError: fields outside their range,
+// and fields that do not fit each other. References may have any spelling; whether they name anything is for
+// ValidateTogether.
+func Check(a Any) error {
+	if a.kind == nil {
+		return &FieldError{Msg: "there is no object"}
+	}
+	var faults []*FieldError
+	label := a.kind.name
+	if a.Name() != "" {
+		label = a.String()
+	}
+	c := &checker{label: label}
+	c.report = func(_ objectID, p *path, msg string) {
+		faults = append(faults, &FieldError{Object: label, Path: p.String(), Msg: msg})
+	}
+	c.alone(a)
+	return join(faults)
+}
+
+// ValidateTogether reports what the objects of a set, each right by itself, mean together: names and uuids that two
+// have, references that name nothing or what does not fit, addresses that two services listen on. References must be
+// names: see Resolve.
+func (s *Set) ValidateTogether() error {
+	c := newChecker(s)
+	var faults []*FieldError
+	c.report = func(id objectID, p *path, msg string) {
+		faults = append(faults, &FieldError{Object: id.label(s), Path: p.String(), Msg: msg})
+	}
+	c.together()
+	return join(faults)
+}
+
+// checker checks objects: each by its schema and its own rules (alone), then what they mean together (together.go).
 type checker struct {
-	set    *Set
-	index  *index
-	at     objectID // being checked
+	set    *Set   // nil: one object is checked alone
+	index  *index // nil when set is
+	label  string // of that one object
+	at     objectID
 	line   func(objectID) int
 	report func(objectID, *path, string)
-	claims map[netip.AddrPort]string // listening addresses: whose
+	claims map[netip.AddrPort]objectID // listening addresses: whose
 }
 
 func newChecker(s *Set) *checker {
-	return &checker{set: s, index: newIndex(s), line: func(objectID) int { return 0 }, claims: map[netip.AddrPort]string{}}
+	return &checker{set: s, index: newIndex(s), line: func(objectID) int { return 0 }, claims: make(map[netip.AddrPort]objectID, 2*len(s.VirtualServices))}
 }
 
 func (c *checker) fail(p *path, msg string) { c.report(c.at, p, msg) }
 
+// all checks each object, and then all together.
 func (c *checker) all() {
-	v := reflect.ValueOf(c.set).Elem()
 	for i := range theSchema().kinds {
 		k := &theSchema().kinds[i]
-		uuids := map[string]objectID{}
-		for j := range v.Field(k.index).Len() {
+		list := k.list(c.set)
+		for j := range list.Len() {
 			c.at = objectID{k, j}
-			object := v.Field(k.index).Index(j)
-			c.structure(object, k.shape, nil)
-			c.identity(object, uuids)
-			c.rules()
+			c.alone(Any{k, list.Index(j)})
 		}
 	}
+	c.together()
 }
 
-// identity checks that name and uuid are the object's alone.
-func (c *checker) identity(object reflect.Value, uuids map[string]objectID) {
-	name, uuid := object.FieldByName("Name").String(), object.FieldByName("UUID").String()
-	at := (*path)(nil)
-	switch first := c.index.names[c.at.kind.name][name]; {
-	case name == "":
-	case first != c.at.index:
-		c.fail(at.field("name"), "there are two named "+quote(name)+c.lineOf(objectID{c.at.kind, first}))
+// alone checks one object by itself.
+func (c *checker) alone(a Any) {
+	c.structure(a.v, a.kind.shape, nil)
+	at := (*path)(nil).field("name")
+	switch name := a.Name(); {
 	case len(name) > maxNameBytes:
-		c.fail(at.field("name"), strconv.Itoa(len(name))+" bytes long: must be 1 to "+strconv.Itoa(maxNameBytes))
+		c.fail(at, strconv.Itoa(len(name))+" bytes long: must be 1 to "+strconv.Itoa(maxNameBytes))
 	case strings.ContainsFunc(name, unicode.IsControl):
-		c.fail(at.field("name"), "must not contain control characters")
+		c.fail(at, "must not contain control characters")
 	}
-	if uuid == "" {
-		return
-	}
-	if first, twice := uuids[uuid]; twice {
-		c.fail(at.field("uuid"), "is that of "+first.label(c.set)+" too"+c.lineOf(first))
-		return
-	}
-	uuids[uuid] = c.at
+	c.rules(a)
 }
 
 // lineOf writes ", the first on line 12" when the line is known.
@@ -137,7 +159,7 @@ func (c *checker) field(v reflect.Value, f *field, p *path) {
 	case classList:
 		c.list(v, f, p)
 	default:
-		if fault := c.scalar(v, f, f.class); fault != "" {
+		if fault := scalarFault(v, f, f.class); fault != "" {
 			c.fail(p.field(f.name), fault)
 		}
 	}
@@ -152,7 +174,7 @@ func (c *checker) list(v reflect.Value, f *field, p *path) {
 	for i := range v.Len() {
 		if f.of != nil {
 			c.structure(v.Index(i), f.of, p.item(i))
-		} else if fault := c.scalar(v.Index(i), f, f.elem); fault != "" {
+		} else if fault := scalarFault(v.Index(i), f, f.elem); fault != "" {
 			c.fail(p.item(i), fault)
 		}
 	}
@@ -167,8 +189,8 @@ func (c *checker) list(v reflect.Value, f *field, p *path) {
 	}
 }
 
-// scalar says what is wrong with a value that is neither struct nor list.
-func (c *checker) scalar(v reflect.Value, f *field, cl class) string {
+// scalarFault says what is wrong with a value that is neither struct nor list.
+func scalarFault(v reflect.Value, f *field, cl class) string {
 	switch cl {
 	case classNumber:
 		if n := number(v); !f.inRange(n) {
@@ -193,23 +215,17 @@ func (c *checker) scalar(v reflect.Value, f *field, cl class) string {
 			return quote(v.String()) + " must be written " + long // Load does so by itself
 		}
 	case classText:
-		return c.text(v.String(), f)
+		return textFault(v.String(), f)
 	}
 	return ""
 }
 
-func (c *checker) text(text string, f *field) string {
+func textFault(text string, f *field) string {
 	switch {
 	case text == "" && (f.required || f.ref != ""):
 		return "missing: " + f.wanted()
 	case !utf8.ValidString(text):
 		return "is not UTF-8"
-	case f.ref == "" || c.index.has(f.ref, text):
-		return ""
 	}
-	name, fault := c.index.find(f.ref, text)
-	if fault != "" {
-		return fault
-	}
-	return "must be the name, " + quote(name) // Load does so by itself
+	return ""
 }

@@ -38,7 +38,7 @@ func (w *warner) warn(p *path, msg string) {
 func (w *warner) structure(v reflect.Value, sh *shape, p *path) {
 	if sh.keptAt >= 0 {
 		for _, name := range slices.Sorted(maps.Keys(v.Field(sh.keptAt).Interface().(Kept))) {
-			if k := sh.kept[name]; k != nil && !k.harmless {
+			if k := sh.kept[name]; k != nil && !k.harmless && !k.dropped {
 				w.warn(p.field(name), "is kept, but has no effect yet")
 			}
 		}

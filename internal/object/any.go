@@ -1,0 +1,239 @@
+package object
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Any is one object of any kind. The zero Any is none. It is a value: what changes it returns another, and nobody
+// changes what Value points to.
+type Any struct {
+	kind *kind
+	v    reflect.Value // the struct; valid iff kind is set
+}
+
+// AnyOf wraps an object: AnyOf(&pool). It is not copied.
+func AnyOf[T Kind](o *T) Any {
+	v := reflect.ValueOf(o).Elem()
+	return Any{theSchema().kind(v.Type().Name()), v}
+}
+
+// IsZero reports whether a is no object.
+func (a Any) IsZero() bool { return a.kind == nil }
+
+// Kind is the kind of the object, such as "Pool"; empty of the zero Any.
+func (a Any) Kind() string {
+	if a.kind == nil {
+		return ""
+	}
+	return a.kind.name
+}
+
+// Name is the object's name.
+func (a Any) Name() string { return a.v.Field(a.kind.nameAt).String() }
+
+// UUID is the object's uuid, empty when it has none yet.
+func (a Any) UUID() string { return a.v.Field(a.kind.uuidAt).String() }
+
+// Value is a pointer to the object, such as *Pool.
+func (a Any) Value() any {
+	if a.kind == nil {
+		return nil
+	}
+	return a.v.Addr().Interface()
+}
+
+// String is "Pool/edge", as errors name objects.
+func (a Any) String() string {
+	if a.kind == nil {
+		return "no object"
+	}
+	return a.kind.name + "/" + a.Name()
+}
+
+// WithUUID returns a copy with that uuid.
+func (a Any) WithUUID(uuid string) Any { return a.withText(a.kind.uuidAt, uuid) }
+
+// WithName returns a copy with that name.
+func (a Any) WithName(name string) Any { return a.withText(a.kind.nameAt, name) }
+
+func (a Any) withText(field int, text string) Any {
+	v := reflect.New(a.kind.shape.typ).Elem()
+	v.Set(a.v) // lists are shared: nobody changes them
+	v.Field(field).SetString(text)
+	return Any{a.kind, v}
+}
+
+// WithRef returns a copy whose reference field of the object itself, such as tenant_ref, reads value; empty clears it.
+// A field that the kind does not have changes nothing.
+func (a Any) WithRef(name, value string) Any {
+	if f := a.kind.shape.byName[name]; f != nil {
+		return a.withText(f.index, value)
+	}
+	if a.kind.shape.kept[name] == nil {
+		return a
+	}
+	v := reflect.New(a.kind.shape.typ).Elem()
+	v.Set(a.v)
+	at := v.Field(a.kind.shape.keptAt)
+	kept := Kept{}
+	for n, raw := range at.Interface().(Kept) {
+		kept[n] = raw
+	}
+	if kept[name] = compact(value); value == "" {
+		delete(kept, name)
+	}
+	at.SetZero()
+	if len(kept) > 0 {
+		at.Set(reflect.ValueOf(kept))
+	}
+	return Any{a.kind, v}
+}
+
+// Equal reports whether two objects say the same, uuid included. A list that is empty equals one that is not there.
+func Equal(a, b Any) bool {
+	switch {
+	case a.kind != b.kind:
+		return false
+	case a.kind == nil:
+		return true
+	}
+	o := JSONOptions{Form: SkipDefault, Secrets: true}
+	return bytes.Equal(a.JSON(o), b.JSON(o))
+}
+
+// Decode reads one object, JSON or YAML, onto the defaults of its kind. The error joins a *FieldError for every fault
+// of form: an unknown field, a wrong type, a number out of range, an unknown word. References may have any spelling,
+// and are left as written. What fields mean together is for Check.
+func Decode(kindName string, data []byte) (Any, error) {
+	k := findKind(kindName)
+	if k == nil {
+		return Any{}, &FieldError{Object: kindName, Msg: unknownKind(kindName)}
+	}
+	docs, fault := read("", data)
+	if fault != nil {
+		fault.Object = k.name
+		return Any{}, fault
+	}
+	if len(docs) != 1 {
+		return Any{}, &FieldError{Object: k.name, Msg: "expected one object, got " + strconv.Itoa(len(docs)) + " documents"}
+	}
+	d := &decoder{object: k.name}
+	if name := d.nameOf(docs[0]); name != "" {
+		d.object = k.name + "/" + name
+	}
+	a := newAny(k)
+	d.structure(docs[0], k.shape, a.v, nil)
+	if err := join(d.faults); err != nil {
+		return Any{}, err
+	}
+	if vip, ok := a.Value().(*VsVip); ok {
+		vip.number()
+	}
+	return a, nil
+}
+
+// newAny returns an object of a kind with every default.
+func newAny(k *kind) Any {
+	v := reflect.New(k.shape.typ).Elem()
+	v.Set(k.shape.zero)
+	return Any{k, v}
+}
+
+// Text returns what a field of the object itself holds, as text, and its default when it was left out: "true", "5060",
+// a word, a reference as it stands. Of a list and of a mapping, and of a field that is not there, it is empty.
+func (a Any) Text(name string) string {
+	if texts := a.Texts(name); len(texts) == 1 {
+		return texts[0]
+	}
+	return ""
+}
+
+// Texts returns every value at a path, as text: "name", "servers.ip.addr", "vip.ip_address", "health_monitor_refs".
+// Items of lists stand side by side. A filter looks in them.
+func (a Any) Texts(path string) []string {
+	if a.kind == nil {
+		return nil
+	}
+	return structTexts(a.v, a.kind.shape, strings.Split(path, "."))
+}
+
+func structTexts(v reflect.Value, sh *shape, path []string) []string {
+	if f := sh.byName[path[0]]; f != nil {
+		return fieldTexts(v.Field(f.index), f, f.class, path[1:])
+	}
+	k := sh.kept[path[0]]
+	if k == nil {
+		return nil
+	}
+	raw := v.Field(sh.keptAt).Interface().(Kept)[k.name]
+	if raw == nil && (k.def != "" || k.is == keptBool) {
+		raw = json.RawMessage(k.defaultJSON())
+	}
+	if raw == nil {
+		return nil
+	}
+	return nodeTexts(readJSON(raw), path[1:])
+}
+
+func fieldTexts(v reflect.Value, f *field, c class, rest []string) []string {
+	switch c {
+	case classList:
+		var out []string
+		for i := range v.Len() {
+			out = append(out, fieldTexts(v.Index(i), f, f.elem, rest)...)
+		}
+		return out
+	case classStruct:
+		if len(rest) == 0 {
+			return nil
+		}
+		return structTexts(v, f.of, rest)
+	case classBool:
+		return []string{strconv.FormatBool(v.Bool())}
+	case classNumber:
+		return []string{strconv.FormatInt(number(v), 10)}
+	case classAddr:
+		a := v.Interface().(netip.Addr)
+		switch {
+		case !a.IsValid():
+			return nil
+		case slices.Equal(rest, []string{"type"}):
+			return []string{familyOf(a)}
+		}
+		return []string{a.String()}
+	}
+	if v.String() == "" {
+		return nil
+	}
+	return []string{v.String()}
+}
+
+// nodeTexts returns the scalars at a path of a tree.
+func nodeTexts(n *yaml.Node, path []string) []string {
+	var out []string
+	switch n.Kind {
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			out = append(out, nodeTexts(item, path)...)
+		}
+	case yaml.MappingNode:
+		for i := 0; len(path) > 0 && i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == path[0] {
+				out = append(out, nodeTexts(n.Content[i+1], path[1:])...)
+			}
+		}
+	default:
+		if !isNull(n) {
+			out = append(out, n.Value)
+		}
+	}
+	return out
+}

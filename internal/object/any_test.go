@@ -1,0 +1,137 @@
+package object
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func mustDecode(t *testing.T, kind, text string) Any {
+	t.Helper()
+	a, err := Decode(kind, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestDecodeOne(t *testing.T) {
+	a := mustDecode(t, "pool", `{"name": "edge", "uuid": "pool-1", "url": "https://x/api/pool/pool-1", "_last_modified": "1", "configpb_attributes": {"version": 1},
+		"servers": [{"ip": {"addr": "10.0.0.1", "type": "V4"}}, "10.0.0.2:5060"], "health_monitor_refs": ["/api/healthmonitor?name=a%20b", "healthmonitor-2"],
+		"tenant_ref": "/api/tenant/admin", "analytics_profile_ref": "x", "lb_algorithm": "round-robin", "inline_health_monitor": false,
+		"sp_gs_info": {"pool_ref": "p2", "deep": [{"ssl_profile_ref": "s"}]}}`)
+	if a.Kind() != "Pool" || a.Name() != "edge" || a.UUID() != "pool-1" || a.String() != "Pool/edge" || len(a.Value().(*Pool).Servers) != 2 {
+		t.Error(a)
+	}
+	want := `{"name":"edge","uuid":"pool-1","servers":[{"ip":{"addr":"10.0.0.1","type":"V4"}},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060}],` +
+		`"lb_algorithm":"LB_ALGORITHM_ROUND_ROBIN","health_monitor_refs":["/api/healthmonitor?name=a%20b","healthmonitor-2"],"analytics_profile_ref":"x",` +
+		`"inline_health_monitor":false,"sp_gs_info":{"deep":[{"ssl_profile_ref":"s"}],"pool_ref":"p2"},"tenant_ref":"/api/tenant/admin"}`
+	if got := string(a.JSON(JSONOptions{Form: SkipDefault})); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for path, want := range map[string]string{"name": "edge", "enabled": "true", "servers.ip.addr": "10.0.0.1 10.0.0.2", "servers.port": "0 5060",
+		"lb_algorithm": "LB_ALGORITHM_ROUND_ROBIN", "inline_health_monitor": "false", "connection_ramp_duration": "10", "tenant_ref": "/api/tenant/admin",
+		"sp_gs_info.deep.ssl_profile_ref": "s", "nothing": "", "servers": "", "cloud_ref": ""} {
+		if got := strings.Join(a.Texts(path), " "); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if b := a.WithUUID("pool-2").WithRef("tenant_ref", ""); b.UUID() != "pool-2" || b.Text("tenant_ref") != "" || a.UUID() != "pool-1" || a.Text("tenant_ref") == "" || Equal(a, b) {
+		t.Error("a copy shares with its source, or equals it")
+	}
+	if !Equal(a, mustDecode(t, "Pool", string(a.JSON(JSONOptions{})))) {
+		t.Error("what is written in full is not the same")
+	}
+}
+
+func TestFullHasKeptDefaults(t *testing.T) {
+	text := string(mustDecode(t, "pool", `{"name": "p", "sni_enabled": false}`).JSON(JSONOptions{}))
+	for _, want := range []string{`"connection_ramp_duration":10`, `"inline_health_monitor":true`, `"sni_enabled":false`, `"routing_pool":false`, `"enabled":true`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+	some := string(mustDecode(t, "pool", `{"name": "p"}`).JSON(JSONOptions{Fields: []string{"enabled", "sni_enabled", "url"},
+		More: map[string]json.RawMessage{"url": json.RawMessage(`"u"`), "_last_modified": json.RawMessage(`"1"`)}}))
+	if some != `{"name":"p","enabled":true,"sni_enabled":true,"url":"u"}` {
+		t.Error(some)
+	}
+}
+
+func TestRefs(t *testing.T) {
+	a := mustDecode(t, "virtualservice", `{"name": "v", "vsvip_ref": "vip", "pool_ref": "pool-1", "services": [5060], "cloud_ref": "/api/cloud?name=Default-Cloud"}`)
+	paths := func(a Any) (out []string) {
+		for _, r := range a.Refs() {
+			out = append(out, r.Path+" "+r.Kind+" "+r.Value)
+		}
+		return out
+	}
+	want := []string{"vsvip_ref VsVip vip", "pool_ref Pool pool-1", "application_profile_ref ApplicationProfile System-SIP", "network_profile_ref NetworkProfile System-UDP-Proxy"}
+	if _, ok := FindKind("cloud"); ok {
+		want = append(want, "cloud_ref Cloud /api/cloud?name=Default-Cloud")
+	}
+	if got := paths(a); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	before := a.JSON(JSONOptions{})
+	b := a.MapRefs(func(r Ref) string { return "<" + r.Kind + ">" })
+	for _, r := range b.Refs() {
+		if r.Value != "<"+r.Kind+">" {
+			t.Error(r)
+		}
+	}
+	if string(before) != string(a.JSON(JSONOptions{})) {
+		t.Error("the source changed")
+	}
+}
+
+func TestParseRef(t *testing.T) {
+	for text, want := range map[string]Reference{
+		"https://h/api/pool/pool-1#a%20b": {Kind: "pool", UUID: "pool-1", Name: "a b", Written: "a%20b"},
+		"/api/pool/?name=a+b":             {Kind: "pool", Name: "a b", Written: "a+b"},
+		"/api/pool?name=x&cloud=y":        {Kind: "pool", Name: "x", Written: "x"},
+		"pool-1":                          {},
+		"":                                {},
+	} {
+		want.Text = text
+		got, ok := ParseRef(text)
+		if got != want || ok != (want.Kind != "") {
+			t.Errorf("%s: %+v %v", text, got, ok)
+		}
+	}
+}
+
+func TestPatch(t *testing.T) {
+	pool := `{"name": "p", "servers": ["10.0.0.1:5060", "10.0.0.2:5060"], "health_monitor_refs": ["https://h/api/healthmonitor/healthmonitor-1#one"]}`
+	for _, c := range []struct{ patch, want string }{
+		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.3", "type": "V4"}, "port": 5060}]}}`,
+			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.3","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one"]`},
+		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.2", "type": "V4"}, "port": 5060, "enabled": false}]}, "replace": {"health_monitor_refs": []}}`,
+			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060,"enabled":false}]`},
+		{`{"delete": {"servers": ["10.0.0.1:5060"], "health_monitor_refs": ["/api/healthmonitor?name=one"]}}`,
+			`"servers":[{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060}]`},
+		{`{"remove": {"servers": ["10.0.0.1", {"ip": "10.0.0.2", "port": 5060}]}, "add": {"health_monitor_refs": ["/api/healthmonitor/healthmonitor-1", "two"]}}`,
+			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one","two"]`},
+		{`{"replace": {"servers": [], "enabled": false, "health_monitor_refs": null, "sni_enabled": false}}`, `"enabled":false,"sni_enabled":false`},
+		{`{"json_patch": [{"op": "replace", "path": "/servers/0/ratio", "value": 3}, {"op": "remove", "path": "/servers/1"}, {"op": "remove", "path": "/health_monitor_refs/0"}]}`,
+			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060,"ratio":3}]`},
+		{`{"mend": {}}`, "Pool/p: mend: unknown kind of patch: must be replace, delete, remove, add or json_patch"},
+		{`{"add": {"serverss": []}}`, "Pool/p: serverss: unknown field; did you mean servers?"},
+		{`{"json_patch": [{"op": "remove", "path": "/servers/7"}]}`, "Pool/p: json_patch: "},
+		{`[]`, "Pool/p: expected a JSON object with"},
+		{`{"add": 5}`, "Pool/p: add: expected a JSON object"},
+	} {
+		text, err := Patch("pool", mustDecode(t, "pool", pool), []byte(c.patch))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%s: %v", c.patch, err)
+			}
+			continue
+		}
+		a := mustDecode(t, "pool", string(text))
+		if got := string(a.JSON(JSONOptions{Form: SkipDefault})); got != `{"name":"p",`+c.want+`}` {
+			t.Errorf("%s:\n got %s\nwant {\"name\":\"p\",%s}", c.patch, got, c.want)
+		}
+	}
+}
