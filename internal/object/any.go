@@ -134,10 +134,26 @@ func Decode(kindName string, data []byte) (Any, error) {
 	if err := join(d.faults); err != nil {
 		return Any{}, err
 	}
-	if vip, ok := a.Value().(*VsVip); ok {
-		vip.number()
-	}
+	a.complete()
 	return a, nil
+}
+
+// complete fills in what follows from what was given.
+func (a Any) complete() {
+	switch o := a.Value().(type) {
+	case *VsVip:
+		o.number()
+	case *SSLKeyAndCertificate:
+		o.fillIn()
+	case *PKIProfile:
+		for i := range o.CACerts {
+			o.CACerts[i].fillIn()
+		}
+	case *User:
+		if o.Username == "" {
+			o.Username = o.Name
+		}
+	}
 }
 
 // newAny returns an object of a kind with every default.
@@ -174,7 +190,7 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 		return nil
 	}
 	raw := v.Field(sh.keptAt).Interface().(Kept)[k.name]
-	if raw == nil && (k.def != "" || k.is == keptBool) {
+	if raw == nil && k.filledIn() {
 		raw = json.RawMessage(k.defaultJSON())
 	}
 	if raw == nil {

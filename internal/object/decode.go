@@ -354,6 +354,24 @@ var shortForms = map[reflect.Type]shortForm{
 		v.Addr().Interface().(*Vip).IPAddress = a
 		return fault
 	}},
+	reflect.TypeFor[IPAddrPrefix](): {"a network such as 10.0.0.0/8", func(v reflect.Value, text string) string {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return quote(text) + " is not a network: expected one such as 10.0.0.0/8"
+		}
+		*v.Addr().Interface().(*IPAddrPrefix) = IPAddrPrefix{IPAddr: p.Addr(), Mask: p.Bits()}
+		return ""
+	}},
+	reflect.TypeFor[IPAddrRange](): {"a range such as 10.0.0.1-10.0.0.9", func(v reflect.Value, text string) string {
+		begin, end, _ := strings.Cut(text, "-")
+		a, errA := netip.ParseAddr(strings.TrimSpace(begin))
+		b, errB := netip.ParseAddr(strings.TrimSpace(end))
+		if errA != nil || errB != nil {
+			return quote(text) + " is not a range: expected one such as 10.0.0.1-10.0.0.9"
+		}
+		*v.Addr().Interface().(*IPAddrRange) = IPAddrRange{Begin: a, End: b}
+		return ""
+	}},
 	reflect.TypeFor[Service](): {"a port", func(v reflect.Value, text string) string {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || !decimal.MatchString(text) {

@@ -23,8 +23,8 @@ var enumerations = map[reflect.Type]*enumeration{
 	reflect.TypeFor[LBAlgorithm](): {"LB_ALGORITHM_", []word{
 		{long: string(ConsistentHash)}, {long: string(LeastConnections)}, {long: string(RoundRobin)},
 		{long: string(Random)}, {long: string(FewestTasks)},
-		{long: "LB_ALGORITHM_FASTEST_RESPONSE", refused: true}, {long: "LB_ALGORITHM_LEAST_LOAD", refused: true},
-		{long: "LB_ALGORITHM_FEWEST_SERVERS", refused: true}, {long: "LB_ALGORITHM_CORE_AFFINITY", refused: true},
+		{long: "LB_ALGORITHM_FASTEST_RESPONSE"}, {long: "LB_ALGORITHM_LEAST_LOAD"},
+		{long: "LB_ALGORITHM_FEWEST_SERVERS"}, {long: "LB_ALGORITHM_CORE_AFFINITY"},
 		{long: "LB_ALGORITHM_NEAREST_SERVER", refused: true}, {long: "LB_ALGORITHM_TOPOLOGY", refused: true}}},
 	reflect.TypeFor[LBHash](): {"LB_ALGORITHM_CONSISTENT_HASH_", []word{
 		{long: string(HashCallID), short: "call-id"},
@@ -32,20 +32,20 @@ var enumerations = map[reflect.Type]*enumeration{
 		{long: string(HashSourceAddressPort), short: "source-address-port", also: []string{"source-address-and-port"}},
 		{long: string(HashURI), also: []string{"request-uri"}},
 		{long: string(HashHeader), short: "header"},
-		{long: "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING", refused: true}}},
+		{long: "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING"}}},
 	reflect.TypeFor[ApplicationType](): {"APPLICATION_PROFILE_TYPE_", []word{
 		{long: string(ApplicationSIP)},
-		{long: "APPLICATION_PROFILE_TYPE_L4", refused: true}, {long: "APPLICATION_PROFILE_TYPE_HTTP", refused: true},
-		{long: "APPLICATION_PROFILE_TYPE_SYSLOG", refused: true}, {long: "APPLICATION_PROFILE_TYPE_DNS", refused: true},
-		{long: "APPLICATION_PROFILE_TYPE_SSL", refused: true}}},
+		{long: "APPLICATION_PROFILE_TYPE_L4"}, {long: "APPLICATION_PROFILE_TYPE_HTTP"},
+		{long: "APPLICATION_PROFILE_TYPE_SYSLOG"}, {long: "APPLICATION_PROFILE_TYPE_DNS"},
+		{long: "APPLICATION_PROFILE_TYPE_SSL"}}},
 	reflect.TypeFor[Protocol](): {"PROTOCOL_TYPE_", []word{
 		{long: string(ProtocolUDPProxy)},
-		{long: "PROTOCOL_TYPE_TCP_PROXY", refused: true}, {long: "PROTOCOL_TYPE_TCP_FAST_PATH", refused: true},
-		{long: "PROTOCOL_TYPE_UDP_FAST_PATH", refused: true}, {long: "PROTOCOL_TYPE_SCTP_PROXY", refused: true},
-		{long: "PROTOCOL_TYPE_SCTP_FAST_PATH", refused: true}}},
+		{long: "PROTOCOL_TYPE_TCP_PROXY"}, {long: "PROTOCOL_TYPE_TCP_FAST_PATH"},
+		{long: "PROTOCOL_TYPE_UDP_FAST_PATH"}, {long: "PROTOCOL_TYPE_SCTP_PROXY"},
+		{long: "PROTOCOL_TYPE_SCTP_FAST_PATH"}}},
 	reflect.TypeFor[MonitorType](): {"HEALTH_MONITOR_", append([]word{
 		{long: string(MonitorSIP)}, {long: string(MonitorPing)}, {long: string(MonitorUDP)}, {long: string(MonitorTCP)}},
-		refusedWords("HEALTH_MONITOR_", "HTTP HTTPS EXTERNAL DNS GSLB RADIUS SMTP SMTPS POP3 POP3S IMAP IMAPS FTP FTPS LDAP LDAPS SCTP")...)},
+		moreWords("HEALTH_MONITOR_", "HTTP HTTPS EXTERNAL DNS GSLB RADIUS SMTP SMTPS POP3 POP3S IMAP IMAPS FTP FTPS LDAP LDAPS SCTP")...)},
 	reflect.TypeFor[SIPRequestCode](): {"SIP_", []word{{long: string(SIPOptions)}}},
 	reflect.TypeFor[SIPTransport](): {"SIP_", []word{
 		{long: string(SIPOverUDP), short: "udp"}, {long: string(SIPOverTCP), short: "tcp"}}},
@@ -53,12 +53,19 @@ var enumerations = map[reflect.Type]*enumeration{
 		{long: string(VSNormal)}, {long: "VS_TYPE_VH_PARENT", refused: true}, {long: "VS_TYPE_VH_CHILD", refused: true}}},
 }
 
-func refusedWords(prefix, names string) []word {
+func moreWords(prefix, names string) []word {
 	var out []word
 	for name := range strings.FieldsSeq(names) {
-		out = append(out, word{long: prefix + name, refused: true})
+		out = append(out, word{long: prefix + name})
 	}
 	return out
+}
+
+// wordsOf reads the tag "SSL_VERSION_ TLS1_2 TLS1_3": a prefix, "-" for none, and the words behind it.
+func wordsOf(tag string) *enumeration {
+	prefix, names, _ := strings.Cut(tag, " ")
+	prefix = strings.TrimPrefix(prefix, "-")
+	return &enumeration{prefix, moreWords(prefix, names)}
 }
 
 func (e *enumeration) short(w *word) string {

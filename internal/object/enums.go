@@ -5,7 +5,7 @@ package object
 // LBAlgorithm says how a pool chooses the server of a new call.
 type LBAlgorithm string
 
-// The algorithms that Validate lets pass.
+// The algorithms that a virtual service can use; Avi has more.
 const (
 	LeastConnections LBAlgorithm = "LB_ALGORITHM_LEAST_CONNECTIONS" // fewest open transactions now, by ratio
 	RoundRobin       LBAlgorithm = "LB_ALGORITHM_ROUND_ROBIN"
@@ -17,7 +17,7 @@ const (
 // LBHash says what a pool with ConsistentHash hashes.
 type LBHash string
 
-// The hash keys that Validate lets pass.
+// The hash keys that a virtual service can use; Avi has one more.
 const (
 	HashCallID            LBHash = "LB_ALGORITHM_CONSISTENT_HASH_CALLID"
 	HashSourceAddress     LBHash = "LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS"
@@ -29,19 +29,19 @@ const (
 // ApplicationType is the kind of an application profile.
 type ApplicationType string
 
-// ApplicationSIP is the one application type supported.
+// ApplicationSIP is the one type that a virtual service can use; profiles of the others are kept.
 const ApplicationSIP ApplicationType = "APPLICATION_PROFILE_TYPE_SIP"
 
 // Protocol is the kind of a network profile.
 type Protocol string
 
-// ProtocolUDPProxy is the one protocol supported.
+// ProtocolUDPProxy is the one that a virtual service can use; profiles of the others are kept.
 const ProtocolUDPProxy Protocol = "PROTOCOL_TYPE_UDP_PROXY"
 
 // MonitorType is the kind of a health monitor.
 type MonitorType string
 
-// The monitor types that Validate lets pass.
+// The monitor types that can probe; monitors of the others are kept.
 const (
 	MonitorSIP  MonitorType = "HEALTH_MONITOR_SIP"
 	MonitorPing MonitorType = "HEALTH_MONITOR_PING"

@@ -32,7 +32,7 @@ func (a Any) JSON(o JSONOptions) []byte {
 	if o.MapRef != nil {
 		a = a.MapRefs(o.MapRef)
 	}
-	w := jsonWriter{form: o.Form, keptToo: o.Form == Full, hide: !o.Secrets}
+	w := jsonWriter{form: o.Form, keptToo: o.Form == Full, hide: !o.Secrets, mapRef: o.MapRef}
 	if len(o.Fields) > 0 {
 		w.only = append([]string{"name", "uuid"}, o.Fields...)
 	}
@@ -44,9 +44,10 @@ func (a Any) JSON(o JSONOptions) []byte {
 type jsonWriter struct {
 	out     []byte
 	form    Form
-	keptToo bool     // kept fields with a default are written at it
-	hide    bool     // secrets
-	only    []string // fields of the object itself; empty: all
+	mapRef  func(Ref) string // for references that stand at their default; nil: as they are
+	keptToo bool             // kept fields with a default are written at it
+	hide    bool             // secrets
+	only    []string         // fields of the object itself; empty: all
 }
 
 // object writes an object, with more members behind its own.
@@ -110,9 +111,13 @@ func (w *jsonWriter) fields(v reflect.Value, sh *shape, only []string) {
 		case raw != nil && json.Valid(raw):
 			w.key(first, k.name)
 			w.out = append(w.out, raw...)
-		case raw == nil && w.keptToo && (k.def != "" || k.is == keptBool):
+		case raw == nil && w.keptToo && k.filledIn():
 			w.key(first, k.name)
-			w.out = append(w.out, k.defaultJSON()...)
+			if kind := refKinds[k.name]; kind != "" && w.mapRef != nil {
+				w.text(w.mapRef(Ref{k.name, kind, strings.Trim(k.def, `"`)}))
+			} else {
+				w.out = append(w.out, k.defaultJSON()...)
+			}
 		}
 	}
 }

@@ -38,6 +38,10 @@ func (d *decoder) keep(m pair, sh *shape, v reflect.Value, p *path) {
 		d.fail(value, p, "expected "+k.is.String()+", got "+describe(value))
 		return
 	}
+	if fault := k.fault(text); fault != "" && !k.dropped {
+		d.fail(value, p, fault)
+		return
+	}
 	switch {
 	case k.dropped || string(text) == k.defaultJSON():
 	case k.refused != "":

@@ -9,6 +9,8 @@ type KindInfo struct {
 	UUIDPrefix string   // before the "-" of a uuid: "pool"
 	Title      string   // for people: "pool", "virtual service"
 	System     []string // names of the objects that are always there
+	InCloud    bool     // has cloud_ref
+	InTenant   bool     // names are unique within a tenant, and there is tenant_ref; false: unique everywhere
 }
 
 // Kinds lists every kind of object, in the order in which they are written.
@@ -29,7 +31,8 @@ func FindKind(text string) (KindInfo, bool) {
 }
 
 func (k *kind) info() KindInfo {
-	return KindInfo{Name: k.name, Path: k.path, UUIDPrefix: k.prefix, Title: k.title, System: slices.Clone(systemNames(k.name))}
+	return KindInfo{Name: k.name, Path: k.path, UUIDPrefix: k.prefix, Title: k.title, System: slices.Clone(systemNames(k.name)),
+		InCloud: k.shape.kept["cloud_ref"] != nil, InTenant: k.name != "Tenant" && k.name != "User"}
 }
 
 // Get returns the object of a kind with that name, one of the system's own if the set has none; the zero Any when

@@ -26,8 +26,8 @@ func Load(name string, data []byte) (*Set, error) {
 	if len(l.nodes) == 0 && len(l.faults) == 0 {
 		return nil, &FieldError{File: name, Msg: "holds no objects; a list of them stands below each of " + kindNames()}
 	}
-	for i := range l.set.VsVips {
-		l.set.VsVips[i].number()
+	for _, a := range l.set.Objects() {
+		a.complete()
 	}
 	l.set.Resolve()
 	l.check()
@@ -51,10 +51,10 @@ type loader struct {
 
 func kindNames() string {
 	var names []string
-	for _, k := range theSchema().kinds {
+	for _, k := range theSchema().kinds[:6] { // those that a file for a SIP service needs
 		names = append(names, k.name)
 	}
-	return orList(names)
+	return strings.Join(names, ", ") + " or another of docs/objects"
 }
 
 // findKind returns the kind that text spells: VirtualService, virtualservice, virtual_service, virtual-service.
@@ -76,7 +76,7 @@ func unknownKind(text string) string {
 	if near := nearest(text, names); near != "" {
 		return "unknown kind of object; did you mean " + near + "?"
 	}
-	return "unknown kind of object: must be " + orList(names)
+	return "unknown kind of object: must be " + kindNames()
 }
 
 func (l *loader) document(n *yaml.Node) {

@@ -108,6 +108,9 @@ func (sh *shape) written(v reflect.Value, f *field, form Form) bool {
 		return true
 	}
 	standard := sh.isDefault(v, f)
+	if f.optional && standard {
+		return false
+	}
 	switch f.class {
 	case classText, classAddr, classList:
 		if standard && v.Field(f.index).IsZero() {

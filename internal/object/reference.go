@@ -71,7 +71,10 @@ func newIndex(s *Set) *index {
 
 func (x *index) has(kind, name string) bool {
 	_, ok := x.names[kind][name]
-	return ok || slices.Contains(systemNames(kind), name)
+	if !ok {
+		_, ok = theSystem().byName[kind][name]
+	}
+	return ok
 }
 
 // find returns the name of the object that a reference means. A name comes before any other reading, so that a
@@ -83,12 +86,18 @@ func (x *index) find(kind, ref string) (name, fault string) {
 	if name, ok := x.uuids[kind][ref]; ok {
 		return name, ""
 	}
+	if a, ok := theSystem().byUUID[ref]; ok && a.kind.name == kind {
+		return a.Name(), ""
+	}
 	r, ok := ParseRef(ref)
 	if !ok {
 		return "", x.none(kind, ref)
 	}
 	if k := findKind(r.Kind); k == nil || k.name != kind {
 		return "", "refers to " + quote(r.Kind) + ": must be " + aWord(kind)
+	}
+	if a, ok := theSystem().byUUID[r.UUID]; ok && a.kind.name == kind {
+		return a.Name(), ""
 	}
 	if name, ok := x.uuids[kind][r.UUID]; ok && r.UUID != "" {
 		return name, ""

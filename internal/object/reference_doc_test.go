@@ -16,17 +16,19 @@ func TestReference(t *testing.T) {
 	golden(t, "../../docs/objects.md", referenceText(t))
 }
 
-// typeDocs reads what objects.go says of each type.
+// typeDocs reads what the sources say of each type.
 func typeDocs(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "objects.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	docs := map[string]string{}
-	for _, decl := range file.Decls {
-		if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.TYPE {
-			docs[g.Specs[0].(*ast.TypeSpec).Name.Name] = strings.ReplaceAll(strings.TrimSpace(g.Doc.Text()), "\n", " ")
+	for _, name := range inputs(t, "*.go") {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.TYPE {
+				docs[g.Specs[0].(*ast.TypeSpec).Name.Name] = strings.ReplaceAll(strings.TrimSpace(g.Doc.Text()), "\n", " ")
+			}
 		}
 	}
 	return docs

@@ -25,6 +25,8 @@ var refKinds = map[string]string{
 	"application_persistence_profile_ref": "ApplicationPersistenceProfile",
 	"application_profile_ref":             "ApplicationProfile",
 	"cloud_ref":                           "Cloud",
+	"ca_ref":                              "SSLKeyAndCertificate",
+	"default_tenant_ref":                  "Tenant",
 	"group_refs":                          "IpAddrGroup",
 	"health_monitor_ref":                  "HealthMonitor",
 	"health_monitor_refs":                 "HealthMonitor",

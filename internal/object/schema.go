@@ -18,12 +18,16 @@ import (
 //	default   value when left out; without it the zero value
 //	range     numbers that are right: "1..7200,0,-1"
 //	special   what numbers in the range mean that do not mean themselves
+//	words     what a text may be: a prefix, "-" for none, and the words behind it
 //	items     least and most items of a list: "1..256"
 //	unit      unit of a number
 //	ref       kind of object that the text names
 //	key       of a list: the fields that make an item of it what it is, for a patch: "ip,port"
 //	secret    never shown unless asked for
 //	when      value of the field type with which this struct has an effect
+//	optional  a struct that is not there while it is all zero
+//	idle      checked and given back, but without effect
+//	readonly  filled in by us: what is given does not count
 //	own       the field is Carillon's, not Avi's
 //	doc       what the field does
 
@@ -55,6 +59,10 @@ type field struct {
 	special  string
 	unit     string
 	ref      string   // kind of object
+	idle     bool     // checked and given back, no effect
+	readOnly bool     // filled in by us: what is given does not count
+	optional bool     // a struct that is not there while it is all zero
+	filled   bool     // has a default that is not empty
 	secret   bool     // never shown unless asked for
 	key      []string // of a list of structs: what makes an item what it is; empty: all of it
 	minItems int
@@ -163,7 +171,7 @@ func (s *schema) add(t reflect.Type) *shape {
 			sh.keptAt = i
 			continue
 		}
-		if sf.Name == "Type" {
+		if sf.Name == "Type" { // whatever its name in a file
 			sh.typeAt = i
 		}
 		sh.fields = append(sh.fields, s.field(sf, i))
@@ -216,6 +224,10 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 		special: sf.Tag.Get("special"), when: sf.Tag.Get("when"), doc: sf.Tag.Get("doc")}
 	_, f.required = sf.Tag.Lookup("required")
 	_, f.own = sf.Tag.Lookup("own")
+	_, f.idle = sf.Tag.Lookup("idle")
+	_, f.readOnly = sf.Tag.Lookup("readonly")
+	_, f.optional = sf.Tag.Lookup("optional")
+	f.filled = sf.Tag.Get("default") != ""
 	_, f.secret = sf.Tag.Lookup("secret")
 	t := sf.Type
 	f.class = classOf(t)
@@ -229,12 +241,15 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 			f.key = strings.Split(key, ",")
 		}
 	}
+	if words := sf.Tag.Get("words"); words != "" {
+		f.class, f.words = classWord, wordsOf(words)
+	}
 	switch {
-	case f.class == classStruct || f.elem == classStruct:
+	case f.class == classStruct || f.class == classList && f.elem == classStruct:
 		f.of = s.add(t)
-	case f.class == classWord:
+	case f.class == classWord && f.words == nil:
 		f.words = enumerations[t]
-	case f.class == classNumber:
+	case f.class == classNumber || f.class == classList && f.elem == classNumber:
 		f.setRange(sf.Tag.Get("range"))
 	}
 	return f
@@ -379,7 +394,9 @@ func New[T Kind](name string) T {
 
 // Kind is any of the objects of a Set.
 type Kind interface {
-	VirtualService | VsVip | Pool | HealthMonitor | ApplicationProfile | NetworkProfile
+	VirtualService | VsVip | Pool | PoolGroup | HealthMonitor | ApplicationProfile | NetworkProfile |
+		AnalyticsProfile | ApplicationPersistenceProfile | SSLProfile | SSLKeyAndCertificate | PKIProfile |
+		NetworkSecurityPolicy | IpAddrGroup | Tenant | Cloud | ServiceEngineGroup | ServiceEngine | VrfContext | User | Role
 }
 
 // NewServer returns a server with that address and every default. Port 0 takes the pool's.

@@ -45,7 +45,43 @@ SIPMonitor.sip_response SIP/2.0
 SIPMonitor.sip_monitor_transport SIP_UDP_PROTO
 ApplicationProfile.type -
 SIPServiceProfile.transaction_timeout 32 2..512
+Profile.type PROTOCOL_TYPE_TCP_PROXY
 UDPProxyProfile.session_idle_timeout 10 2..3600
+UDPFastPathProfile.session_idle_timeout 10 2..3600
+UDPFastPathProfile.per_pkt_loadbalance false
+UDPFastPathProfile.snat true
+TCPFastPathProfile.session_idle_timeout 300 5..14400 0
+TCPProxyProfile.automatic true
+TCPProxyProfile.idle_connection_type KEEP_ALIVE
+TCPProxyProfile.idle_connection_timeout 600 5..14400 0
+TCPProxyProfile.max_retransmissions 8 3..8
+TCPProxyProfile.max_syn_retransmissions 8 3..8
+TCPProxyProfile.receive_window 64 2..65536
+TCPProxyProfile.time_wait_delay 2000 500..2000 0
+TCPProxyProfile.ip_dscp 0 0..63
+TCPProxyProfile.cc_algo CC_ALGO_NEW_RENO
+TCPProxyProfile.max_segment_size 0 512..9000 0
+PoolGroupMember.ratio 1 1..1000 0
+AnalyticsProfile.sip_log_depth 20 1..1000
+AnalyticsProfile.healthscore_max_server_limit 20 0..5000
+AnalyticsProfile.hs_max_anomaly_penalty 10 0..100
+AnalyticsProfile.hs_max_resources_penalty 25 0..100
+AnalyticsProfile.hs_max_security_penalty 100 0..100
+AnalyticsProfile.hs_min_dos_rate 1000 0..4294967295
+ApplicationPersistenceProfile.persistence_type PERSISTENCE_TYPE_CLIENT_IP_ADDRESS
+ApplicationPersistenceProfile.server_hm_down_recovery HM_DOWN_PICK_NEW_SERVER
+IPPersistenceProfile.ip_persistent_timeout 5 1..720
+IPPersistenceProfile.ip_mask 0 0..128
+SSLProfile.accepted_ciphers AES:3DES:RC4
+SSLProfile.enable_ssl_session_reuse true
+SSLProfile.ssl_session_timeout 86400 0..2147483647
+SSLProfile.send_close_notify true
+SSLProfile.ec_named_curve auto
+SSLProfile.signature_algorithm auto
+SSLProfile.type SSL_PROFILE_TYPE_APPLICATION
+SSLKeyAndCertificate.type SSL_CERTIFICATE_TYPE_VIRTUALSERVICE
+SSLKeyAndCertificate.format SSL_PEM
+PKIProfile.crl_check true
 `), "\n") {
 		words := strings.Fields(line)
 		object, name, _ := strings.Cut(words[0], ".")
@@ -140,7 +176,7 @@ func TestSchemaIsSound(t *testing.T) {
 			if sh.kept[f.name] != nil {
 				t.Errorf("%s: kept as well", at)
 			}
-			if f.when != "" && (sh.typeAt < 0 || sh.byName["type"].words.find(f.when) == nil) {
+			if f.when != "" && (sh.typeAt < 0 || typeField(sh).words.find(f.when) == nil) {
 				t.Errorf("%s: when %q", at, f.when)
 			}
 			if f.class == classNumber && !f.required && !f.inRange(number(sh.zero.Field(f.index))) {
@@ -167,6 +203,16 @@ func TestSchemaIsSound(t *testing.T) {
 			seen[k.name] = true
 		}
 	}
+}
+
+// typeField is the field that "when" speaks of.
+func typeField(sh *shape) *field {
+	for i := range sh.fields {
+		if sh.fields[i].index == sh.typeAt {
+			return &sh.fields[i]
+		}
+	}
+	return nil
 }
 
 // TestEnumerations holds that every spelling means one word, and that all words are found by all of theirs.
@@ -202,15 +248,15 @@ Pool/edge: description: is not UTF-8
 Pool/edge: servers[1].ip: missing: expected an IP address
 Pool/edge: servers[1].ratio: 0 is out of range: must be 1 to 20
 Pool/edge: lb_algorithm: "consistent-hash" must be written LB_ALGORITHM_CONSISTENT_HASH
-Pool/edge: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri or header
+Pool/edge: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
 Pool/edge: health_monitor_refs[1]: missing: expected the name of a HealthMonitor
 Pool/edge: lb_algorithms: unknown field; did you mean lb_algorithm?
 Pool/edge: server_name: expected text
 Pool/edge: sni_enabled: expected true or false
 Pool[1]: name: missing: expected text
 Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
-Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random or fewest-tasks
-Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri or header
+Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random, fewest-tasks, fastest-response, least-load, fewest-servers or core-affinity
+Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

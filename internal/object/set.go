@@ -13,6 +13,22 @@ type Set struct {
 	HealthMonitors      []HealthMonitor
 	ApplicationProfiles []ApplicationProfile
 	NetworkProfiles     []NetworkProfile
+
+	PoolGroups             []PoolGroup
+	AnalyticsProfiles      []AnalyticsProfile
+	PersistenceProfiles    []ApplicationPersistenceProfile
+	SSLProfiles            []SSLProfile
+	SSLKeyAndCertificates  []SSLKeyAndCertificate
+	PKIProfiles            []PKIProfile
+	NetworkSecurityPolicys []NetworkSecurityPolicy
+	IpAddrGroups           []IpAddrGroup
+	Tenants                []Tenant
+	Clouds                 []Cloud
+	ServiceEngineGroups    []ServiceEngineGroup
+	ServiceEngines         []ServiceEngine
+	VrfContexts            []VrfContext
+	Users                  []User
+	Roles                  []Role
 }
 
 // VirtualService returns the virtual service with that name, nil when there is none.
@@ -53,7 +69,7 @@ func (s *Set) HealthMonitor(name string) *HealthMonitor {
 			return &s.HealthMonitors[i]
 		}
 	}
-	return systemMonitor(name)
+	return systemValue[HealthMonitor]("HealthMonitor", name)
 }
 
 // ApplicationProfile returns the application profile with that name, the system's own (System-SIP) if the set has
@@ -64,7 +80,7 @@ func (s *Set) ApplicationProfile(name string) *ApplicationProfile {
 			return &s.ApplicationProfiles[i]
 		}
 	}
-	return systemApplicationProfile(name)
+	return systemValue[ApplicationProfile]("ApplicationProfile", name)
 }
 
 // NetworkProfile returns the network profile with that name, the system's own (System-UDP-Proxy) if the set has none,
@@ -75,7 +91,7 @@ func (s *Set) NetworkProfile(name string) *NetworkProfile {
 			return &s.NetworkProfiles[i]
 		}
 	}
-	return systemNetworkProfile(name)
+	return systemValue[NetworkProfile]("NetworkProfile", name)
 }
 
 // Listen is one address that a virtual service listens on.

@@ -61,16 +61,29 @@ func TestSystemObjects(t *testing.T) {
 			t.Error(name, m)
 		}
 	}
-	for _, k := range theSchema().kinds {
-		for _, name := range systemNames(k.name) {
-			found := reflect.ValueOf(s).MethodByName(k.name).Call([]reflect.Value{reflect.ValueOf(name)})[0]
-			if found.IsNil() {
-				t.Errorf("no %s named %s", k.name, name)
-			}
+	uuids := map[string]bool{}
+	for _, a := range SystemObjects() {
+		if err := Check(a); err != nil {
+			t.Error(err)
 		}
-		if got := reflect.ValueOf(s).MethodByName(k.name).Call([]reflect.Value{reflect.ValueOf("x")})[0]; !got.IsNil() {
-			t.Errorf("there is a %s named x", k.name)
+		if uuids[a.UUID()] || a.UUID() == "" || !IsSystem(a.Kind(), a.Name()) {
+			t.Errorf("%s: its uuid %q is not its own, or it is no system object", a, a.UUID())
 		}
+		uuids[a.UUID()] = true
+		s.Add(a)
+		if got := s.Get(a.Kind(), a.Name()); !Equal(got, a) {
+			t.Errorf("%s is %s", a, got)
+		}
+	}
+	if err := s.Validate(); err != nil {
+		t.Error(err)
+	}
+	if IsSystem("Pool", "x") || !IsSystem("tenant", "admin") || !s.Get("Pool", "x").IsZero() {
+		t.Error("IsSystem")
+	}
+	// what a reference in a store says must stay what it is
+	if got := (&Set{}).Get("ApplicationProfile", SystemSIP).UUID(); got != "applicationprofile-1bc3b7b9-9490-8a8c-ac79-785c0b3775aa" {
+		t.Error(got)
 	}
 	s = mustLoad(t, "ApplicationProfile: [{name: System-SIP, type: sip, sip_service_profile: {record_route: true}}]")
 	if !s.ApplicationProfile(SystemSIP).SIPServiceProfile.RecordRoute {

@@ -25,10 +25,13 @@ func (c *checker) together() {
 	vs := theSchema().kind("VirtualService")
 	for i := range c.set.VirtualServices {
 		c.at = objectID{vs, i}
+		c.uses(&c.set.VirtualServices[i])
+		c.at = objectID{vs, i}
 		if _, good := c.set.VirtualServices[i].portCount(); good {
 			c.listens(&c.set.VirtualServices[i])
 		}
 	}
+	c.circles()
 }
 
 // identity checks that name and uuid are the object's alone.

@@ -82,10 +82,11 @@ type checker struct {
 	line   func(objectID) int
 	report func(objectID, *path, string)
 	claims map[netip.AddrPort]objectID // listening addresses: whose
+	used   []bool                      // pools that a virtual service names, by their place
 }
 
 func newChecker(s *Set) *checker {
-	return &checker{set: s, index: newIndex(s), line: func(objectID) int { return 0 }, claims: make(map[netip.AddrPort]objectID, 2*len(s.VirtualServices))}
+	return &checker{set: s, index: newIndex(s), used: make([]bool, len(s.Pools)), line: func(objectID) int { return 0 }, claims: make(map[netip.AddrPort]objectID, 2*len(s.VirtualServices))}
 }
 
 func (c *checker) fail(p *path, msg string) { c.report(c.at, p, msg) }
@@ -116,6 +117,32 @@ func (c *checker) alone(a Any) {
 	c.rules(a)
 }
 
+// rules checks what the fields of an object mean together.
+func (c *checker) rules(a Any) {
+	switch o := a.Value().(type) {
+	case *VirtualService:
+		c.virtualService(o)
+	case *VsVip:
+		c.vsVip(o)
+	case *Pool:
+		c.pool(o)
+	case *PoolGroup:
+		c.poolGroup(o)
+	case *HealthMonitor:
+		c.healthMonitor(o)
+	case *SSLKeyAndCertificate:
+		c.sslKeyAndCertificate(o)
+	case *PKIProfile:
+		c.pkiProfile(o)
+	case *NetworkSecurityPolicy:
+		c.networkSecurityPolicy(o)
+	case *IpAddrGroup:
+		c.ipAddrGroup(o)
+	case *User:
+		c.user(o)
+	}
+}
+
 // lineOf writes ", the first on line 12" when the line is known.
 func (c *checker) lineOf(id objectID) string {
 	if n := c.line(id); n > 0 {
@@ -128,6 +155,9 @@ func (c *checker) lineOf(id objectID) string {
 func (c *checker) structure(v reflect.Value, sh *shape, p *path) {
 	for i := range sh.fields {
 		f := &sh.fields[i]
+		if f.optional && sh.isDefault(v, f) {
+			continue // not there
+		}
 		if !sh.applies(v, f) {
 			if !sh.isDefault(v, f) {
 				c.fail(p.field(f.name), "has an effect only with type "+f.when+"; this is of type "+quote(v.Field(sh.typeAt).String()))
@@ -147,6 +177,8 @@ func (c *checker) structure(v reflect.Value, sh *shape, p *path) {
 			c.fail(p.field(name), unknown(name, sh))
 		case !json.Valid(raw) || !k.takes(raw):
 			c.fail(p.field(name), "expected "+k.is.String())
+		case k.fault(raw) != "":
+			c.fail(p.field(name), k.fault(raw))
 		}
 	}
 }
@@ -222,7 +254,7 @@ func scalarFault(v reflect.Value, f *field, cl class) string {
 
 func textFault(text string, f *field) string {
 	switch {
-	case text == "" && (f.required || f.ref != ""):
+	case text == "" && (f.required || f.ref != "" && (f.filled || f.class == classList)):
 		return "missing: " + f.wanted()
 	case !utf8.ValidString(text):
 		return "is not UTF-8"

@@ -1,0 +1,50 @@
+package object
+
+import (
+	"slices"
+	"strconv"
+)
+
+// PoolGroup is pools that share the calls of a virtual service: those of the highest priority that are up, by ratio.
+type PoolGroup struct {
+	Name                        string            `json:"name" required:"" doc:"unique among pool groups"`
+	UUID                        string            `json:"uuid" doc:"references may name the object by it"`
+	Description                 string            `json:"description" doc:"free text"`
+	Members                     []PoolGroupMember `json:"members" items:"0..1000" key:"pool_ref" doc:"the pools"`
+	MinServers                  int               `json:"min_servers" default:"0" range:"0..65535" special:"0 is as 1" doc:"servers that must be up in the pools of a priority for it to take calls"`
+	ImplicitPriorityLabels      bool              `json:"implicit_priority_labels" default:"false" doc:"priorities follow from the order of the members"`
+	DeactivatePrimaryPoolOnDown bool              `json:"deactivate_primary_pool_on_down" default:"false" doc:"stay with the lower priority until somebody clears it"`
+	Kept                        Kept              `json:"-"`
+}
+
+// PoolGroupMember is one pool of a group.
+type PoolGroupMember struct {
+	PoolRef       string `json:"pool_ref" required:"" ref:"Pool" doc:"the pool"`
+	Ratio         int    `json:"ratio" default:"1" range:"1..1000,0" special:"0 takes no new calls" doc:"share against the other members of the same priority"`
+	PriorityLabel string `json:"priority_label" doc:"a number, as text; the highest goes first, and none comes last"`
+	Kept          Kept   `json:"-"`
+}
+
+var poolGroupKept = slices.Concat(
+	inCloud,
+	quiet(keptText, `deployment_policy_ref`),
+	quiet(keptBool, `enable_http2`),
+	noted(keptText, `priority_labels_ref`),
+	noted(keptObject, `fail_action`),
+)
+
+var poolGroupMemberKept = quiet(keptText, `deployment_state`)
+
+func (c *checker) poolGroup(g *PoolGroup) {
+	seen := map[string]int{}
+	for i := range g.Members {
+		m, at := &g.Members[i], (*path)(nil).field("members").item(i)
+		if first, twice := seen[m.PoolRef]; twice && m.PoolRef != "" {
+			c.fail(at.field("pool_ref"), quote(m.PoolRef)+" is that of members["+strconv.Itoa(first)+"] too")
+		}
+		seen[m.PoolRef] = i
+		if m.PriorityLabel != "" && !decimal.MatchString(m.PriorityLabel) {
+			c.fail(at.field("priority_label"), quote(m.PriorityLabel)+" is not a number: expected text such as \"10\"; higher goes first")
+		}
+	}
+}

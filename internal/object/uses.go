@@ -1,0 +1,113 @@
+package object
+
+import "strings"
+
+// uses checks that what a virtual service names is of a type that it can use. The objects themselves may be of any type
+// that Avi has.
+func (c *checker) uses(vs *VirtualService) {
+	root := (*path)(nil)
+	if p := c.applicationProfile(vs.ApplicationProfileRef); p != nil && p.Type != ApplicationSIP {
+		c.fail(root.field("application_profile_ref"), p.Name+" is of type "+string(p.Type)+": a virtual service takes "+
+			string(ApplicationSIP)+"; "+SystemSIP+" is always there")
+	}
+	if p := c.networkProfile(vs.NetworkProfileRef); p != nil && p.Profile.Type != ProtocolUDPProxy {
+		c.fail(root.field("network_profile_ref"), p.Name+" is of type "+string(p.Profile.Type)+": a virtual service takes "+
+			string(ProtocolUDPProxy)+"; "+SystemUDPProxy+" is always there")
+	}
+	if vs.PoolGroupRef != "" && vs.PoolRef == "" {
+		c.fail(root.field("pool_group_ref"), "a virtual service cannot use pool groups yet; name one pool in pool_ref")
+	}
+	i, ok := c.index.names["Pool"][vs.PoolRef]
+	if !ok || c.used[i] {
+		return
+	}
+	c.used[i] = true
+	c.usedPool(i, c.at.label)
+}
+
+// usedPool checks that a pool can choose servers and probe them. Of a pool on no virtual service nobody asks that.
+func (c *checker) usedPool(i int, user func(*Set) string) {
+	root := (*path)(nil)
+	p := &c.set.Pools[i]
+	c.at = objectID{theSchema().kind("Pool"), i}
+	forUser := func() string { return ", and " + user(c.set) + " uses this pool" }
+	switch p.LBAlgorithm {
+	case ConsistentHash, LeastConnections, RoundRobin, Random, FewestTasks:
+	default:
+		c.fail(root.field("lb_algorithm"), string(p.LBAlgorithm)+" is not supported yet"+forUser()+": must be "+
+			"consistent-hash, least-connections, round-robin, random or fewest-tasks")
+	}
+	if p.LBAlgorithm == ConsistentHash && p.LBAlgorithmHash == "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING" {
+		c.fail(root.field("lb_algorithm_hash"), string(p.LBAlgorithmHash)+" is not supported yet"+forUser()+": "+
+			string(HashCallID)+" keeps a call at its server")
+	}
+	for j, ref := range p.HealthMonitorRefs {
+		m := c.healthMonitorNamed(ref)
+		if m == nil {
+			continue
+		}
+		switch m.Type {
+		case MonitorSIP, MonitorPing, MonitorTCP, MonitorUDP:
+		default:
+			c.fail(root.field("health_monitor_refs").item(j), m.Name+" is of type "+string(m.Type)+", which cannot probe yet"+forUser()+
+				": must be sip, ping, udp or tcp; "+SystemSIP+" is always there")
+		}
+	}
+}
+
+func (c *checker) applicationProfile(name string) *ApplicationProfile {
+	if i, ok := c.index.names["ApplicationProfile"][name]; ok {
+		return &c.set.ApplicationProfiles[i]
+	}
+	return systemValue[ApplicationProfile]("ApplicationProfile", name)
+}
+
+func (c *checker) networkProfile(name string) *NetworkProfile {
+	if i, ok := c.index.names["NetworkProfile"][name]; ok {
+		return &c.set.NetworkProfiles[i]
+	}
+	return systemValue[NetworkProfile]("NetworkProfile", name)
+}
+
+func (c *checker) healthMonitorNamed(name string) *HealthMonitor {
+	if i, ok := c.index.names["HealthMonitor"][name]; ok {
+		return &c.set.HealthMonitors[i]
+	}
+	return systemValue[HealthMonitor]("HealthMonitor", name)
+}
+
+// circles checks that no certificate leads back to itself: of all references only these can.
+func (c *checker) circles() {
+	k := theSchema().kind("SSLKeyAndCertificate")
+	state := make([]uint8, len(c.set.SSLKeyAndCertificates)) // 0: not seen, 1: on the way, 2: done
+	var way []string
+	var visit func(i int)
+	visit = func(i int) {
+		cert := &c.set.SSLKeyAndCertificates[i]
+		state[i] = 1
+		way = append(way, cert.Name)
+		for j := range cert.CACerts {
+			next, ok := c.index.names[k.name][cert.CACerts[j].CARef]
+			switch {
+			case !ok:
+			case state[next] == 0:
+				visit(next)
+			case state[next] == 1:
+				c.at = objectID{k, i}
+				first := len(way) - 1
+				for way[first] != cert.CACerts[j].CARef {
+					first--
+				}
+				c.fail((*path)(nil).field("ca_certs").item(j).field("ca_ref"), "goes round in a circle: "+
+					strings.Join(append(append([]string{}, way[first:]...), way[first]), " -> "))
+			}
+		}
+		way = way[:len(way)-1]
+		state[i] = 2
+	}
+	for i := range state {
+		if state[i] == 0 {
+			visit(i)
+		}
+	}
+}
