@@ -3,11 +3,7 @@ package object
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
-	"net/netip"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -64,42 +60,27 @@ func (s *Set) JSON(f Form) []byte {
 	return out.Bytes()
 }
 
-// node is the tree of the set as YAML, in the same order as JSON has it.
+// node is the tree of the set as YAML. It is made of its JSON, so that both say the same in the same order.
 func (s *Set) node(form Form) *yaml.Node {
-	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	v := reflect.ValueOf(s).Elem()
-	for _, k := range theSchema().kinds {
-		objects := v.Field(k.index)
-		if objects.Len() == 0 {
-			continue
-		}
-		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-		for i := range objects.Len() {
-			list.Content = append(list.Content, structNode(objects.Index(i), k.shape, form))
-		}
-		root.Content = append(root.Content, textNode(k.name), list)
-	}
-	return root
+	n := readJSON(s.JSON(form))
+	dress(n)
+	return n
 }
 
-func structNode(v reflect.Value, sh *shape, form Form) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := range sh.fields {
-		f := &sh.fields[i]
-		if sh.written(v, f, form) {
-			n.Content = append(n.Content, textNode(f.name), valueNode(v.Field(f.index), f, f.class, form))
-		}
+// dress makes a tree that readJSON made one that is pleasant to read, and says the same in YAML.
+func dress(n *yaml.Node) {
+	for _, item := range n.Content {
+		dress(item)
 	}
-	if sh.keptAt < 0 {
-		return n
+	text := n.Value
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	switch {
+	case n.Kind == yaml.MappingNode && len(n.Content) == 4 && n.Content[0].Value == "addr" && n.Content[2].Value == "type":
+		n.Style = yaml.FlowStyle
+	case n.Kind != yaml.ScalarNode || n.Tag != "!!str":
+	case strings.ContainsFunc(text, odd) || strings.TrimSpace(text) != text || text == "<<":
+		n.Style = yaml.DoubleQuotedStyle // the one style that can hold anything
 	}
-	kept := v.Field(sh.keptAt).Interface().(Kept)
-	for _, name := range slices.Sorted(maps.Keys(kept)) {
-		if json.Valid(kept[name]) {
-			n.Content = append(n.Content, textNode(name), readJSON(kept[name]))
-		}
-	}
-	return n
 }
 
 // written reports whether field f of the struct v appears in that form.
@@ -122,35 +103,4 @@ func (sh *shape) written(v reflect.Value, f *field, form Form) bool {
 		}
 	}
 	return form == Full || !standard
-}
-
-func valueNode(v reflect.Value, f *field, c class, form Form) *yaml.Node {
-	switch c {
-	case classBool:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v.Bool())}
-	case classNumber:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(number(v), 10)}
-	case classAddr:
-		a := v.Interface().(netip.Addr)
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: yaml.FlowStyle, Content: []*yaml.Node{
-			textNode("addr"), textNode(a.String()), textNode("type"), textNode(familyOf(a))}}
-	case classStruct:
-		return structNode(v, f.of, form)
-	case classList:
-		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-		for i := range v.Len() {
-			n.Content = append(n.Content, valueNode(v.Index(i), f, f.elem, form))
-		}
-		return n
-	}
-	return textNode(v.String())
-}
-
-func textNode(text string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.ToValidUTF8(text, "\ufffd")}
-	odd := func(r rune) bool { return !unicode.IsPrint(r) }
-	if strings.ContainsFunc(text, odd) || strings.TrimSpace(text) != text || text == "<<" {
-		n.Style = yaml.DoubleQuotedStyle // the one style that can hold anything
-	}
-	return n
 }

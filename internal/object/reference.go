@@ -2,8 +2,6 @@ package object
 
 import (
 	"net/url"
-	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,61 +10,63 @@ import (
 // https://host/api/pool/pool-0a1b#edge) into names. One that names nothing stays for Validate to report.
 func (s *Set) Resolve() {
 	x := newIndex(s)
-	v := reflect.ValueOf(s).Elem()
-	for _, k := range theSchema().kinds {
-		list := v.Field(k.index)
-		for i := range list.Len() {
-			x.resolve(list.Index(i), k.shape)
+	w := refWalk{write: true, acted: true, fn: func(r Ref) string {
+		if name, fault := x.find(r.Kind, r.Value); fault == "" {
+			return name
 		}
-	}
-}
-
-func (x *index) resolve(v reflect.Value, sh *shape) {
-	for i := range sh.fields {
-		f := &sh.fields[i]
-		fv := v.Field(f.index)
-		switch {
-		case f.ref == "":
-		case f.class == classList:
-			for j := range fv.Len() {
-				if name, fault := x.find(f.ref, fv.Index(j).String()); fault == "" {
-					fv.Index(j).SetString(name)
-				}
-			}
-		default:
-			if name, fault := x.find(f.ref, fv.String()); fault == "" {
-				fv.SetString(name)
-			}
+		return r.Value
+	}}
+	for _, a := range s.Objects() {
+		if a.kind.shape.refs {
+			w.structure(a.v, a.kind.shape, nil)
 		}
 	}
 }
 
 // index finds objects by kind and name, or uuid.
 type index struct {
-	names map[string]map[string]int    // kind, name: place in its list
-	uuids map[string]map[string]string // kind, uuid: name
-	order map[string][]string          // kind: names as given
+	set   *Set
+	names map[string]map[string]int // kind, name: place in its list, of two the first
+	uuids map[string]map[string]int // kind, uuid: the same
 }
 
 func newIndex(s *Set) *index {
-	x := &index{names: map[string]map[string]int{}, uuids: map[string]map[string]string{}, order: map[string][]string{}}
-	v := reflect.ValueOf(s).Elem()
-	for _, k := range theSchema().kinds {
-		list := v.Field(k.index)
-		names, uuids := map[string]int{}, map[string]string{}
-		for i := range list.Len() {
-			name := list.Index(i).FieldByName("Name").String()
-			if _, twice := names[name]; !twice && name != "" {
-				names[name] = i
-				x.order[k.name] = append(x.order[k.name], name)
-			}
-			if uuid := list.Index(i).FieldByName("UUID").String(); uuid != "" && name != "" {
-				uuids[uuid] = name
-			}
+	x := &index{set: s, names: map[string]map[string]int{}, uuids: map[string]map[string]int{}}
+	for i := range theSchema().kinds {
+		k := &theSchema().kinds[i]
+		list := k.list(s)
+		names, uuids := make(map[string]int, list.Len()), make(map[string]int, list.Len())
+		for j := range list.Len() {
+			o := list.Index(j)
+			note(names, o.Field(k.nameAt).String(), j)
+			note(uuids, o.Field(k.uuidAt).String(), j)
 		}
 		x.names[k.name], x.uuids[k.name] = names, uuids
 	}
 	return x
+}
+
+// note puts the place of a text into places, unless it is empty or there already.
+func note(places map[string]int, text string, place int) {
+	if text == "" {
+		return
+	}
+	if _, twice := places[text]; !twice {
+		places[text] = place
+	}
+}
+
+// byUUID returns the name of the object of that kind and uuid, the set's or the system's own.
+func (x *index) byUUID(kind, uuid string) (name string, ok bool) {
+	if i, ok := x.uuids[kind][uuid]; ok {
+		k := theSchema().kind(kind)
+		name = k.list(x.set).Index(i).Field(k.nameAt).String()
+		return name, name != ""
+	}
+	if a, ok := theSystem().byUUID[uuid]; ok && a.kind.name == kind {
+		return a.Name(), true
+	}
+	return "", false
 }
 
 func (x *index) has(kind, name string) bool {
@@ -83,11 +83,8 @@ func (x *index) find(kind, ref string) (name, fault string) {
 	if x.has(kind, ref) {
 		return ref, ""
 	}
-	if name, ok := x.uuids[kind][ref]; ok {
+	if name, ok := x.byUUID(kind, ref); ok {
 		return name, ""
-	}
-	if a, ok := theSystem().byUUID[ref]; ok && a.kind.name == kind {
-		return a.Name(), ""
 	}
 	r, ok := ParseRef(ref)
 	if !ok {
@@ -96,10 +93,7 @@ func (x *index) find(kind, ref string) (name, fault string) {
 	if k := findKind(r.Kind); k == nil || k.name != kind {
 		return "", "refers to " + quote(r.Kind) + ": must be " + aWord(kind)
 	}
-	if a, ok := theSystem().byUUID[r.UUID]; ok && a.kind.name == kind {
-		return a.Name(), ""
-	}
-	if name, ok := x.uuids[kind][r.UUID]; ok && r.UUID != "" {
+	if name, ok := x.byUUID(kind, r.UUID); ok {
 		return name, ""
 	}
 	for _, name := range []string{r.Written, r.Name} {
@@ -116,7 +110,14 @@ func (x *index) find(kind, ref string) (name, fault string) {
 // none says that there is no such object, and which there are.
 func (x *index) none(kind, name string) string {
 	const most = 8
-	have := append(slices.Clip(x.order[kind]), systemNames(kind)...)
+	var have []string
+	k := theSchema().kind(kind)
+	for i, list := 0, k.list(x.set); i < list.Len(); i++ {
+		if name := list.Index(i).Field(k.nameAt).String(); x.names[kind][name] == i && name != "" {
+			have = append(have, name)
+		}
+	}
+	have = append(have, systemNames(kind)...)
 	text := "no " + kind + " named " + quote(name)
 	switch near := nearest(name, have); {
 	case len(have) == 0:

@@ -93,6 +93,7 @@ func (a Any) MapRefs(fn func(Ref) string) Any {
 // refWalk goes over the references of an object.
 type refWalk struct {
 	fn    func(Ref) string
+	acted bool // only those with an effect
 	write bool // what fn returns takes the place of what stood there; lists and maps on the way are copied
 }
 
@@ -100,15 +101,16 @@ func (w *refWalk) structure(v reflect.Value, sh *shape, p *path) {
 	for i := range sh.fields {
 		f := &sh.fields[i]
 		switch fv := v.Field(f.index); {
-		case f.class == classList && (f.ref != "" || f.of != nil && f.of.mayRef):
+		case f.of != nil && !(f.of.refs || f.of.mayRef && !w.acted):
+		case f.class == classList && (f.ref != "" || f.of != nil):
 			w.list(fv, f, p.field(f.name))
-		case f.class == classStruct && f.of.mayRef:
+		case f.class == classStruct:
 			w.structure(fv, f.of, p.field(f.name))
 		case f.class == classText && f.ref != "":
 			w.text(fv, f.ref, p.field(f.name))
 		}
 	}
-	if sh.keptAt >= 0 && v.Field(sh.keptAt).Len() > 0 {
+	if sh.keptAt >= 0 && !w.acted && v.Field(sh.keptAt).Len() > 0 {
 		w.kept(v.Field(sh.keptAt), p)
 	}
 }

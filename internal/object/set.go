@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"net/netip"
 	"reflect"
 )
@@ -31,67 +32,47 @@ type Set struct {
 	Roles                  []Role
 }
 
-// VirtualService returns the virtual service with that name, nil when there is none.
-func (s *Set) VirtualService(name string) *VirtualService {
-	for i := range s.VirtualServices {
-		if s.VirtualServices[i].Name == name {
-			return &s.VirtualServices[i]
+// find returns the object of a list with that name, nil when there is none.
+func find[T Kind](list []T, name string, nameOf func(*T) string) *T {
+	for i := range list {
+		if nameOf(&list[i]) == name {
+			return &list[i]
 		}
 	}
 	return nil
+}
+
+// VirtualService returns the virtual service with that name, nil when there is none.
+func (s *Set) VirtualService(name string) *VirtualService {
+	return find(s.VirtualServices, name, func(o *VirtualService) string { return o.Name })
 }
 
 // VsVip returns the VIP with that name, nil when there is none.
 func (s *Set) VsVip(name string) *VsVip {
-	for i := range s.VsVips {
-		if s.VsVips[i].Name == name {
-			return &s.VsVips[i]
-		}
-	}
-	return nil
+	return find(s.VsVips, name, func(o *VsVip) string { return o.Name })
 }
 
 // Pool returns the pool with that name, nil when there is none.
 func (s *Set) Pool(name string) *Pool {
-	for i := range s.Pools {
-		if s.Pools[i].Name == name {
-			return &s.Pools[i]
-		}
-	}
-	return nil
+	return find(s.Pools, name, func(o *Pool) string { return o.Name })
 }
 
 // HealthMonitor returns the health monitor with that name, one of the system's own if the set has none, else nil.
 // A caller must not change it.
 func (s *Set) HealthMonitor(name string) *HealthMonitor {
-	for i := range s.HealthMonitors {
-		if s.HealthMonitors[i].Name == name {
-			return &s.HealthMonitors[i]
-		}
-	}
-	return systemValue[HealthMonitor]("HealthMonitor", name)
+	return cmp.Or(find(s.HealthMonitors, name, func(o *HealthMonitor) string { return o.Name }), systemValue[HealthMonitor](name))
 }
 
 // ApplicationProfile returns the application profile with that name, the system's own (System-SIP) if the set has
 // none, else nil. A caller must not change it.
 func (s *Set) ApplicationProfile(name string) *ApplicationProfile {
-	for i := range s.ApplicationProfiles {
-		if s.ApplicationProfiles[i].Name == name {
-			return &s.ApplicationProfiles[i]
-		}
-	}
-	return systemValue[ApplicationProfile]("ApplicationProfile", name)
+	return cmp.Or(find(s.ApplicationProfiles, name, func(o *ApplicationProfile) string { return o.Name }), systemValue[ApplicationProfile](name))
 }
 
 // NetworkProfile returns the network profile with that name, the system's own (System-UDP-Proxy) if the set has none,
 // else nil. A caller must not change it.
 func (s *Set) NetworkProfile(name string) *NetworkProfile {
-	for i := range s.NetworkProfiles {
-		if s.NetworkProfiles[i].Name == name {
-			return &s.NetworkProfiles[i]
-		}
-	}
-	return systemValue[NetworkProfile]("NetworkProfile", name)
+	return cmp.Or(find(s.NetworkProfiles, name, func(o *NetworkProfile) string { return o.Name }), systemValue[NetworkProfile](name))
 }
 
 // Listen is one address that a virtual service listens on.

@@ -3,6 +3,7 @@ package object
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -147,7 +148,7 @@ func systemNames(kind string) []string { return theSystem().names[kind] }
 func systemObject(k *kind, name string) Any { return theSystem().byName[k.name][name] }
 
 // systemValue is a pointer to the system's own object, nil when there is none.
-func systemValue[T Kind](kind, name string) *T {
-	v, _ := theSystem().byName[kind][name].Value().(*T)
+func systemValue[T Kind](name string) *T {
+	v, _ := theSystem().byName[reflect.TypeFor[T]().Name()][name].Value().(*T)
 	return v
 }

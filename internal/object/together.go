@@ -13,10 +13,9 @@ func (c *checker) together() {
 	for i := range theSchema().kinds {
 		k := &theSchema().kinds[i]
 		list := k.list(c.set)
-		uuids := make(map[string]objectID, list.Len())
 		for j := range list.Len() {
 			c.at = objectID{k, j}
-			c.identity(list.Index(j), uuids)
+			c.identity(list.Index(j))
 			if k.shape.refs {
 				c.references(list.Index(j), k.shape, nil)
 			}
@@ -35,20 +34,16 @@ func (c *checker) together() {
 }
 
 // identity checks that name and uuid are the object's alone.
-func (c *checker) identity(object reflect.Value, uuids map[string]objectID) {
+func (c *checker) identity(object reflect.Value) {
 	k := c.at.kind
 	name, uuid := object.Field(k.nameAt).String(), object.Field(k.uuidAt).String()
 	if first := c.index.names[k.name][name]; name != "" && first != c.at.index {
 		c.fail((*path)(nil).field("name"), "there are two named "+quote(name)+c.lineOf(objectID{k, first}))
 	}
-	if uuid == "" {
-		return
+	if first := c.index.uuids[k.name][uuid]; uuid != "" && first != c.at.index {
+		id := objectID{k, first}
+		c.fail((*path)(nil).field("uuid"), "is that of "+id.label(c.set)+" too"+c.lineOf(id))
 	}
-	if first, twice := uuids[uuid]; twice {
-		c.fail((*path)(nil).field("uuid"), "is that of "+first.label(c.set)+" too"+c.lineOf(first))
-		return
-	}
-	uuids[uuid] = c.at
 }
 
 // references checks that those with an effect name something.

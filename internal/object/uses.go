@@ -1,16 +1,19 @@
 package object
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 // uses checks that what a virtual service names is of a type that it can use. The objects themselves may be of any type
 // that Avi has.
 func (c *checker) uses(vs *VirtualService) {
 	root := (*path)(nil)
-	if p := c.applicationProfile(vs.ApplicationProfileRef); p != nil && p.Type != ApplicationSIP {
+	if p := named(c, c.set.ApplicationProfiles, vs.ApplicationProfileRef); p != nil && p.Type != ApplicationSIP {
 		c.fail(root.field("application_profile_ref"), p.Name+" is of type "+string(p.Type)+": a virtual service takes "+
 			string(ApplicationSIP)+"; "+SystemSIP+" is always there")
 	}
-	if p := c.networkProfile(vs.NetworkProfileRef); p != nil && p.Profile.Type != ProtocolUDPProxy {
+	if p := named(c, c.set.NetworkProfiles, vs.NetworkProfileRef); p != nil && p.Profile.Type != ProtocolUDPProxy {
 		c.fail(root.field("network_profile_ref"), p.Name+" is of type "+string(p.Profile.Type)+": a virtual service takes "+
 			string(ProtocolUDPProxy)+"; "+SystemUDPProxy+" is always there")
 	}
@@ -42,7 +45,7 @@ func (c *checker) usedPool(i int, user func(*Set) string) {
 			string(HashCallID)+" keeps a call at its server")
 	}
 	for j, ref := range p.HealthMonitorRefs {
-		m := c.healthMonitorNamed(ref)
+		m := named(c, c.set.HealthMonitors, ref)
 		if m == nil {
 			continue
 		}
@@ -55,25 +58,12 @@ func (c *checker) usedPool(i int, user func(*Set) string) {
 	}
 }
 
-func (c *checker) applicationProfile(name string) *ApplicationProfile {
-	if i, ok := c.index.names["ApplicationProfile"][name]; ok {
-		return &c.set.ApplicationProfiles[i]
+// named returns the object with that name, the set's or the system's own; nil when there is neither.
+func named[T Kind](c *checker, list []T, name string) *T {
+	if i, ok := c.index.names[reflect.TypeFor[T]().Name()][name]; ok {
+		return &list[i]
 	}
-	return systemValue[ApplicationProfile]("ApplicationProfile", name)
-}
-
-func (c *checker) networkProfile(name string) *NetworkProfile {
-	if i, ok := c.index.names["NetworkProfile"][name]; ok {
-		return &c.set.NetworkProfiles[i]
-	}
-	return systemValue[NetworkProfile]("NetworkProfile", name)
-}
-
-func (c *checker) healthMonitorNamed(name string) *HealthMonitor {
-	if i, ok := c.index.names["HealthMonitor"][name]; ok {
-		return &c.set.HealthMonitors[i]
-	}
-	return systemValue[HealthMonitor]("HealthMonitor", name)
+	return systemValue[T](name)
 }
 
 // circles checks that no certificate leads back to itself: of all references only these can.
