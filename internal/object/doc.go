@@ -6,7 +6,7 @@
 // in Go starts from [New] and is checked with [Set.Validate].
 //
 // The struct tags of the types are the schema, and there is no other: decoding, defaults, ranges, printing and
-// docs/objects.md all read them. See schema.go for the words a tag may hold.
+// docs/objects all read them. See schema.go for the words a tag may hold.
 //
 // The package knows neither storage nor sockets, and imports nothing else of ours.
 package object

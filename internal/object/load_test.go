@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite the goldens and docs/objects.md; explain the difference in the commit")
+var update = flag.Bool("update", false, "rewrite the goldens and docs/objects; explain the difference in the commit")
 
 // golden compares got with a file, or writes it with -update.
 func golden(t *testing.T, file string, got string) {

@@ -1,0 +1,142 @@
+package object
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Effect says what becomes of a field.
+type Effect string
+
+// What becomes of fields.
+const (
+	Acted   Effect = "acted on"
+	Idle    Effect = "kept"    // given back, without effect; Avi's values are checked where they are known
+	Refused Effect = "refused" // any value but the default is
+	Dropped Effect = "dropped" // only answers have it
+)
+
+// FieldInfo tells of a field, for help and completion.
+type FieldInfo struct {
+	Name     string
+	Type     string // "number", "list of words", "reference to Pool"
+	Doc      string // of a refused one: why
+	Range    string // "1 to 7200, 0 or -1 (0 is at once, -1 is never)", "1 to 256 items"; empty: anything
+	Unit     string
+	Default  json.RawMessage // nil: empty, or there is none
+	Words    []WordInfo      // of an enumeration
+	Ref      string          // kind of the object that it names
+	When     string          // the type with which it has an effect; empty: any
+	Members  []string        // of a mapping, or of the items of a list of them
+	List     bool
+	Required bool
+	ReadOnly bool
+	Secret   bool
+	Own      bool // Carillon's, not Avi's
+	Effect   Effect
+}
+
+// WordInfo is one word of an enumeration.
+type WordInfo struct{ Long, Short string }
+
+// Describe tells of the field at a path, such as "servers.port"; indices in brackets do not count. An empty path is the
+// object itself.
+func Describe(kindName, path string) (FieldInfo, bool) {
+	k := findKind(kindName)
+	if k == nil {
+		return FieldInfo{}, false
+	}
+	sh := k.shape
+	info := FieldInfo{Name: k.name, Type: "mapping", Doc: k.title, Members: sh.members(), Effect: Acted}
+	for name := range strings.SplitSeq(path, ".") {
+		name, _, _ = strings.Cut(name, "[")
+		switch {
+		case path == "":
+		case sh == nil:
+			return FieldInfo{}, false
+		case sh.byName[name] != nil:
+			info = sh.describe(sh.byName[name])
+			sh = sh.byName[name].of
+		case sh.kept[name] != nil:
+			info = sh.kept[name].describe()
+			sh = nil
+		default:
+			return FieldInfo{}, false
+		}
+	}
+	return info, true
+}
+
+// members are the names of the fields of a struct: those that are acted on, then the kept ones.
+func (sh *shape) members() []string {
+	var out []string
+	for i := range sh.fields {
+		out = append(out, sh.fields[i].name)
+	}
+	for _, k := range sh.keptInOrder {
+		if !k.dropped {
+			out = append(out, k.name)
+		}
+	}
+	return out
+}
+
+func (sh *shape) describe(f *field) FieldInfo {
+	info := FieldInfo{Name: f.name, Doc: f.doc, Unit: f.unit, Ref: f.ref, When: f.when, List: f.class == classList,
+		Required: f.required, ReadOnly: f.readOnly, Secret: f.secret, Own: f.own, Effect: Acted}
+	if f.idle {
+		info.Effect = Idle
+	}
+	c := f.class
+	if info.List {
+		c, info.Range = f.elem, f.items()+" items"
+	} else if c == classNumber {
+		info.Range = f.numbers()
+	}
+	info.Type = [...]string{classBool: "true or false", classNumber: "number", classText: "text", classWord: "word", classAddr: "address", classStruct: "mapping"}[c]
+	if f.ref != "" {
+		info.Type = "reference to " + f.ref
+	}
+	if info.List {
+		info.Type = "list of " + strings.Replace(info.Type, "reference", "references", 1)
+	}
+	if f.words != nil {
+		for i := range f.words.words {
+			if w := &f.words.words[i]; !w.refused {
+				info.Words = append(info.Words, WordInfo{w.long, f.words.short(w)})
+			}
+		}
+	}
+	if f.of != nil {
+		info.Members = f.of.members()
+	}
+	if v := sh.zero.Field(f.index); f.class < classAddr && (f.filled || f.class == classBool || f.class == classNumber) && !(f.required && v.IsZero()) {
+		w := jsonWriter{}
+		w.value(v, f, f.class)
+		info.Default = w.out
+	}
+	return info
+}
+
+func (k *keptField) describe() FieldInfo {
+	info := FieldInfo{Name: k.name, Type: k.is.String(), Doc: k.refused, Ref: refKind(k.name), List: k.is == keptList, ReadOnly: k.dropped, Effect: Idle}
+	switch {
+	case k.dropped:
+		info.Effect = Dropped
+	case k.refused != "":
+		info.Effect = Refused
+	}
+	if info.Ref != "" && k.is == keptText {
+		info.Type = "reference to " + info.Ref
+	}
+	if k.number != nil {
+		info.Range = k.number.numbers()
+	}
+	for _, w := range k.words {
+		info.Words = append(info.Words, WordInfo{w, w})
+	}
+	if k.filledIn() {
+		info.Default = json.RawMessage(k.defaultJSON())
+	}
+	return info
+}
