@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/stun":           0,
 	"internal/transport":      1,
 	"internal/balance":        1,
+	"internal/openapi":        1,
 	"internal/snapshot":       2,
 	"internal/proxy":          3,
 	"internal/health":         3,

@@ -35,10 +35,10 @@ var analyticsProfileKept = slices.Concat(
 	quiet(keptNumber, `apdex_response_threshold=500:1..30000 apdex_response_tolerated_factor=4.0 apdex_rtt_threshold=250:1..2000
 		apdex_rtt_tolerated_factor=4.0 apdex_rum_threshold=5000:1..30000 apdex_rum_tolerated_factor=4.0
 		apdex_server_response_threshold=400:1..30000 apdex_server_response_tolerated_factor=4.0
-		apdex_server_rtt_threshold=125:1..2000 apdex_server_rtt_tolerated_factor=4.0 conn_lossy_ooo_threshold=50:0..100
-		conn_lossy_timeo_rexmt_threshold=20:0..100 conn_lossy_total_rexmt_threshold=50:0..100
-		conn_lossy_zero_win_size_event_threshold=2:0..100 conn_server_lossy_ooo_threshold=50:0..100
-		conn_server_lossy_timeo_rexmt_threshold=20:0..100 conn_server_lossy_total_rexmt_threshold=50:0..100
+		apdex_server_rtt_threshold=125:1..2000 apdex_server_rtt_tolerated_factor=4.0 conn_lossy_ooo_threshold=50:1..100
+		conn_lossy_timeo_rexmt_threshold=20:1..100 conn_lossy_total_rexmt_threshold=50:1..100
+		conn_lossy_zero_win_size_event_threshold=2:0..100 conn_server_lossy_ooo_threshold=50:1..100
+		conn_server_lossy_timeo_rexmt_threshold=20:1..100 conn_server_lossy_total_rexmt_threshold=50:1..100
 		conn_server_lossy_zero_win_size_event_threshold=2:0..100 hs_event_throttle_window=1209600
 		hs_pscore_traffic_threshold_l4_client=10.0 hs_pscore_traffic_threshold_l4_server=10.0
 		hs_security_certscore_expired hs_security_certscore_gt30d hs_security_certscore_le07d hs_security_certscore_le30d
@@ -47,13 +47,13 @@ var analyticsProfileKept = slices.Concat(
 		hs_security_nonpfs_penalty hs_security_ocsp_revoked_score hs_security_selfsignedcert_penalty
 		hs_security_ssl30_score hs_security_tls10_score hs_security_tls11_score hs_security_tls12_score
 		hs_security_tls13_score hs_security_weak_signature_algo_penalty ondemand_metrics_idle_timeout=1800`),
-	quiet(keptBool, `enable_adaptive_config=true enable_advanced_analytics=true enable_ondemand_metrics=true disable_ondemand_metrics
+	quiet(keptBool, `enable_adaptive_config=true enable_se_analytics=true exclude_issuer_revoked_ocsp_responses_as_error enable_advanced_analytics=true enable_ondemand_metrics=true
 		exclude_client_close_before_request_as_error exclude_dns_policy_drop_as_significant exclude_gs_down_as_error
 		exclude_invalid_dns_domain_as_error exclude_invalid_dns_query_as_error exclude_no_dns_record_as_error
 		exclude_no_valid_gs_member_as_error exclude_persistence_change_as_error
 		exclude_revoked_ocsp_responses_as_error=true exclude_server_dns_error_as_error exclude_server_tcp_reset_as_error
 		exclude_stale_ocsp_responses_as_error=true exclude_syn_retransmit_as_error exclude_tcp_reset_as_error
 		exclude_unavailable_ocsp_responses_as_error=true exclude_unsupported_dns_query_as_error`),
-	quiet(keptList, `exclude_http_error_codes latency_audit_props ranges resp_code_block`),
-	quiet(keptObject, `client_log_streaming_config sensitive_log_profile time_tracker_props`),
+	quiet(keptList, `exclude_http_error_codes ranges resp_code_block`),
+	quiet(keptObject, `client_log_streaming_config latency_audit_props sensitive_log_profile time_tracker_props`),
 )

@@ -19,15 +19,18 @@ const (
 // FieldInfo tells of a field, for help and completion.
 type FieldInfo struct {
 	Name     string
-	Type     string // "number", "list of words", "reference to Pool"
-	Doc      string // of a refused one: why
-	Range    string // "1 to 7200, 0 or -1 (0 is at once, -1 is never)", "1 to 256 items"; empty: anything
+	Type     string  // "number", "list of words", "reference to Pool"
+	Doc      string  // of a refused one: why
+	Range    string  // "1 to 7200, 0 or -1 (0 is at once, -1 is never)", "1 to 256 items"; empty: anything
+	Min, Max int64   // of a number; of a list, how many items; both 0: anything
+	Also     []int64 // numbers that are right outside of these
 	Unit     string
 	Default  json.RawMessage // nil: empty, or there is none
 	Words    []WordInfo      // of an enumeration
 	Ref      string          // kind of the object that it names
 	When     string          // the type with which it has an effect; empty: any
 	Members  []string        // of a mapping, or of the items of a list of them
+	Short    string          // what may stand for a mapping, or an item: "address:port"; empty: nothing
 	List     bool
 	Required bool
 	ReadOnly bool
@@ -89,9 +92,9 @@ func (sh *shape) describe(f *field) FieldInfo {
 	}
 	c := f.class
 	if info.List {
-		c, info.Range = f.elem, f.items()+" items"
+		c, info.Range, info.Min, info.Max = f.elem, f.items()+" items", int64(f.minItems), int64(f.maxItems)
 	} else if c == classNumber {
-		info.Range = f.numbers()
+		info.Range, info.Min, info.Max, info.Also = f.numbers(), f.min, f.max, f.extra
 	}
 	info.Type = [...]string{classBool: "true or false", classNumber: "number", classText: "text", classWord: "word", classAddr: "address", classStruct: "mapping"}[c]
 	if f.ref != "" {
@@ -108,7 +111,7 @@ func (sh *shape) describe(f *field) FieldInfo {
 		}
 	}
 	if f.of != nil {
-		info.Members = f.of.members()
+		info.Members, info.Short = f.of.members(), shortForms[f.of.typ].what
 	}
 	if v := sh.zero.Field(f.index); f.class < classAddr && (f.filled || f.class == classBool || f.class == classNumber) && !(f.required && v.IsZero()) {
 		w := jsonWriter{}
@@ -130,7 +133,7 @@ func (k *keptField) describe() FieldInfo {
 		info.Type = "reference to " + info.Ref
 	}
 	if k.number != nil {
-		info.Range = k.number.numbers()
+		info.Range, info.Min, info.Max, info.Also = k.number.numbers(), k.number.min, k.number.max, k.number.extra
 	}
 	for _, w := range k.words {
 		info.Words = append(info.Words, WordInfo{w, w})

@@ -54,6 +54,8 @@ type TCPMonitor struct {
 }
 
 var healthMonitorKept = slices.Concat(
+	noted(keptObject, `dns_monitor external_monitor ftp_monitor ftps_monitor http_monitor https_monitor imap_monitor imaps_monitor
+		ldap_monitor ldaps_monitor pop3_monitor pop3s_monitor radius_monitor sctp_monitor smtp_monitor smtps_monitor`),
 	quiet(keptBool, `allow_duplicate_monitors is_federated`),
 	noted(keptObject, `authentication`),
 )

@@ -112,8 +112,8 @@ var keptFields = map[string][]keptField{
 	"ApplicationPersistenceProfile": persistenceProfileKept,
 	"SSLProfile":                    sslProfileKept,
 	"SSLKeyAndCertificate":          sslKeyAndCertificateKept, "SSLCertificate": sslCertificateKept,
-	"PKIProfile":          pkiProfileKept,
-	"NetworkSecurityRule": networkSecurityRuleKept, "NetworkSecurityMatch": networkSecurityMatchKept,
+	"PKIProfile":            pkiProfileKept,
+	"NetworkSecurityPolicy": networkSecurityPolicyKept, "NetworkSecurityRule": networkSecurityRuleKept, "NetworkSecurityMatch": networkSecurityMatchKept,
 	"IpAddrGroup":        ipAddrGroupKept,
 	"Tenant":             tenantKept,
 	"Cloud":              cloudKept,
@@ -121,7 +121,7 @@ var keptFields = map[string][]keptField{
 	"ServiceEngine":      serviceEngineKept,
 	"VrfContext":         vrfContextKept,
 	"User":               userKept,
-	"Role":               roleKept,
+	"Role":               roleKept, "Permission": quiet(keptObject, `subresource`),
 }
 
 // defaultJSON is the default of the field as JSON.

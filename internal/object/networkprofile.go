@@ -74,5 +74,5 @@ var networkProfileKept = noted(keptBool, `connection_mirror`)
 
 var profileKept = noted(keptObject, `sctp_fast_path_profile sctp_proxy_profile`)
 
-var tcpProxyProfileKept = quiet(keptNumber, `congestion_recovery_scaling_factor=2 min_rexmt_timeout=0:50..5000 reassembly_queue_size
-	reorder_threshold slow_start_scaling_factor=1`)
+var tcpProxyProfileKept = quiet(keptNumber, `congestion_recovery_scaling_factor=2:0..8 min_rexmt_timeout:50..5000 reassembly_queue_size
+	reorder_threshold slow_start_scaling_factor=1:0..8`)

@@ -23,7 +23,7 @@ type NetworkSecurityRule struct {
 	Enable    bool                 `json:"enable" required:"" default:"true" idle:"" doc:"false: as if it were not there"`
 	Action    string               `json:"action" required:"" words:"NETWORK_SECURITY_POLICY_ACTION_TYPE_ ALLOW DENY RATE_LIMIT" idle:"" doc:"what becomes of traffic that fits"`
 	Log       bool                 `json:"log" default:"false" idle:"" doc:"record what fits"`
-	AgeMin    int                  `json:"age" default:"0" range:"0..2147483647" special:"0 is for ever" unit:"min" idle:"" doc:"time after which the rule ends"`
+	AgeMin    int                  `json:"age" default:"0" range:"1..4294967295,0" special:"0 is for ever" unit:"min" idle:"" doc:"time after which the rule ends"`
 	RateLimit RateLimit            `json:"rl_param" optional:"" idle:"" doc:"the limit of RATE_LIMIT"`
 	Match     NetworkSecurityMatch `json:"match" required:"" idle:"" doc:"what traffic fits; all parts given must"`
 	Kept      Kept                 `json:"-"`
@@ -31,8 +31,8 @@ type NetworkSecurityRule struct {
 
 // RateLimit is how much may pass.
 type RateLimit struct {
-	MaxRate   int  `json:"max_rate" required:"" range:"1..1000000000" unit:"per s" idle:"" doc:"most that may pass"`
-	BurstSize int  `json:"burst_size" required:"" range:"1..1000000000" idle:"" doc:"most that may pass at once"`
+	MaxRate   int  `json:"max_rate" required:"" range:"1..4294967295" unit:"per s" idle:"" doc:"most that may pass"`
+	BurstSize int  `json:"burst_size" required:"" range:"1..4294967295" idle:"" doc:"most that may pass at once"`
 	Kept      Kept `json:"-"`
 }
 
@@ -69,12 +69,16 @@ type PortRange struct {
 	Kept  Kept `json:"-"`
 }
 
+var networkSecurityPolicyKept = slices.Concat(
+	quiet(keptText, `geo_db_ref ip_reputation_db_ref`),
+	quiet(keptBool, `internal`),
+)
+
 var networkSecurityRuleKept = quiet(keptText, `created_by`)
 
 var networkSecurityMatchKept = slices.Concat(
-	quiet(keptText, `ip_reputation_type`),
 	quiet(keptList, `geo_matches`),
-	quiet(keptObject, `microservice`),
+	quiet(keptObject, `ip_reputation_type microservice`),
 )
 
 func (c *checker) networkSecurityPolicy(p *NetworkSecurityPolicy) {

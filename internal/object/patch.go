@@ -75,7 +75,11 @@ func (p *patcher) fault(path, msg string) error {
 
 // part applies add, replace, delete or remove.
 func (p *patcher) part(k *kind, doc []byte, name string, text json.RawMessage) ([]byte, error) {
-	to, change, err := twoObjects(doc, text)
+	to, err := readObject(doc)
+	if err != nil {
+		return nil, p.fault("", err.Error())
+	}
+	change, err := readObject(text)
 	if err != nil {
 		return nil, p.fault(name, err.Error())
 	}
@@ -95,19 +99,14 @@ func (p *patcher) part(k *kind, doc []byte, name string, text json.RawMessage) (
 	return json.Marshal(to)
 }
 
-// twoObjects reads both, numbers as they are written.
-func twoObjects(a, b []byte) (x, y map[string]any, err error) {
-	for _, in := range []struct {
-		data []byte
-		to   *map[string]any
-	}{{a, &x}, {b, &y}} {
-		dec := json.NewDecoder(bytes.NewReader(in.data))
-		dec.UseNumber()
-		if err := dec.Decode(in.to); err != nil {
-			return nil, nil, fmt.Errorf("expected a JSON object: %w", err)
-		}
+// readObject reads a JSON object, numbers as they are written.
+func readObject(data []byte) (out map[string]any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err = dec.Decode(&out); err != nil {
+		err = fmt.Errorf("expected a JSON object: %w", err)
 	}
-	return x, y, nil
+	return out, err
 }
 
 // add merges change into to.

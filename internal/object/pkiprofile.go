@@ -14,7 +14,7 @@ type PKIProfile struct {
 
 var pkiProfileKept = slices.Concat(
 	quiet(keptBool, `ignore_peer_chain is_federated validate_only_leaf_crl=true`),
-	quiet(keptList, `crls`),
+	quiet(keptList, `allow_pki_errors crl_file_refs crls`),
 )
 
 func (c *checker) pkiProfile(p *PKIProfile) {

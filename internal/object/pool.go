@@ -51,7 +51,7 @@ var poolKept = slices.Concat(
 	noted(keptBool, `capacity_estimation delete_server_on_dns_refresh=true enable_http2 gslb_sp_enabled
 		host_check_enabled lb_algo_rr_per_se lookup_server_by_name request_queue_enabled
 		rewrite_host_header_to_server_name rewrite_host_header_to_sni routing_pool sni_enabled=true`),
-	noted(keptNumber, `capacity_estimation_ttfb_thresh connection_ramp_duration=10:1..300,0 fewest_tasks_feedback_delay=10:1..300
+	noted(keptNumber, `capacity_estimation_ttfb_thresh=0:1..5000,0 connection_ramp_duration=10:1..300,0 fewest_tasks_feedback_delay=10:1..300
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
 	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),
@@ -73,7 +73,7 @@ var serverKept = slices.Concat(
 	quiet(keptObject, `location`),
 	noted(keptText, `prst_hdr_val`),
 	noted(keptBool, `rewrite_host_header`),
-	noted(keptNumber, `preference_order=0:1..128`),
+	noted(keptNumber, `preference_order:1..128`),
 	refuse(keptBool, noNames, `resolve_server_by_dns`),
 )
 

@@ -14,8 +14,8 @@ type ServiceEngine struct {
 
 var serviceEngineKept = slices.Concat(
 	inCloud,
-	quiet(keptText, `availability_zone flavor host_ref hypervisor`),
-	quiet(keptBool, `container_mode controller_created`),
+	quiet(keptText, `availability_zone container_type controller_ip flavor host_ref hypervisor`),
+	quiet(keptBool, `container_mode controller_created nsxt_no_hotplug`),
 	quiet(keptList, `data_vnics`),
-	quiet(keptObject, `container_type controller_ip mgmt_vnic resources`),
+	quiet(keptObject, `mgmt_vnic resources`),
 )

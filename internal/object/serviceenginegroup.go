@@ -24,8 +24,8 @@ var serviceEngineGroupKept = slices.Concat(
 	quiet(keptBool, `active_standby advertise_backend_networks auto_rebalance auto_redistribute_active_standby_load
 		distribute_load_active_standby dedicated_dispatcher_core hm_on_standby=true per_app vss_placement_enabled`),
 	quiet(keptNumber, `auto_rebalance_interval=300 connection_memory_percentage=50:10..90 cpu_reserve_mhz disk_per_se=15
-		extra_config_multiplier=0.0 max_cpu_usage=80:40..90 memory_per_se=2048 min_cpu_usage=30:20..60
-		min_se=1 num_flow_cores_sum_changes_to_ignore=8 se_deprovision_delay=120 vcpus_per_se=1
+		extra_config_multiplier=0.0 max_cpu_usage=80:40..90 memory_per_se=2048:2048..262144 min_cpu_usage=30:20..60
+		min_se=1:0..1000 num_flow_cores_sum_changes_to_ignore=8 se_deprovision_delay=120:0..525600 vcpus_per_se=1
 		vs_host_redundancy_timeout vs_scalein_timeout=30 vs_scaleout_timeout=600`),
 	quiet(keptList, `auto_rebalance_criteria auto_rebalance_capacity_per_se custom_tag labels vip_asg_networks vs_se_scaleout_networks`),
 	quiet(keptObject, `realtime_se_metrics vss_placement`),

@@ -26,7 +26,6 @@ type SSLKeyAndCertificate struct {
 	Certificate        SSLCertificate `json:"certificate" required:"" idle:"" doc:"the certificate"`
 	Key                string         `json:"key" secret:"" idle:"" doc:"private key, PEM"`
 	KeyPassphrase      string         `json:"key_passphrase" secret:"" idle:"" doc:"passphrase of the key"`
-	KeyParams          SSLKeyParams   `json:"key_params" readonly:"" optional:"" idle:"" doc:"kind of key, taken from the certificate"`
 	CACerts            []CertRef      `json:"ca_certs" items:"0..32" idle:"" doc:"certificates that lead to one that others trust"`
 	EnableOCSPStapling bool           `json:"enable_ocsp_stapling" default:"false" idle:"" doc:"show that the certificate was not revoked"`
 	Kept               Kept           `json:"-"`
@@ -58,29 +57,9 @@ type SSLName struct {
 	Locality          string `json:"locality" readonly:"" idle:"" doc:"L"`
 	State             string `json:"state" readonly:"" idle:"" doc:"ST"`
 	Country           string `json:"country" readonly:"" idle:"" doc:"C"`
+	EmailAddress      string `json:"email_address" readonly:"" idle:"" doc:"address for mail"`
 	DistinguishedName string `json:"distinguished_name" readonly:"" idle:"" doc:"all of it"`
 	Kept              Kept   `json:"-"`
-}
-
-// SSLKeyParams says what kind of key it is.
-type SSLKeyParams struct {
-	Algorithm string       `json:"algorithm" required:"" words:"SSL_KEY_ALGORITHM_ RSA EC" readonly:"" idle:"" doc:"algorithm of the key"`
-	RSA       SSLRSAParams `json:"rsa_params" optional:"" readonly:"" idle:"" doc:"of an RSA key"`
-	EC        SSLECParams  `json:"ec_params" optional:"" readonly:"" idle:"" doc:"of an EC key"`
-	Kept      Kept         `json:"-"`
-}
-
-// SSLRSAParams says what kind of RSA key it is.
-type SSLRSAParams struct {
-	KeySize  string `json:"key_size" readonly:"" idle:"" doc:"its length, as SSL_KEY_2048_BITS"`
-	Exponent int    `json:"exponent" default:"0" range:"0..2147483647" readonly:"" idle:"" doc:"its exponent"`
-	Kept     Kept   `json:"-"`
-}
-
-// SSLECParams says what kind of EC key it is.
-type SSLECParams struct {
-	Curve string `json:"curve" readonly:"" idle:"" doc:"its curve, as SSL_KEY_EC_CURVE_SECP256R1"`
-	Kept  Kept   `json:"-"`
 }
 
 // CertRef is a certificate on the way to one that others trust.
@@ -91,10 +70,10 @@ type CertRef struct {
 }
 
 var sslKeyAndCertificateKept = slices.Concat(
-	quiet(keptText, `certificate_management_profile_ref hardwaresecuritymodulegroup_ref ocsp_error_status`),
+	quiet(keptText, `certificate_management_profile_ref enckey_base64 enckey_name hardwaresecuritymodulegroup_ref ocsp_error_status`),
 	quiet(keptBool, `certificate_base64 import_key_to_hsm is_federated key_base64`),
 	quiet(keptList, `dynamic_params ocsp_responder_url_list_from_certs`),
-	quiet(keptObject, `ocsp_config ocsp_response_info`),
+	quiet(keptObject, `key_params ocsp_config ocsp_response_info`),
 )
 
 var sslCertificateKept = slices.Concat(
@@ -131,15 +110,22 @@ func (k *SSLKeyAndCertificate) fillIn() {
 	if cert == nil {
 		return
 	}
-	k.KeyParams = SSLKeyParams{}
+	params := map[string]any{}
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
-		k.KeyParams.Algorithm = "SSL_KEY_ALGORITHM_RSA"
-		k.KeyParams.RSA = SSLRSAParams{KeySize: "SSL_KEY_" + strconv.Itoa(key.N.BitLen()) + "_BITS", Exponent: key.E}
+		params["algorithm"] = "SSL_KEY_ALGORITHM_RSA"
+		params["rsa_params"] = map[string]any{"key_size": "SSL_KEY_" + strconv.Itoa(key.N.BitLen()) + "_BITS", "exponent": key.E}
 	case *ecdsa.PublicKey:
-		k.KeyParams.Algorithm = "SSL_KEY_ALGORITHM_EC"
-		k.KeyParams.EC.Curve = "SSL_KEY_EC_CURVE_SECP" + strings.TrimPrefix(key.Curve.Params().Name, "P-") + "R1"
+		params["algorithm"] = "SSL_KEY_ALGORITHM_EC"
+		params["ec_params"] = map[string]any{"curve": "SSL_KEY_EC_CURVE_SECP" + strings.TrimPrefix(key.Curve.Params().Name, "P-") + "R1"}
 	}
+	kept := Kept{"key_params": compact(params)}
+	for name, raw := range k.Kept {
+		if name != "key_params" {
+			kept[name] = raw
+		}
+	}
+	k.Kept = kept
 }
 
 func (s *SSLCertificate) fillIn() *x509.Certificate {

@@ -47,7 +47,7 @@ var virtualServiceKept = slices.Concat(
 	quiet(keptBool, `advertise_down_vs bulk_sync_kvcache delay_fairness east_west_placement enable_autogw=true enable_rhi
 		enable_rhi_snat enable_session ign_pool_net_reach revoke_vip_route scaleout_ecmp
 		use_bridge_ip_as_vip`),
-	quiet(keptNumber, `bgp_local_preference bgp_num_as_path_prepend ssl_sess_cache_avg_size=1024:1024..16383 weight=1:1..128`),
+	quiet(keptNumber, `bgp_local_preference bgp_num_as_path_prepend:1..10 ssl_sess_cache_avg_size=1024:1024..16383 weight=1:1..128`),
 	quiet(keptList, `bgp_peer_labels labels`),
 	quiet(keptObject, `analytics_policy`),
 	noted(keptText, `server_network_profile_ref ssl_profile_ref traffic_clone_profile_ref vh_parent_vs_ref`),
@@ -76,7 +76,7 @@ var serviceKept = slices.Concat(
 
 var dnsInfoKept = slices.Concat(
 	quiet(keptText, `algorithm="DNS_RECORD_RESPONSE_CONSISTENT_HASH" metadata type="DNS_RECORD_A"`),
-	quiet(keptNumber, `num_records_in_response=1 ttl`),
+	quiet(keptNumber, `num_records_in_response=1:0..20 ttl`),
 	quiet(keptObject, `cname`),
 )
 

@@ -30,7 +30,7 @@ var vsVipKept = slices.Concat(
 	inCloud,
 	quiet(keptText, `tier1_lr vrf_context_ref="global" vsvip_cloud_config_cksum`),
 	quiet(keptBool, `east_west_placement use_standard_alb`),
-	quiet(keptNumber, `bgp_local_preference bgp_num_as_path_prepend`),
+	quiet(keptNumber, `bgp_local_preference bgp_num_as_path_prepend:1..10`),
 	quiet(keptList, `bgp_peer_labels`),
 	quiet(keptObject, `ipam_selector`),
 )
@@ -39,7 +39,7 @@ var vipKept = slices.Concat(
 	quiet(keptText, `auto_allocate_ip_type="V4_ONLY" availability_zone floating_subnet6_uuid floating_subnet_uuid
 		network_ref port_uuid subnet6_uuid subnet_uuid`),
 	quiet(keptBool, `avi_allocated_fip avi_allocated_vip`),
-	quiet(keptNumber, `prefix_length=32`),
+	quiet(keptNumber, `prefix_length=32:0..32`),
 	quiet(keptList, `discovered_networks placement_networks`),
 	quiet(keptObject, `ipam_network_subnet subnet subnet6`),
 	refuse(keptBool, noAllocate, `auto_allocate_floating_ip auto_allocate_ip`),
