@@ -135,3 +135,21 @@ func TestPatch(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, c := range []struct{ kind, text, want string }{
+		{"pool", ``, "Pool: expected one object, got 0 documents"},
+		{"pool", `null`, "Pool: expected a mapping of fields, got nothing"},
+		{"pool", `[{"name": "p"}]`, "Pool: expected a mapping of fields, got a list"},
+		{"pool", `{"name": "p"`, "Pool: not JSON: unexpected end of JSON input"},
+		{"pool", `{"name": "p", "ratio": 1, "enabled": "yes"}`, "Pool/p: ratio: unknown field; did you mean servers[].ratio?\nPool/p: enabled: expected true or false, got \"yes\"; write true"},
+		{"pool", `{"name": "p", "connection_ramp_duration": 301}`, "Pool/p: connection_ramp_duration: 301 is out of range: must be 1 to 300 or 0"},
+		{"virtualservice", `{"name": "v", "flow_dist": "NO", "vsvip_ref": "x", "services": [1]}`, "VirtualService/v: flow_dist: \"NO\" is not a known word: must be LOAD_AWARE, CONSISTENT_HASH_SOURCE_IP_ADDRESS or CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT"},
+		{"pools", `{}`, "pools: unknown kind of object; did you mean Pool?"},
+	} {
+		a, err := Decode(c.kind, []byte(c.text))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) || !a.IsZero() {
+			t.Errorf("%s %s:\n got %v\nwant %s", c.kind, c.text, err, c.want)
+		}
+	}
+}
