@@ -119,7 +119,7 @@ func Decode(kindName string, data []byte) (Any, error) {
 	}
 	docs, fault := read("", data)
 	if fault != nil {
-		if err := json.Unmarshal(data, new(any)); bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		if err := json.Unmarshal(data, new(any)); err != nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 			fault.Msg = "not JSON: " + err.Error() // a client that sends { means JSON
 		}
 		fault.Object = k.name

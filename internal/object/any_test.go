@@ -153,3 +153,24 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestKinds(t *testing.T) {
+	var titles []string
+	for _, k := range Kinds() {
+		titles = append(titles, k.Title)
+		for _, text := range []string{k.Name, k.Path, strings.ReplaceAll(k.Title, " ", "-"), strings.ReplaceAll(k.Title, " ", "_")} {
+			if got, ok := FindKind(text); !ok || got.Name != k.Name {
+				t.Errorf("%s is not found as %s", k.Name, text)
+			}
+		}
+	}
+	want := "virtual service, vs vip, pool, health monitor, application profile, network profile, pool group, analytics profile, " +
+		"application persistence profile, SSL profile, SSL key and certificate, PKI profile, network security policy, ip addr group, " +
+		"tenant, cloud, service engine group, service engine, vrf context, user, role"
+	if got := strings.Join(titles, ", "); got != want {
+		t.Error(got)
+	}
+	if k, _ := FindKind("serviceengine"); k.UUIDPrefix != "se" || !k.InCloud || !k.InTenant {
+		t.Errorf("%+v", k)
+	}
+}
