@@ -75,6 +75,8 @@ type follower struct {
 	newest  KV    // a put of it
 	anchor  KV    // what was newest at the last look: by it a history is known again
 	trouble bool  // told
+
+	cluster uint64 // whose history is followed
 }
 
 var (
@@ -120,7 +122,7 @@ func (f *follower) session(ctx context.Context) error {
 		if err := f.list(ctx); err != nil {
 			return err
 		}
-	} else if err := f.look(ctx, c, f.last, f.anchor); err != nil {
+	} else if err := f.look(ctx, c, f.seen()); err != nil {
 		return err
 	}
 	f.over()
@@ -133,7 +135,7 @@ func (f *follower) session(ctx context.Context) error {
 }
 
 func (f *follower) list(ctx context.Context) error {
-	kvs, revision, err := f.s.List(ctx, f.prefix)
+	kvs, revision, cluster, err := f.s.list(ctx, f.prefix)
 	if err != nil {
 		return err
 	}
@@ -145,7 +147,7 @@ func (f *follower) list(ctx context.Context) error {
 	}
 	f.newest.Value = nil
 	f.anchor = f.newest
-	f.last, f.changed = revision, revision
+	f.last, f.changed, f.cluster = revision, revision, cluster
 	f.trouble = false
 	f.queue.push(Batch{Revision: revision, Puts: kvs, Reset: true})
 	return nil
@@ -179,7 +181,7 @@ func (f *follower) watch(ctx context.Context, c *clientv3.Client, watch clientv3
 				continue
 			}
 			looking = true
-			go func(base int64, anchor KV) { looked <- f.lookOn(ctx, c, base, anchor) }(f.last, f.anchor)
+			go func(seen history) { looked <- f.lookOn(ctx, c, seen) }(f.seen())
 		case err := <-looked:
 			looking = false
 			if errors.Is(err, errHistory) {
@@ -207,8 +209,8 @@ func watchError(err error) error {
 }
 
 // lookOn looks, and asks for a word about how far the watch is.
-func (f *follower) lookOn(ctx context.Context, c *clientv3.Client, base int64, anchor KV) error {
-	if err := f.look(ctx, c, base, anchor); err != nil {
+func (f *follower) lookOn(ctx context.Context, c *clientv3.Client, seen history) error {
+	if err := f.look(ctx, c, seen); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -217,9 +219,18 @@ func (f *follower) lookOn(ctx context.Context, c *clientv3.Client, base int64, a
 	return nil
 }
 
-// look tells whether the store can be reached and still has the history that was
-// followed: not less than base, and the anchor in it.
-func (f *follower) look(ctx context.Context, c *clientv3.Client, base int64, anchor KV) error {
+// history is what a store must have to be the one that was followed.
+type history struct {
+	cluster  uint64
+	revision int64 // or a later one
+	anchor   KV
+}
+
+func (f *follower) seen() history { return history{f.cluster, f.last, f.anchor} }
+
+// look tells whether the store can be reached and still has the history.
+func (f *follower) look(ctx context.Context, c *clientv3.Client, seen history) error {
+	anchor := seen.anchor
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	key := f.s.prefix + cmp.Or(anchor.Key, f.prefix)
@@ -227,7 +238,7 @@ func (f *follower) look(ctx context.Context, c *clientv3.Client, base int64, anc
 	if err != nil {
 		return explain(err)
 	}
-	if r.Header.Revision < base {
+	if r.Header.Revision < seen.revision || r.Header.ClusterId != seen.cluster {
 		return errHistory
 	}
 	if anchor.Revision == 0 || sameKV(r.Kvs, anchor) {
@@ -255,6 +266,9 @@ func sameKV(kvs []*mvccpb.KeyValue, want KV) bool {
 
 // take queues what a response has: whole revisions, each of them complete.
 func (f *follower) take(r *clientv3.WatchResponse) error {
+	if r.Header.ClusterId != f.cluster {
+		return errHistory
+	}
 	for events := r.Events; len(events) > 0; {
 		revision := events[0].Kv.ModRevision
 		n := 1

@@ -21,8 +21,9 @@ import (
 
 // How the embedded etcd is set up.
 const (
-	memberName = "carillon"
-	memberURL  = "http://127.0.0.1:1" // a name; nobody listens, one member has no peers
+	memberName   = "carillon"
+	clusterToken = "carillon-embedded"
+	memberURL    = "http://127.0.0.1:1" // a name; nobody listens, one member has no peers
 
 	tickMS     = 50
 	electionMS = 500
@@ -129,6 +130,7 @@ func (n *node) config(lg *zap.Logger) *embed.Config {
 		n.log.Info("store: no socket for etcdctl and engines beside: the path of the data directory is too long", "path", path)
 	}
 	c.InitialCluster = memberName + "=" + memberURL
+	c.InitialClusterToken = clusterToken
 	c.TickMs, c.ElectionMs = tickMS, electionMS
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compactAfter
 	c.QuotaBackendBytes = n.quota

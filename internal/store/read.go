@@ -28,36 +28,42 @@ const (
 
 // List gives all keys that start with prefix, in order, as they were at one revision.
 func (s *Store) List(ctx context.Context, prefix string) (kvs []KV, revision int64, err error) {
+	kvs, revision, _, err = s.list(ctx, prefix)
+	return kvs, revision, err
+}
+
+// list is List, and tells which cluster it was.
+func (s *Store) list(ctx context.Context, prefix string) (kvs []KV, revision int64, cluster uint64, err error) {
 	c, err := s.client()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	for range listAttempts {
-		kvs, revision, err = s.listWith(ctx, c, prefix)
+		kvs, revision, cluster, err = s.listWith(ctx, c, prefix)
 		if err == nil || !is(err, rpctypes.ErrCompacted) {
 			break
 		}
 	}
-	return kvs, revision, explain(err)
+	return kvs, revision, cluster, explain(err)
 }
 
-func (s *Store) listWith(ctx context.Context, c *clientv3.Client, prefix string) (kvs []KV, revision int64, err error) {
+func (s *Store) listWith(ctx context.Context, c *clientv3.Client, prefix string) (kvs []KV, revision int64, cluster uint64, err error) {
 	from := s.prefix + prefix
 	end := clientv3.GetPrefixRangeEnd(from)
 	for {
 		r, err := s.page(ctx, c, from, end, revision)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
 		if revision == 0 {
-			revision = r.Header.Revision
+			revision, cluster = r.Header.Revision, r.Header.ClusterId
 			kvs = make([]KV, 0, r.Count)
 		}
 		for _, kv := range r.Kvs {
 			kvs = append(kvs, s.kv(kv))
 		}
 		if !r.More {
-			return kvs, revision, nil
+			return kvs, revision, cluster, nil
 		}
 		from = string(r.Kvs[len(r.Kvs)-1].Key) + "\x00"
 	}

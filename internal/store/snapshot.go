@@ -2,8 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+
+	etcdversion "go.etcd.io/etcd/api/v3/version"
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
 )
 
 // Snapshot writes the whole store as it is now: etcd's database with its checksum,
@@ -25,4 +34,85 @@ func (s *Store) Snapshot(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("store: snapshot: %w", explain(err))
 	}
 	return nil
+}
+
+// revisionBump is added to the revisions of a backup: what was seen after it was
+// made, by engines and in answers of the API, is then never mistaken for what comes.
+const revisionBump = 1_000_000
+
+// Restore makes a data directory of what Snapshot wrote, or etcdctl snapshot save of
+// a cluster. dir must be new or empty; if the backup is no good, it holds no store.
+func Restore(dir string, r io.Reader) (err error) {
+	lock, err := openDir(dir, "")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(filepath.Join(dir, memberDir)); err == nil {
+		return fmt.Errorf("store: %s holds a store already; restore into a new directory", dir)
+	}
+	work, err := os.MkdirTemp(dir, "restoring.")
+	if err != nil {
+		return fmt.Errorf("store: the data directory cannot be written: %w", err)
+	}
+	defer os.RemoveAll(work)
+	backup := filepath.Join(work, "backup")
+	f, err := os.OpenFile(backup, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("store: the data directory cannot be written: %w", err)
+	}
+	_, err = io.Copy(f, r)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("store: the backup cannot be copied: %w", err)
+	}
+	if err := rebuild(backup, filepath.Join(work, "data")); err != nil {
+		return fmt.Errorf("store: this is no backup that can be restored: %w", err)
+	}
+	return os.Rename(filepath.Join(work, "data", memberDir), filepath.Join(dir, memberDir))
+}
+
+// rebuild makes etcd's directory. etcd breaks by the end of goroutines (see zapTo),
+// and its database by panics when the file is none.
+func rebuild(backup, dir string) error {
+	var closing atomic.Bool
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("it broke while it was read")
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("it broke while it was read: %v", p)
+			}
+			done <- err
+		}()
+		lg := zapTo(slog.New(slog.DiscardHandler), &closing, func(why string) { err = errors.New(why) })
+		m := snapshot.NewV3(lg)
+		err = checkBackup(m, backup)
+		if err != nil {
+			return
+		}
+		err = m.Restore(snapshot.RestoreConfig{
+			SnapshotPath: backup, OutputDataDir: dir,
+			Name: memberName, PeerURLs: []string{memberURL}, InitialCluster: memberName + "=" + memberURL,
+			InitialClusterToken: clusterToken,
+			RevisionBump:        revisionBump, MarkCompacted: true,
+		})
+	}()
+	return <-done
+}
+
+// checkBackup refuses what a newer etcd wrote.
+func checkBackup(m snapshot.Manager, backup string) error {
+	st, err := m.Status(backup)
+	if err != nil || st.Version == "" {
+		return err
+	}
+	theirs, err := release(st.Version + ".")
+	if err != nil {
+		return err
+	}
+	ours, err := release(etcdversion.Version)
+	if err == nil && slices.Compare(theirs, ours) > 0 {
+		err = fmt.Errorf("it was written by a newer etcd (%s; this one is %s)", st.Version, etcdversion.Version)
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -116,4 +117,14 @@ func TestSmoke(t *testing.T) {
 	if !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
+}
+
+// shortDir is one whose path does for a socket.
+func shortDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("", "st")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
