@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -22,6 +23,7 @@ const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 5 * time.Second
 	redialMax        = 3 * time.Second // between two attempts at a member that is gone
+	readAttempts     = 20              // of a read, 25 ms apart, over all members
 )
 
 // dial makes the client of a cluster. It waits for it only to show name and password.
@@ -36,10 +38,11 @@ func dial(c Config, closing *atomic.Bool) (*clientv3.Client, error) {
 		DialKeepAliveTime:    keepAliveTime,
 		DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallSendMsgSize:   maxRequestBytes + 512<<10,
+		MaxUnaryRetries:      readAttempts,
 		Username:             c.Username,
 		Password:             c.Password,
 		Logger:               zapTo(c.Logger, closing, nil),
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(atOnce), grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMax},
 			MinConnectTimeout: dialTimeout,
 		})},
@@ -56,6 +59,12 @@ func dial(c Config, closing *atomic.Bool) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("store %s: %w", strings.Join(c.URLs, ","), explain(err))
 	}
 	return cl, nil
+}
+
+// atOnce lets a request fail while no member can be reached. etcd's client would
+// wait for one, and then nobody could tell whether the request was sent.
+func atOnce(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
 }
 
 // link is the way to a cluster. With a name and a password there is no client

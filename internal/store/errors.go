@@ -56,10 +56,10 @@ func explain(err error) error {
 		return fmt.Errorf("%w: no answer in time: %w", ErrUnavailable, err)
 	}
 	switch code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.ResourceExhausted, codes.Aborted, codes.DataLoss:
-		return fmt.Errorf("%w: %s", ErrUnavailable, plain(err))
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.NotFound, codes.Unimplemented:
+		return fmt.Errorf("store: %s", plain(err)) // etcd read it and said no
 	}
-	return fmt.Errorf("store: %s", plain(err))
+	return fmt.Errorf("%w: %s", ErrUnavailable, plain(err))
 }
 
 // explainChange is explain for a request that changes something: unless it is sure

@@ -72,11 +72,13 @@ type follower struct {
 
 	last    int64 // newest revision queued or known to have changed nothing; 0: list first
 	changed int64 // newest revision queued that changed something
-	newest  KV    // a put of it
-	anchor  KV    // what was newest at the last look: by it a history is known again
 	trouble bool  // told
 
-	cluster uint64 // whose history is followed
+	// By these a history is known again; without their values.
+	cluster uint64
+	newest  KV // a put of changed
+	anchor  KV // what was newest when the last look began
+	first   KV // what came first after that
 }
 
 var (
@@ -145,8 +147,13 @@ func (f *follower) list(ctx context.Context) error {
 			f.newest = kv
 		}
 	}
+	if f.newest.Revision == 0 {
+		if f.newest, err = f.s.newest(ctx, revision); err != nil {
+			return err
+		}
+	}
 	f.newest.Value = nil
-	f.anchor = f.newest
+	f.anchor, f.first = f.newest, KV{}
 	f.last, f.changed, f.cluster = revision, revision, cluster
 	f.trouble = false
 	f.queue.push(Batch{Revision: revision, Puts: kvs, Reset: true})
@@ -156,7 +163,11 @@ func (f *follower) list(ctx context.Context) error {
 func (f *follower) watch(ctx context.Context, c *clientv3.Client, watch clientv3.WatchChan) error {
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
-	looked := make(chan error, 1)
+	type result struct {
+		seen history
+		err  error
+	}
+	looked := make(chan result, 1)
 	looking, silent := false, 0
 	for {
 		select {
@@ -181,17 +192,21 @@ func (f *follower) watch(ctx context.Context, c *clientv3.Client, watch clientv3
 				continue
 			}
 			looking = true
-			go func(seen history) { looked <- f.lookOn(ctx, c, seen) }(f.seen())
-		case err := <-looked:
+			go func(seen history) { looked <- result{seen, f.lookOn(ctx, c, seen)} }(f.seen())
+			f.first = KV{}
+		case r := <-looked:
 			looking = false
-			if errors.Is(err, errHistory) {
-				return err
+			if errors.Is(r.err, errHistory) {
+				return r.err
 			}
-			if err != nil {
-				f.tell(err) // the watch stays: it comes back by itself
+			if r.err != nil {
+				if r.seen.first.Revision > 0 {
+					f.first = r.seen.first
+				}
+				f.tell(r.err) // the watch stays: it comes back by itself
 				continue
 			}
-			f.anchor = f.newest
+			f.anchor = r.seen.newest
 			f.over()
 			if silent++; silent > stuckLooks {
 				return fmt.Errorf("%w: the watch hangs", ErrUnavailable)
@@ -221,19 +236,30 @@ func (f *follower) lookOn(ctx context.Context, c *clientv3.Client, seen history)
 
 // history is what a store must have to be the one that was followed.
 type history struct {
-	cluster  uint64
-	revision int64 // or a later one
-	anchor   KV
+	cluster               uint64
+	revision              int64 // or a later one
+	anchor, first, newest KV
 }
 
-func (f *follower) seen() history { return history{f.cluster, f.last, f.anchor} }
+func (f *follower) seen() history { return history{f.cluster, f.last, f.anchor, f.first, f.newest} }
 
-// look tells whether the store can be reached and still has the history.
+// look tells whether the store can be reached and still has the history. It looks
+// for the anchor and for what came first since: if another history took over in
+// between, one of them is of the old one.
 func (f *follower) look(ctx context.Context, c *clientv3.Client, seen history) error {
-	anchor := seen.anchor
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	key := f.s.prefix + cmp.Or(anchor.Key, f.prefix)
+	for _, kv := range []KV{seen.anchor, seen.first} {
+		if err := f.find(ctx, c, seen, kv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for one change; the zero KV stands for none.
+func (f *follower) find(ctx context.Context, c *clientv3.Client, seen history, kv KV) error {
+	key := f.s.prefix + cmp.Or(kv.Key, f.prefix)
 	r, err := c.Get(ctx, key, clientv3.WithKeysOnly())
 	if err != nil {
 		return explain(err)
@@ -241,11 +267,11 @@ func (f *follower) look(ctx context.Context, c *clientv3.Client, seen history) e
 	if r.Header.Revision < seen.revision || r.Header.ClusterId != seen.cluster {
 		return errHistory
 	}
-	if anchor.Revision == 0 || sameKV(r.Kvs, anchor) {
+	if kv.Revision == 0 || sameKV(r.Kvs, kv) {
 		return nil
 	}
 	// It was changed since. Then it was so at its time, unless nobody knows any more.
-	r, err = c.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(anchor.Revision))
+	r, err = c.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(kv.Revision))
 	switch {
 	case err != nil && is(err, rpctypes.ErrCompacted):
 		return nil
@@ -253,7 +279,7 @@ func (f *follower) look(ctx context.Context, c *clientv3.Client, seen history) e
 		return errHistory
 	case err != nil:
 		return explain(err)
-	case !sameKV(r.Kvs, anchor):
+	case !sameKV(r.Kvs, kv):
 		return errHistory
 	}
 	return nil
@@ -301,8 +327,11 @@ func (f *follower) one(revision int64, events []*clientv3.Event) {
 		}
 		kv := f.s.kv(e.Kv)
 		b.Puts = append(b.Puts, kv)
+		kv.Value = nil
 		f.newest = kv
-		f.newest.Value = nil
+		if f.first.Revision == 0 {
+			f.first = kv
+		}
 	}
 	byKey := func(a, b KV) int { return strings.Compare(a.Key, b.Key) }
 	slices.SortFunc(b.Puts, byKey)

@@ -31,6 +31,9 @@ var quiet = []string{
 	"failed to send watch",
 	"waiting for ReadIndex response took too long",
 	"exceeded recommended request limit",
+	"Failed to detect schema version",  // of a store that is seconds old
+	"failed to update storage version", // likewise
+	"ignored file in WAL directory",    // what it repaired
 }
 
 // sayAgain is how long the same warning of etcd is said no second time.

@@ -34,7 +34,7 @@ const (
 	walSegmentBytes = 16 << 20
 
 	startTimeout = 60 * time.Second // a long log is read from a slow disk
-	closeTimeout = 10 * time.Second
+	closeTimeout = 5 * time.Second
 	unixPathMax  = 104 // octets of a socket's path that every system takes
 )
 
@@ -81,6 +81,7 @@ func startNode(ctx context.Context, c Config) (*node, error) {
 	if n.quota <= 0 {
 		n.quota = quotaBytes
 	}
+	removeCopies(dir)
 	in, err := n.start(ctx)
 	if err != nil {
 		_ = lock.Close()
@@ -214,28 +215,32 @@ func (n *node) keepRunning(ctx context.Context, in *instance) {
 		case <-in.broke:
 		case <-in.etcd.Server.StopNotify():
 		}
-		n.down(fmt.Errorf("%w: etcd stopped, see the log; it starts again when it can", ErrUnavailable))
-		n.log.Error("store: etcd stopped; engines go on with what they have", "dir", n.dir)
-		if err := in.close(); err != nil {
-			n.down(fmt.Errorf("%w: etcd stopped and cannot be started again in this process; restart carillon", ErrUnavailable))
-			n.log.Error("store: etcd cannot be started again in this process; restart carillon", "dir", n.dir)
-			return
-		}
-		if in = n.again(ctx); in == nil {
+		n.down(errStopped)
+		n.log.Error("store: etcd stopped; it starts again when it can, and engines go on with what they have", "dir", n.dir)
+		stuck := in.close() != nil
+		if in = n.again(ctx, in, stuck); in == nil {
 			return
 		}
 		n.log.Info("store: etcd runs again", "dir", n.dir)
 	}
 }
 
-func (n *node) again(ctx context.Context) *instance {
+var errStopped = fmt.Errorf("%w: etcd stopped, see the log; it starts again when it can", ErrUnavailable)
+
+// again starts etcd when the disk has room for it. stuck: old did not stop.
+func (n *node) again(ctx context.Context, old *instance, stuck bool) *instance {
 	for retry := retryMin; ; retry = min(2*retry, retryMax) {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(retry):
 		}
-		if err := n.disk.room(0); err != nil {
+		err := n.disk.room(0)
+		if err == nil && stuck {
+			err = n.bury(old)
+			stuck = err != nil
+		}
+		if err != nil {
 			n.down(err)
 			continue
 		}
@@ -246,6 +251,7 @@ func (n *node) again(ctx context.Context) *instance {
 		}
 		n.down(err)
 		if errors.Is(err, errStuck) {
+			n.log.Error("store: etcd cannot be started again in this process; restart carillon", "dir", n.dir, "error", err)
 			return nil
 		}
 	}

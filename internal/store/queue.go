@@ -9,7 +9,7 @@ import (
 // when the reader has caught up, or starts anew if that was compacted by then.
 const (
 	queueBatches   = 4096
-	queueSizeBytes = 32 << 20
+	queueSizeBytes = 8 << 20
 )
 
 // queue is between a follower and its reader, so that a slow reader holds no memory

@@ -108,3 +108,20 @@ func (s *Store) kv(kv *mvccpb.KeyValue) KV {
 }
 
 func (kv KV) String() string { return fmt.Sprintf("%s@%d", kv.Key, kv.Revision) }
+
+// newest is the key of the whole store that was changed last, as of a revision; the
+// zero KV if there is none.
+func (s *Store) newest(ctx context.Context, revision int64) (KV, error) {
+	c, err := s.client()
+	if err != nil {
+		return KV{}, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	r, err := c.Get(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
+		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithRev(revision))
+	if err != nil || len(r.Kvs) == 0 {
+		return KV{}, explain(err)
+	}
+	return s.kv(r.Kvs[0]), nil
+}

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -65,10 +67,41 @@ func Restore(dir string, r io.Reader) (err error) {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("store: the backup cannot be copied: %w", err)
 	}
+	if err := checkSum(backup); err != nil {
+		return fmt.Errorf("store: this is no backup that can be restored: %w", err)
+	}
 	if err := rebuild(backup, filepath.Join(work, "data")); err != nil {
 		return fmt.Errorf("store: this is no backup that can be restored: %w", err)
 	}
 	return os.Rename(filepath.Join(work, "data", memberDir), filepath.Join(dir, memberDir))
+}
+
+// checkSum compares a backup with the SHA-256 at its end. Before that nobody may map
+// it: what reads a database that was cut off ends the process.
+func checkSum(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	const page = 512 // the database has whole ones
+	size := info.Size() - sha256.Size
+	if size <= 0 || size%page != 0 {
+		return fmt.Errorf("it has %d octets, which no backup has; was it cut off?", info.Size())
+	}
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, f, size); err != nil {
+		return err
+	}
+	want, err := io.ReadAll(f)
+	if err == nil && !bytes.Equal(want, sum.Sum(nil)) {
+		err = errors.New("its checksum is wrong")
+	}
+	return err
 }
 
 // rebuild makes etcd's directory. etcd breaks by the end of goroutines (see zapTo),

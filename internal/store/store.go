@@ -175,7 +175,7 @@ type Member struct {
 
 // Status asks every member.
 func (s *Store) Status(ctx context.Context) Status {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
 	defer cancel()
 	st := Status{Embedded: s.node != nil}
 	c, err := s.client()

@@ -1,18 +1,27 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain allows what is etcd's: one whose disk failed does not stop (TestBroken),
+// and members that were stopped hard leave connections between them.
+func TestMain(m *testing.M) {
+	const server = "go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer)."
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(server+"applyAll"), goleak.IgnoreTopFunction(server+"HardStop"),
+		goleak.IgnoreTopFunction("go.etcd.io/etcd/pkg/v3/schedule.(*fifo).Stop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"))
+}
 
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
@@ -68,54 +77,50 @@ func put(t testing.TB, s *Store, key, value string) int64 {
 	return rev
 }
 
-func TestSmoke(t *testing.T) {
-	dir := t.TempDir() + "/data"
+// TestStart: the embedded store is there at once, also when it has data, and nobody
+// else gets at its directory.
+func TestStart(t *testing.T) {
+	const limit, limitAgain = 2 * time.Second, time.Second
+	dir := filepath.Join(t.TempDir(), "state", "carillon")
 	begin := time.Now()
-	s := open(t, Config{Dir: dir})
-	t.Log("start", time.Since(begin))
-	f := s.Follow(t.Context(), "config/")
-	if b := next(t, f); !b.Reset || len(b.Puts) != 0 {
-		t.Fatalf("%+v", b)
+	s := open(t, Config{Dir: dir, Version: "1.2.3"})
+	if took := time.Since(begin); took > limit {
+		t.Errorf("the first start took %s", took)
 	}
-	begin = time.Now()
-	rev := put(t, s, "config/a", "1")
-	t.Log("commit", time.Since(begin))
-	b := next(t, f)
-	t.Log("followed", time.Since(begin), rev, b)
-	rev2, ok, err := s.Commit(t.Context(), Txn{Compare: []Cond{{"config/a", 0}}, Put: []KV{{Key: "config/a", Value: []byte("2")}}})
-	t.Log(rev2, ok, err)
-	l, err := s.Lease(t.Context(), "engine/se-1", 5*time.Second, []byte("x"))
-	if err != nil {
-		t.Fatal(err)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Error(info.Mode(), err)
 	}
-	rev3 := put(t, s, "other", "1")
-	for b = next(t, f); b.Revision < rev3; b = next(t, f) {
-		t.Log(b)
+	want := map[string]int64{}
+	for i := range 2000 {
+		key := fmt.Sprint("k", i%500)
+		want[key] = put(t, s, key, strings.Repeat("x", 2000))
 	}
-	t.Log(b, fmt.Sprint(rev3))
-	l.Close()
-	if _, found, _, err := s.Get(t.Context(), "engine/se-1"); found || err != nil {
-		t.Error(found, err)
+	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), fmt.Sprint("in use by process ", os.Getpid())) {
+		t.Errorf("a second start: %v", err)
 	}
-	t.Logf("%+v", s.Status(t.Context()))
-	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil {
-		t.Error("opened twice")
-	} else {
-		t.Log(err)
-	}
-	begin = time.Now()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	t.Log("close", time.Since(begin))
+	if _, _, err := s.Commit(t.Context(), Txn{}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("closed: %v", err)
+	}
 	begin = time.Now()
-	s2 := open(t, Config{Dir: dir})
-	t.Log("restart", time.Since(begin))
-	kv, found, _, err := s2.Get(context.Background(), "config/a")
-	t.Log(kv, found, err)
-	_, _, err = s.Commit(t.Context(), Txn{})
-	if !errors.Is(err, ErrUnavailable) {
-		t.Error(err)
+	s = open(t, Config{Dir: dir})
+	if took := time.Since(begin); took > limitAgain {
+		t.Errorf("the start with data took %s", took)
+	}
+	kvs, _, err := s.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kv := range kvs {
+		if want[kv.Key] != kv.Revision {
+			t.Errorf("%s is of revision %d, want %d", kv.Key, kv.Revision, want[kv.Key])
+		}
+		delete(want, kv.Key)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d keys are lost", len(want))
 	}
 }
 
