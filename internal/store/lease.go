@@ -125,6 +125,11 @@ func (l *Lease) refresh(ctx context.Context) error {
 		}
 		l.id = 0
 	}
+	if l.s.node != nil {
+		if err := l.s.node.admit(&Txn{Put: []KV{{Key: l.key, Value: l.value}}}); err != nil {
+			return err
+		}
+	}
 	for range 2 { // the second time if the lease went while we held it for alive
 		if l.id == 0 {
 			r, err := c.Grant(ctx, int64((l.ttl+time.Second-1)/time.Second))
