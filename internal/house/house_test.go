@@ -26,6 +26,7 @@ var floors = map[string]int{
 	"internal/metric":         0,
 	"internal/object":         0,
 	"internal/stun":           0,
+	"internal/store":          1,
 	"internal/transport":      1,
 	"internal/balance":        1,
 	"internal/openapi":        1,

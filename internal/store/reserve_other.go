@@ -1,0 +1,6 @@
+//go:build !linux
+
+package store
+
+// reserve: the file system has no way to do it.
+func (d disk) reserve() {}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
+)
+
+// Room on the disk and within the quota.
+const (
+	diskReserve = 32 << 20 // with less than this free on the disk nothing is accepted
+	keepHistory = 1000     // revisions that followers find after a compaction for room
+	roomEvery   = time.Second
+)
+
+// disk is the one with the data directory.
+type disk struct{ dir string }
+
+// freeBytes is what this process may still write.
+func (d disk) freeBytes() (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(d.dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}
+
+// room refuses a change for which the disk may not do. etcd stops for good when a
+// write fails, so it must not come to that: the log's next segments and the
+// database's next pages have their blocks already, and this keeps the rest.
+func (d disk) room(sizeBytes int64) error {
+	free, err := d.freeBytes()
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, d.dir, err)
+	}
+	// Each octet goes to the log, to the database, and there with its pages twice.
+	if need := diskReserve + 4*sizeBytes; free < need {
+		return fmt.Errorf("%w: the disk of %s has %d MiB left, and this needs %d", ErrFull, d.dir, free>>20, (need>>20)+1)
+	}
+	return nil
+}
+
+// admit refuses what the disk has no room for. What only deletes may use the reserve.
+func (n *node) admit(t *Txn) error {
+	size := t.sizeBytes()
+	if size > maxRequestBytes {
+		return fmt.Errorf("%w: %d octets, at most %d", ErrTooLarge, size, maxRequestBytes)
+	}
+	if len(t.Put) == 0 {
+		size = -diskReserve / 8
+	}
+	return n.disk.room(size)
+}
+
+// refused looks after an error of etcd's.
+func (n *node) refused(err error) {
+	if is(err, rpctypes.ErrNoSpace) {
+		n.full.Store(true)
+		signal(n.kick)
+	}
+}
+
+// keepRoom keeps the database within its quota, and the disk ahead of it.
+func (n *node) keepRoom(ctx context.Context) {
+	every := time.NewTicker(roomEvery)
+	defer every.Stop()
+	k := keeper{n: n}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		case <-n.kick:
+		}
+		if in := n.now.Load(); in != nil {
+			k.look(ctx, in)
+		}
+	}
+}
+
+// keeper makes room. It belongs to one goroutine.
+type keeper struct {
+	n         *node
+	in        *instance // the one that the rest is about
+	compacted int64     // revision
+	reserved  int64     // size of the database when its blocks were last seen to
+}
+
+func (k *keeper) look(ctx context.Context, in *instance) {
+	be := in.etcd.Server.Backend()
+	if k.in != in {
+		*k = keeper{n: k.n, in: in}
+		k.n.full.Store(hasAlarm(in))
+	}
+	if size := be.Size(); size != k.reserved {
+		k.n.disk.reserve()
+		k.reserved = size
+	}
+	if k.n.full.Load() {
+		k.recover(ctx)
+		return
+	}
+	if be.SizeInUse() > k.n.quota/2 {
+		k.compact(ctx, in.etcd.Server.KV().Rev()-keepHistory)
+	}
+	if be.Size() > k.n.quota/4*3 && be.SizeInUse() < be.Size()/2 {
+		k.defragment()
+	}
+}
+
+// recover makes room when the quota is used up: all history goes, the file is
+// written anew, and if that helped, etcd is told to take writes again.
+func (k *keeper) recover(ctx context.Context) {
+	be, server := k.in.etcd.Server.Backend(), k.in.etcd.Server
+	k.compact(ctx, server.KV().Rev())
+	if be.SizeInUse() > k.n.quota/10*9 {
+		return // it is full of what is wanted; deletes are taken
+	}
+	if be.Size() > k.n.quota/10*9 && !k.defragment() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := server.Alarm(ctx, &pb.AlarmRequest{
+		MemberID: uint64(server.MemberID()), Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
+	if err != nil {
+		k.n.log.Warn("store: there is room again, but etcd does not take it", "error", err)
+		return
+	}
+	k.n.full.Store(hasAlarm(k.in))
+	k.n.log.Info("store: there is room again", "usedBytes", be.SizeInUse(), "quotaBytes", k.n.quota)
+}
+
+func (k *keeper) compact(ctx context.Context, revision int64) {
+	// A tenth of the kept history at a time, so that it is worth it.
+	if revision <= k.compacted || (!k.n.full.Load() && revision < k.compacted+keepHistory/10) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err := k.in.client.Compact(ctx, revision, clientv3.WithCompactPhysical())
+	if err != nil && !is(err, rpctypes.ErrCompacted) {
+		k.n.log.Warn("store: history cannot be compacted", "revision", revision, "error", explain(err))
+		return
+	}
+	k.compacted = revision
+	k.in.etcd.Server.Backend().ForceCommit()
+}
+
+// defragment writes the database anew, for which the disk must do.
+func (k *keeper) defragment() bool {
+	be := k.in.etcd.Server.Backend()
+	if err := k.n.disk.room(be.SizeInUse() / 4); err != nil {
+		return false
+	}
+	before := be.Size()
+	if err := be.Defrag(); err != nil {
+		k.n.log.Warn("store: the database cannot be defragmented", "error", err)
+		return false
+	}
+	k.n.disk.reserve()
+	k.n.log.Info("store: the database was defragmented", "beforeBytes", before, "afterBytes", be.Size())
+	return true
+}
+
+func hasAlarm(in *instance) bool {
+	for _, a := range in.etcd.Server.Alarms() {
+		if a.Alarm == pb.AlarmType_NOSPACE {
+			return true
+		}
+	}
+	return false
+}
+
+// status adds what only the embedded store knows.
+func (n *node) status(st *Status) {
+	st.Quota = n.quota
+	st.Full = n.full.Load() || n.disk.room(0) != nil
+	st.FreeBytes, _ = n.disk.freeBytes()
+	st.Fsync = fsyncP99()
+}
+
+// fsyncP99 is from etcd's own metric: the upper bound of the bucket that holds it.
+func fsyncP99() time.Duration {
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		return 0
+	}
+	for _, f := range families {
+		if f.GetName() != "etcd_disk_wal_fsync_duration_seconds" || len(f.Metric) != 1 {
+			continue
+		}
+		h := f.Metric[0].GetHistogram()
+		for _, b := range h.GetBucket() {
+			if 100*b.GetCumulativeCount() >= 99*h.GetSampleCount() {
+				return time.Duration(b.GetUpperBound() * float64(time.Second))
+			}
+		}
+	}
+	return 0
+}

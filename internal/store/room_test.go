@@ -1,0 +1,153 @@
+//go:build linux
+
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestQuotaHistory: what fills the quota is history, so the store makes room by itself.
+func TestQuotaHistory(t *testing.T) {
+	t.Parallel()
+	s := open(t, Config{Dir: t.TempDir(), QuotaBytes: 16 << 20})
+	value := bytes.Repeat([]byte("x"), 1<<20)
+	full := 0
+	for range 60 {
+		eventually(t, "a write is taken", func() bool {
+			_, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: "a", Value: value}}})
+			if errors.Is(err, ErrFull) {
+				full++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
+	if full == 0 {
+		t.Error("the quota was never used up: the test shows nothing")
+	}
+}
+
+// TestQuotaContent: what fills it is content. Nothing is taken but deletes, and
+// after those everything again.
+func TestQuotaContent(t *testing.T) {
+	t.Parallel()
+	s := open(t, Config{Dir: t.TempDir(), QuotaBytes: 8 << 20})
+	value := bytes.Repeat([]byte("x"), 1<<20)
+	want := map[string]bool{}
+	for i := 0; ; i++ {
+		key := fmt.Sprint("k", i)
+		_, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: key, Value: value}}})
+		if errors.Is(err, ErrFull) {
+			break
+		}
+		if err != nil || i > 100 { // etcd sees its size ten times a second
+			t.Fatal(i, err)
+		}
+		want[key] = true
+	}
+	same(t, s, want)
+	if st := s.Status(t.Context()); !st.Full || !st.Healthy || st.Quota != 8<<20 {
+		t.Errorf("%+v", st)
+	}
+	for i := range len(want) - 3 {
+		key := fmt.Sprint("k", i)
+		if _, ok, err := s.Commit(t.Context(), Txn{Delete: []string{key}}); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		delete(want, key)
+	}
+	eventually(t, "a write is taken", func() bool {
+		_, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: "again", Value: value}}})
+		return err == nil
+	})
+	want["again"] = true
+	same(t, s, want)
+	if st := s.Status(t.Context()); st.Full {
+		t.Errorf("%+v", st)
+	}
+}
+
+func same(t *testing.T, s *Store, want map[string]bool) {
+	t.Helper()
+	kvs, _, err := s.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, kv := range kvs {
+		got[kv.Key] = true
+	}
+	for key := range want {
+		if !got[key] {
+			t.Errorf("%s was acknowledged and is not there", key)
+		}
+	}
+}
+
+// TestDiskFull: somebody fills the disk while a writer writes. Writes are refused,
+// reads go on, nothing that was acknowledged is lost, and when there is space again
+// writes are taken.
+func TestDiskFull(t *testing.T) {
+	dir := tmpfs(t, 160<<20)
+	data := filepath.Join(dir, "data")
+	s := open(t, Config{Dir: data})
+	value := bytes.Repeat([]byte("x"), 10<<10)
+	want := map[string]bool{}
+	n := 0
+	for round := range 3 {
+		for end := n + 50; ; n++ {
+			if n == end {
+				fillDisk(t, dir)
+			}
+			key := fmt.Sprint("k", n)
+			_, ok, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: key, Value: value}}})
+			if errors.Is(err, ErrFull) {
+				break
+			}
+			if !ok || err != nil || n > end {
+				t.Fatal(round, n, ok, err)
+			}
+			want[key] = true
+		}
+		same(t, s, want)
+		if st := s.Status(t.Context()); !st.Full || !st.Healthy {
+			t.Errorf("%+v", st)
+		}
+		if _, ok, err := s.Commit(t.Context(), Txn{Delete: []string{"nothing"}}); ok || !errors.Is(err, ErrFull) {
+			t.Errorf("with no octet left: %v %v", ok, err)
+		}
+		if err := os.Remove(filepath.Join(dir, "filling")); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "again", "")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	same(t, open(t, Config{Dir: data}), want)
+}
+
+// fillDisk takes all that is left, at once.
+func fillDisk(t *testing.T, dir string) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "filling"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, int64(s.Bavail)*s.Bsize); err != nil {
+		t.Fatal(err)
+	}
+}
