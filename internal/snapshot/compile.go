@@ -105,7 +105,7 @@ func (c *compiler) services() {
 		}
 		sip := &profile.SIPServiceProfile
 		s := &Service{
-			ID: id(vs.UUID, vs.Name), Name: vs.Name, Index: len(c.out.Services), Pool: pool,
+			ID: id(vs.UUID, vs.Name), UUID: vs.UUID, Name: vs.Name, Index: len(c.out.Services), Pool: pool,
 			Traffic:                 vs.TrafficEnabled,
 			RecordRoute:             sip.RecordRoute,
 			RetryOn503:              sip.RetryOn503,

@@ -97,6 +97,7 @@ func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort) *Face {
 // Service is a virtual service.
 type Service struct {
 	ID    string // the uuid; the name where there is none. What is kept of a service is kept under it
+	UUID  string // "" if it has none
 	Name  string
 	Index int // in Snapshot.Services
 	Pool  *Pool
