@@ -87,7 +87,8 @@ func (e *Engine) prepare(c *change) error {
 // attempt opens sockets and compiles. On an error it gives what is wrong with which services; what was opened stays for
 // the next attempt.
 func (e *Engine) attempt(c *change) (map[string]*fault, error) {
-	wants := snapshot.Wanted(c.set)
+	wanted := snapshot.Wanted(c.set)
+	wants := wanted.Services
 	if err := e.open(c, wants); err != nil {
 		return c.faultsOf(wants), err
 	}
@@ -95,7 +96,7 @@ func (e *Engine) attempt(c *change) (map[string]*fault, error) {
 	if old := e.live.Load(); old != nil {
 		prev = old.snap
 	}
-	snap, err := snapshot.Compile(c.set, prev, e.env(c), c.revision)
+	snap, err := snapshot.Compile(c.set, prev, e.env(c, wanted), c.revision)
 	if err != nil {
 		faults := map[string]*fault{}
 		for _, se := range serviceErrors(err) {
@@ -109,7 +110,9 @@ func (e *Engine) attempt(c *change) (map[string]*fault, error) {
 	if err := e.takeOver(c, wants); err != nil {
 		return c.faultsOf(wants), err
 	}
-	c.closeUnwanted(wants)
+	if len(c.opened) > 0 {
+		c.closeUnwanted(wants)
+	}
 	return nil, nil
 }
 
@@ -126,8 +129,8 @@ func serviceErrors(err error) (out []*snapshot.ServiceError) {
 	return out
 }
 
-func (e *Engine) env(c *change) snapshot.Env {
-	env := snapshot.Env{Sealer: e.sealer, LocalAddr: c.around.source, Hosts: c.around.addrs,
+func (e *Engine) env(c *change, wants *snapshot.Wants) snapshot.Env {
+	env := snapshot.Env{Sealer: e.sealer, Wants: wants, LocalAddr: c.around.source, Hosts: c.around.addrs,
 		Bound: make(map[snapshot.Key]netip.AddrPort, len(e.groups)+len(c.opened))}
 	for k, g := range e.groups {
 		env.Bound[k] = g.bound

@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/object"
@@ -26,7 +27,7 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 	}
 	update := map[string][]health.Target{}
 	var changed []*snapshot.Pool
-	known := map[string]*health.Monitor{}
+	known := map[string][]health.Monitor{}
 	for _, p := range snap.Pools {
 		w := &watched{p, e.monitors(p, set, known), probesFrom(users[p], p)}
 		if old := e.watched[p.ID]; old != nil && old.pool == p && slices.Equal(old.monitors, w.monitors) && slices.Equal(old.from, w.from) {
@@ -48,23 +49,26 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 	return changed, e.health.Update(update)
 }
 
-// monitors are those of a pool; known is what other pools have asked for.
-func (e *Engine) monitors(p *snapshot.Pool, set *object.Set, known map[string]*health.Monitor) []health.Monitor {
-	var out []health.Monitor
-	for _, ref := range p.Object.HealthMonitorRefs {
-		m, ok := known[ref]
-		if hm := set.HealthMonitor(ref); !ok && hm != nil {
-			if made, err := health.MonitorFrom(hm); err == nil {
-				m = &made
-			} else {
-				e.log.Error("health monitor left out", "monitor", ref, "error", err)
-			}
-			known[ref] = m
-		}
-		if m != nil {
-			out = append(out, *m)
-		}
+// monitors are those of a pool; known is what pools with the same ones have.
+func (e *Engine) monitors(p *snapshot.Pool, set *object.Set, known map[string][]health.Monitor) []health.Monitor {
+	key := strings.Join(p.Object.HealthMonitorRefs, "\x00")
+	out, ok := known[key]
+	if ok {
+		return out
 	}
+	for _, ref := range p.Object.HealthMonitorRefs {
+		hm := set.HealthMonitor(ref)
+		if hm == nil {
+			continue
+		}
+		m, err := health.MonitorFrom(hm)
+		if err != nil {
+			e.log.Error("health monitor left out", "monitor", ref, "error", err)
+			continue
+		}
+		out = append(out, m)
+	}
+	known[key] = out
 	return out
 }
 

@@ -182,7 +182,7 @@ func (l *ladder) compile() {
 		l.addOther(set)
 	}
 	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: machine, LocalAddr: localAddr, Bound: map[snapshot.Key]netip.AddrPort{}}
-	for _, w := range snapshot.Wanted(set) {
+	for _, w := range snapshot.Wanted(set).Services {
 		for _, k := range w.Keys {
 			if k.Egress != "" {
 				env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), k.Port)

@@ -18,6 +18,8 @@ type Env struct {
 	LocalAddr func(netip.Addr) (netip.Addr, error)
 	// Hosts are this machine's addresses, each with the length of its link's prefix.
 	Hosts []netip.Prefix
+	// Wants is Wanted of the set; nil: it is worked out.
+	Wants *Wants
 	// Bound tells what address and port a listener got; nil or absent: as configured.
 	Bound map[Key]netip.AddrPort
 }
@@ -55,7 +57,10 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	} else {
 		c.out.servers = []*Server{nil}
 	}
-	c.pairs = pairs(set)
+	if env.Wants == nil {
+		env.Wants = Wanted(set)
+	}
+	c.pairs = env.Wants.pairs
 	c.pools()
 	c.services()
 	if err := errors.Join(c.errs...); err != nil {

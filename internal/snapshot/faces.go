@@ -25,15 +25,21 @@ type Want struct {
 	Keys []Key
 }
 
+// Wants is what the virtual services of a set listen on.
+type Wants struct {
+	Services []Want
+	pairs    []pair
+}
+
 // Wanted lists what the virtual services of a set listen on, without compiling it.
-func Wanted(set *object.Set) []Want {
-	var out []Want
-	for _, p := range pairs(set) {
-		if len(p.keys) > 0 {
-			out = append(out, Want{id(p.vs.UUID, p.vs.Name), p.keys})
+func Wanted(set *object.Set) *Wants {
+	w := &Wants{pairs: pairs(set), Services: make([]Want, 0, len(set.VirtualServices))}
+	for i := range w.pairs {
+		if p := &w.pairs[i]; len(p.keys) > 0 {
+			w.Services = append(w.Services, Want{id(p.vs.UUID, p.vs.Name), p.keys})
 		}
 	}
-	return out
+	return w
 }
 
 // pair is a virtual service and what belongs to it. Looking each up by its name in the set, where that takes as long as

@@ -78,8 +78,9 @@ func (c *compiler) gonePools() {
 // servers of what did not change; where they don't, as when a file was read again, comparing by reflection would take
 // longer than all the rest of a change.
 func samePool(a, b *object.Pool) bool {
-	shared := len(a.Servers) == len(b.Servers) && (len(a.Servers) == 0 || &a.Servers[0] == &b.Servers[0])
-	if !shared && !slices.EqualFunc(a.Servers, b.Servers, sameServer) {
+	if shared := len(a.Servers) == len(b.Servers) && (len(a.Servers) == 0 || &a.Servers[0] == &b.Servers[0]); shared && reflect.DeepEqual(a, b) {
+		return true
+	} else if !shared && !slices.EqualFunc(a.Servers, b.Servers, sameServer) {
 		return false
 	}
 	x, y := *a, *b

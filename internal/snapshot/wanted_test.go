@@ -50,7 +50,7 @@ func TestWantedEgress(t *testing.T) {
 
 // keysOf is all that the services of a set listen on.
 func keysOf(set *object.Set) (keys []Key) {
-	for _, w := range Wanted(set) {
+	for _, w := range Wanted(set).Services {
 		keys = append(keys, w.Keys...)
 	}
 	return keys
