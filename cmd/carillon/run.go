@@ -95,7 +95,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 		return err
 	}
 	useProcessors(f.workers)
-	eng, err := engine.Start(engine.Config{Set: set, Secret: secret, Workers: f.workers, Sockets: f.sockets, Logger: log})
+	eng, err := engine.Start(engine.Config{Set: set, Revision: 1, Strict: true, Secret: secret, Workers: f.workers, Sockets: f.sockets, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (f *runFlags) reload(eng *engine.Engine, log *slog.Logger) {
 	begin := time.Now()
 	set, err := loadFile(f.file)
 	if err == nil {
-		err = eng.Apply(set)
+		err = eng.Apply(set, eng.Status().Revision+1)
 	}
 	if err != nil {
 		log.Error("configuration refused, the one before stays in force", "file", f.file, "error", err)

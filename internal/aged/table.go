@@ -22,7 +22,10 @@ func (t Tick) Before(u Tick) bool { return int32(t-u) < 0 }
 
 const (
 	shardCount = 64
-	firstSize  = 64 // slots of a shard at the start; 1 KB with a 16-octet entry
+	// A shard has no slots until its first entry, and grows to firstSize where it stands: that is two small allocations in
+	// the life of a shard, and a table that is not used yet, of which there may be thousands, costs some 5 KB.
+	leastSize = 16
+	firstSize = 64 // 1 KB with a 16-octet entry
 )
 
 // Table maps keys to values of type V.
@@ -31,7 +34,9 @@ type Table[V any] struct {
 	maxShard int           // entries a shard may hold: the cap of the table, split
 	Full     atomic.Uint64 // insertions refused because the cap, or a shard that is about to grow, was full
 	kick     chan<- struct{}
-	next     int // the shard that Tend looks at next; only Tend touches it
+	crowded  atomic.Bool // a shard may have to grow
+	none     [1]slot[V]  // of shards without entries: never written
+	next     int         // the shard that Tend looks at next; only Tend touches it
 }
 
 // Shard is one lock and the entries under it.
@@ -63,8 +68,7 @@ func New[V any](max int, kick chan<- struct{}) *Table[V] {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.table = t
-		s.slots = make([]slot[V], firstSize)
-		s.limit = min(limitOf(firstSize), t.maxShard)
+		s.slots = t.none[:]
 	}
 	return t
 }
@@ -109,11 +113,14 @@ func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
 		}
 	}
 	if s.live >= s.limit {
-		s.table.Full.Add(1)
-		s.wantTending()
-		return nil, false
+		if !s.extend() {
+			s.table.Full.Add(1)
+			s.wantTending()
+			return nil, false
+		}
+		i = s.free(key)
 	}
-	if s.live*4 >= len(s.slots)*3 {
+	if s.live*4 >= len(s.slots)*3 && len(s.slots) >= firstSize {
 		s.wantTending()
 	}
 	s.live++
@@ -121,7 +128,43 @@ func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
 	return &s.slots[i].value, false
 }
 
+// extend gives a small shard more slots at once, and reports false for one that Tend is to grow.
+func (s *Shard[V]) extend() bool {
+	if len(s.slots) >= firstSize || s.limit >= s.table.maxShard {
+		return false
+	}
+	size := firstSize
+	if len(s.slots) < leastSize {
+		size = leastSize
+	}
+	s.moveTo(make([]slot[V], size))
+	return true
+}
+
+// moveTo makes bigger the slots of the shard.
+func (s *Shard[V]) moveTo(bigger []slot[V]) {
+	old := s.slots
+	s.slots = bigger
+	s.limit = min(limitOf(len(bigger)), s.table.maxShard)
+	for i := range old {
+		if old[i].used() {
+			bigger[s.free(old[i].key)] = old[i]
+		}
+	}
+}
+
+// free is the empty slot where a key that is not there goes.
+func (s *Shard[V]) free(key uint64) int {
+	mask := len(s.slots) - 1
+	i := s.home(key)
+	for s.slots[i].used() {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
 func (s *Shard[V]) wantTending() {
+	s.table.crowded.Store(true)
 	select {
 	case s.table.kick <- struct{}{}:
 	default:

@@ -7,8 +7,10 @@ const scanSlots = 2048
 // has expired; gone is called for each such value, under the shard's lock, and must be
 // quick. Only one goroutine may call Tend.
 func (t *Table[V]) Tend(now Tick, shards int, gone func(key uint64, v *V)) {
-	for i := range t.shards {
-		t.shards[i].grow(t.maxShard)
+	if t.crowded.Swap(false) {
+		for i := range t.shards {
+			t.shards[i].grow(t.maxShard)
+		}
 	}
 	for range min(shards, shardCount) {
 		t.shards[t.next].forget(now, gone)
@@ -24,8 +26,8 @@ func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
 		for j := range s.slots {
 			if s.slots[j].used() {
 				gone(s.slots[j].key, &s.slots[j].value)
+				s.slots[j] = slot[V]{}
 			}
-			s.slots[j] = slot[V]{}
 		}
 		s.live = 0
 		s.Unlock()
@@ -36,7 +38,7 @@ func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
 // before the lock is taken.
 func (s *Shard[V]) grow(max int) {
 	s.Lock()
-	size, full := len(s.slots), s.live*4 >= len(s.slots)*3 && s.limit < max
+	size, full := len(s.slots), s.live*4 >= len(s.slots)*3 && len(s.slots) >= firstSize && s.limit < max
 	s.Unlock()
 	if !full {
 		return
@@ -44,20 +46,7 @@ func (s *Shard[V]) grow(max int) {
 	bigger := make([]slot[V], 2*size)
 	s.Lock()
 	defer s.Unlock()
-	old := s.slots
-	s.slots = bigger
-	s.limit = min(limitOf(len(bigger)), max)
-	mask := len(bigger) - 1
-	for i := range old {
-		if !old[i].used() {
-			continue
-		}
-		j := s.home(old[i].key)
-		for bigger[j].used() {
-			j = (j + 1) & mask
-		}
-		bigger[j] = old[i]
-	}
+	s.moveTo(bigger)
 }
 
 func (s *Shard[V]) forget(now Tick, gone func(uint64, *V)) {

@@ -14,13 +14,13 @@ func (p *Pool) Home(h uint64) int32 {
 	if len(p.willing) == 0 {
 		return -1
 	}
-	return p.table.Lookup(h)
+	return p.lookup(h)
 }
 
 // pickHash takes the first choice of the key that fits. A second choice is where the key will go once health has
 // noticed what this request found out, so the call stays there.
 func (p *Pool) pickHash(h uint64, tried []int32) int32 {
-	i := p.table.Lookup(h)
+	i := p.lookup(h)
 	if p.fits(i, tried) {
 		return i
 	}
@@ -42,7 +42,7 @@ func (p *Pool) pickHash(h uint64, tried []int32) int32 {
 	}
 	for range maxLooks {
 		h = mix(h + golden) // other keys' first choices: each server is come by as often as it is heavy
-		if i = p.table.Lookup(h); p.fits(i, tried) {
+		if i = p.lookup(h); p.fits(i, tried) {
 			return i
 		}
 	}

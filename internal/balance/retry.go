@@ -35,6 +35,9 @@ func NewRetryBudget(percent, minPerSecond int) *RetryBudget {
 // Requests counts n requests that were forwarded for the first time.
 func (b *RetryBudget) Requests(n int64) { b.requests.Add(n) }
 
+// Total is how many requests were counted so far.
+func (b *RetryBudget) Total() int64 { return b.requests.Load() }
+
 // Allow takes one retry from the budget at nowNS, or counts a refusal and returns false.
 func (b *RetryBudget) Allow(nowNS int64) bool {
 	b.update(nowNS)
@@ -57,7 +60,7 @@ func (b *RetryBudget) Refused() uint64 { return b.refused.Load() }
 func (b *RetryBudget) update(nowNS int64) {
 	since := b.since.Load()
 	passed := nowNS - since
-	if passed < int64(time.Millisecond) || !b.since.CompareAndSwap(since, nowNS) {
+	if since != 0 && passed < int64(time.Millisecond) || !b.since.CompareAndSwap(since, nowNS) {
 		return // no time has passed, or another does it
 	}
 	requests := b.requests.Load()

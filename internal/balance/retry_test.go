@@ -136,3 +136,10 @@ func BenchmarkRetryBudget(b *testing.B) {
 		}
 	})
 }
+
+// The first moment has a budget already: an engine starts in less than a millisecond.
+func TestBudgetFromTheFirstMoment(t *testing.T) {
+	if b := NewRetryBudget(0, 10); !b.Allow(1) {
+		t.Error("no retry in the first nanosecond")
+	}
+}

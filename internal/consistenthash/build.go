@@ -81,7 +81,7 @@ func newTable(r *roster, weights []uint32) *Table {
 // width is how many bits an owner takes, 0 when the table has none.
 func (t *Table) width() int {
 	switch n := t.Len(); {
-	case t.few != nil:
+	case t.few != nil, t.outline:
 		return 0
 	case n <= math.MaxUint8: // indices to 254; 255 says that there is no owner
 		return 8

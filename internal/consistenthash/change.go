@@ -40,9 +40,16 @@ func (t *Table) Resize(members []Member) *Table {
 		u.fillFrom(t, nil)
 		return u
 	}
-	at := make(map[uint64]int32, len(members))
-	for i, m := range members {
-		at[m.ID] = int32(i)
+	u := newTable(newRoster(t.secret, members), weights)
+	u.fillFrom(t, t.whereIn(u.roster))
+	return u
+}
+
+// whereIn gives the index of every member of t in another roster, negative where it has none.
+func (t *Table) whereIn(r *roster) []int32 {
+	at := make(map[uint64]int32, len(r.ids))
+	for i, id := range r.ids {
+		at[id] = int32(i)
 	}
 	now := make([]int32, len(t.ids))
 	for i, id := range t.ids {
@@ -52,14 +59,16 @@ func (t *Table) Resize(members []Member) *Table {
 		}
 		now[i] = j
 	}
-	u := newTable(newRoster(t.secret, members), weights)
-	u.fillFrom(t, now)
-	return u
+	return now
 }
 
 // fillFrom finds the owners of all slots from those that old had. Member i of old is now[i] of t, or gone when that is
 // negative; a nil now says that all are where they were.
 func (t *Table) fillFrom(old *Table, now []int32) {
+	if old.outline {
+		t.outline = true
+		return
+	}
 	if now == nil {
 		now = make([]int32, old.Len())
 		for i := range now {

@@ -47,7 +47,8 @@ type Table struct {
 	active  int    // members with a weight
 	total   uint64 // of the weights
 
-	few *few // nil when there are more than a few active members
+	few     *few // nil when there are more than a few active members
+	outline bool // it remembers no owners, however many members it has
 	// else the owner of every slot, in the narrowest type that holds the index of every member:
 	narrow *[Slots]uint8
 	middle *[Slots]uint16
@@ -75,8 +76,10 @@ func (t *Table) owner(slot uint32) int32 {
 		return int32(t.middle[slot])
 	case t.wide != nil:
 		return int32(t.wide[slot])
+	case t.few != nil:
+		return t.few.first(slot)
 	}
-	return t.few.first(slot)
+	return t.first(slot, nil)
 }
 
 // Next returns the best choice of the key that is not among tried, -1 when there is none. It is where Lookup would

@@ -31,7 +31,7 @@ func startBalancer(f *farm) (balancer, error) {
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: crypto/rand
-	e, err := engine.Start(engine.Config{Set: set, Secret: secret, Workers: f.opts.Workers})
+	e, err := engine.Start(engine.Config{Set: set, Revision: 1, Strict: true, Secret: secret, Workers: f.opts.Workers})
 	if err != nil {
 		return balancer{}, err
 	}
@@ -49,7 +49,7 @@ func startBalancer(f *farm) (balancer, error) {
 			enabled[server] = on
 			set, err := f.objects(enabled)
 			if err == nil {
-				err = e.Apply(set)
+				err = e.Apply(set, e.Status().Revision+1)
 			}
 			if err != nil {
 				enabled[server] = was

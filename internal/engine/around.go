@@ -34,6 +34,8 @@ type around struct {
 	sources map[netip.Addr]netip.Addr // by address of a server; the zero Addr: there is no route
 	asked   []netip.Addr              // the keys of sources
 	next    int                       // of asked, at the next look
+	before  map[netip.Addr]netip.Addr // what was told before, as long as nothing is known to have changed
+	stale   bool                      // something has changed since
 }
 
 // lookAround asks for the machine's addresses; if they can't be had, they are those of before.
@@ -41,6 +43,9 @@ func (a *around) lookAround() *around {
 	now := &around{machine: a.machine, addrs: a.addrs, sources: map[netip.Addr]netip.Addr{}}
 	if addrs, err := a.machine.addrs(); err == nil {
 		now.addrs = sorted(addrs)
+	}
+	if !a.stale && slices.Equal(now.addrs, a.addrs) {
+		now.before = a.sources
 	}
 	return now
 }
@@ -50,9 +55,11 @@ func (a *around) source(dst netip.Addr) (netip.Addr, error) {
 	if from, ok := a.sources[dst]; ok && from.IsValid() {
 		return from, nil
 	}
-	from, err := a.machine.source(dst)
-	if err != nil {
-		from = netip.Addr{}
+	from, err := a.before[dst], error(nil)
+	if !from.IsValid() {
+		if from, err = a.machine.source(dst); err != nil {
+			from = netip.Addr{}
+		}
 	}
 	if _, ok := a.sources[dst]; !ok {
 		a.asked = append(a.asked, dst)
@@ -115,8 +122,9 @@ func (e *Engine) look() {
 	if what == nil {
 		return
 	}
+	e.around.stale = true
 	e.log.Info("this machine's addresses or routes have changed", what...)
-	if err := e.apply(e.set, e.live.Load().snap.Revision); err != nil {
+	if err := e.apply(e.asked, e.live.Load().snap.Revision); err != nil {
 		e.log.Error("the configuration can't be adapted to them", "error", err)
 	}
 }

@@ -14,21 +14,22 @@ import (
 type book struct {
 	mu      sync.Mutex // guards the next three; not on the message path
 	open    []*tally
-	sums    []uint64
-	latency metric.Snapshot
+	sums    []uint64         // nil: 0
+	latency *metric.Snapshot // nil: none
 
 	full  [2]uint64 // of states that were closed: transactions and Call-IDs not remembered; under Engine.mu
 	names *tally    // of messages that waited for a host name; only the resolver touches it
 }
 
-// maxBooks is how many services may have a book: those that are gone lose theirs beyond it.
+// maxBooks is how many services that are gone may have a book.
 const maxBooks = 1000
 
-func newBook() *book { return &book{sums: make([]uint64, numCounters)} }
+// tallies are those in which nobody counts; their counters are all 0.
+var tallies = sync.Pool{New: func() any { return newTally() }}
 
 // begin gives a tally to count in, which the caller alone writes.
 func (b *book) begin() *tally {
-	t := newTally()
+	t := tallies.Get().(*tally)
 	b.mu.Lock()
 	b.open = append(b.open, t)
 	b.mu.Unlock()
@@ -41,7 +42,13 @@ func (b *book) end(t *tally) {
 	defer b.mu.Unlock()
 	if i := slices.Index(b.open, t); i >= 0 {
 		b.open = slices.Delete(b.open, i, i+1)
-		t.addTo(b.sums, &b.latency)
+		if b.sums == nil {
+			b.sums, b.latency = make([]uint64, numCounters), new(metric.Snapshot)
+		}
+		t.addTo(b.sums, b.latency)
+		t.counters.Reset()
+		t.latency.Reset()
+		tallies.Put(t)
 	}
 }
 
@@ -49,11 +56,15 @@ func (b *book) end(t *tally) {
 func (b *book) total() (sums []uint64, latency *metric.Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sums, past := slices.Clone(b.sums), b.latency
-	for _, t := range b.open {
-		t.addTo(sums, &past)
+	sums, latency = make([]uint64, numCounters), new(metric.Snapshot)
+	if b.sums != nil {
+		copy(sums, b.sums)
+		*latency = *b.latency
 	}
-	return sums, &past
+	for _, t := range b.open {
+		t.addTo(sums, latency)
+	}
+	return sums, latency
 }
 
 // addTo adds what a tally has counted to sums.

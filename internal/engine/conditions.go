@@ -8,7 +8,6 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/health"
-	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -28,8 +27,9 @@ func (e *Engine) healthChanged(c health.Change) {
 		level = slog.LevelInfo
 	}
 	if more, ok := e.logged.allow(c.At); ok {
-		e.log.Log(context.Background(), level, "server "+strings.ToLower(c.State.String()), "pool", c.Pool, "server", c.Server,
-			"name", e.nameOf(drainKey{c.Pool, c.Server}), "reason", c.Reason, "detail", c.Detail, "lines_left_out", more)
+		pool, name := e.namesOf(drainKey{c.Pool, c.Server})
+		e.log.Log(context.Background(), level, "server "+strings.ToLower(c.State.String()), "pool", pool, "server", c.Server,
+			"name", name, "reason", c.Reason, "detail", c.Detail, "lines_left_out", more)
 	}
 	e.changes = append(e.changes, c)
 	if time.Since(e.changedAt) >= gatherFor {
@@ -48,25 +48,28 @@ func (e *Engine) bringIn() {
 	if l == nil || len(e.changes) == 0 {
 		return
 	}
-	for _, p := range l.snap.Pools {
-		var changes []balance.Change
-		for _, c := range e.changes {
-			if c.Pool != p.Name {
-				continue
-			}
-			sv := p.ServerAt(c.Server)
-			if sv == nil || sv.Index < 0 {
-				continue
-			}
-			ch := balance.Change{Index: sv.Index, Set: balance.Up}
-			if !c.Up {
-				ch = balance.Change{Index: sv.Index, Clear: balance.Up}
-			}
-			changes = append(changes, ch)
+	var pools []*snapshot.Pool // in the order of their changes
+	changes := map[*snapshot.Pool][]balance.Change{}
+	for _, c := range e.changes {
+		p := l.snap.Pool(c.Pool)
+		if p == nil {
+			continue
 		}
-		if len(changes) > 0 {
-			e.swapView(p, p.View.Load().With(changes...))
+		sv := p.ServerAt(c.Server)
+		if sv == nil || sv.Index < 0 {
+			continue
 		}
+		ch := balance.Change{Index: sv.Index, Set: balance.Up}
+		if !c.Up {
+			ch = balance.Change{Index: sv.Index, Clear: balance.Up}
+		}
+		if changes[p] == nil {
+			pools = append(pools, p)
+		}
+		changes[p] = append(changes[p], ch)
+	}
+	for _, p := range pools {
+		e.swapView(p, p.View.Load().With(changes[p]...))
 	}
 	e.changes = e.changes[:0]
 	e.changedAt = time.Now()
@@ -129,15 +132,15 @@ func (e *Engine) setCondition(p *snapshot.Pool, sv *snapshot.Server, flag balanc
 	e.swapView(p, view.With(ch))
 }
 
-// settleConditions brings the views of a new snapshot in line with what is known
-// of its servers. A server that nothing is known of counts as up: failing over
+// settleConditions brings the views of pools in line with what is known
+// of their servers. A server that nothing is known of counts as up: failing over
 // costs less than refusing calls until the first probe has come back.
-func (e *Engine) settleConditions(snap *snapshot.Snapshot) {
-	for _, p := range snap.Pools {
+func (e *Engine) settleConditions(pools []*snapshot.Pool) {
+	for _, p := range pools {
 		var changes []balance.Change
 		view := p.View.Load()
 		for _, sv := range p.Servers {
-			up := e.health.State(p.Name, sv.Addr) != health.Down
+			up := e.health.State(p.ID, sv.Addr) != health.Down
 			if up == (view.Condition(sv.Index)&balance.Up != 0) {
 				continue
 			}
@@ -151,30 +154,6 @@ func (e *Engine) settleConditions(snap *snapshot.Snapshot) {
 	}
 }
 
-// targets are the servers that the monitors are to watch.
-func (e *Engine) targets(snap *snapshot.Snapshot, set *object.Set) []health.Target {
-	var out []health.Target
-	for _, p := range snap.Pools {
-		var monitors []health.Monitor
-		for _, ref := range p.Object.HealthMonitorRefs {
-			if hm := set.HealthMonitor(ref); hm != nil {
-				m, err := health.MonitorFrom(hm)
-				if err != nil {
-					e.log.Error("health monitor left out", "monitor", ref, "error", err)
-					continue
-				}
-				monitors = append(monitors, m)
-			}
-		}
-		for i, sv := range p.Servers {
-			out = append(out, health.Target{Pool: p.Name, Server: sv.Addr, Monitors: monitors,
-				MinUp: p.Object.MinHealthMonitorsUp, Local: probeFrom(snap, sv),
-				Paused: !p.Object.Enabled || !p.Object.Servers[i].Enabled && p.Object.GracefulDisableTimeoutMin == 0})
-		}
-	}
-	return out
-}
-
 // drain notes from when on servers that were disabled get nothing any more
 // (graceful_disable_timeout), and forgets those that were enabled again.
 func (e *Engine) drain(snap *snapshot.Snapshot) {
@@ -185,7 +164,7 @@ func (e *Engine) drain(snap *snapshot.Snapshot) {
 			if p.Object.Servers[i].Enabled || minutes <= 0 {
 				continue
 			}
-			k := drainKey{p.Name, sv.Addr}
+			k := drainKey{p.ID, sv.Addr}
 			seen[k] = true
 			if _, draining := e.drains[k]; !draining {
 				e.drains[k] = time.Now().Add(time.Duration(minutes) * time.Minute)
@@ -210,7 +189,7 @@ func (e *Engine) finishDrains(now time.Time) {
 		}
 		if p, sv := e.find(k); sv != nil && view(p, sv)&balance.Disabled == 0 {
 			e.setCondition(p, sv, balance.Disabled, true)
-			e.log.Info("server disabled", "pool", k.pool, "server", k.addr, "name", sv.Name, "calls", sv.State.Calls.Load())
+			e.log.Info("server disabled", "pool", p.Name, "server", k.addr, "name", sv.Name, "calls", sv.State.Calls.Load())
 		}
 	}
 }
@@ -220,28 +199,26 @@ func view(p *snapshot.Pool, sv *snapshot.Server) balance.Condition {
 }
 
 func (e *Engine) find(k drainKey) (*snapshot.Pool, *snapshot.Server) {
-	for _, p := range e.live.Load().snap.Pools {
-		if p.Name == k.pool {
-			if sv := p.ServerAt(k.addr); sv != nil && sv.Index >= 0 {
-				return p, sv
-			}
+	if p := e.live.Load().snap.Pool(k.pool); p != nil {
+		if sv := p.ServerAt(k.addr); sv != nil && sv.Index >= 0 {
+			return p, sv
 		}
 	}
 	return nil, nil
 }
 
-// nameOf is the hostname of a server, or its address where it has none.
-func (e *Engine) nameOf(k drainKey) string {
-	if _, sv := e.find(k); sv != nil {
-		return sv.Name
+// namesOf are the name of a pool and of a server, which is its address where it has none.
+func (e *Engine) namesOf(k drainKey) (pool, server string) {
+	if p, sv := e.find(k); sv != nil {
+		return p.Name, sv.Name
 	}
-	return k.addr.String()
+	return k.pool, k.addr.String()
 }
 
 // leaveAlone keeps new calls from a server that said 503 with Retry-After
 // (RFC 3261 21.5.4), unless it is the last one. The caller holds e.mu.
 func (e *Engine) leaveAlone(b backoff) {
-	k := drainKey{b.server.Pool.Name, b.server.Addr}
+	k := drainKey{b.server.Pool.ID, b.server.Addr}
 	p, sv := e.find(k)
 	if sv == nil || p.View.Load().Selectable() <= 1 {
 		return

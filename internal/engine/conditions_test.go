@@ -143,7 +143,7 @@ HealthMonitor:
   sip_monitor: {sip_monitor_transport: %s}
 `, "\n"), server.addr, word))
 			log := make(lines, 100)
-			e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 1, Logger: slog.New(log)})
+			e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 1, Logger: slog.New(log)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func TestMinServersUp(t *testing.T) {
 	set.Pools[0].MinServersUp, set.Pools[0].LBAlgorithm = 2, object.RoundRobin
 	set.Pools[0].Servers[1].Hostname = "b"
 	log := make(lines, 100)
-	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2, Logger: slog.New(log)})
+	e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 2, Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestMinServersUp(t *testing.T) {
 	log.await(t, "pool oper_up", "")
 	expect("up", "", 2)
 	set.Pools[0].Enabled = false
-	if err := e.Apply(set); err != nil {
+	if err := e.Apply(set, next(e)); err != nil {
 		t.Fatal(err)
 	}
 	expect("disabled", "", 0)

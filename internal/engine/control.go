@@ -3,12 +3,10 @@ package engine
 import (
 	"context"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
-	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
 const (
@@ -26,6 +24,8 @@ func (e *Engine) control(ctx context.Context) {
 	defer t.Stop()
 	looks := time.NewTicker(lookEvery)
 	defer looks.Stop()
+	retries := time.NewTicker(retryEvery)
+	defer retries.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -46,6 +46,10 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Unlock()
 		case <-looks.C:
 			e.look()
+		case <-retries.C:
+			e.mu.Lock()
+			e.retry()
+			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)
 			e.mu.Lock()
@@ -73,22 +77,4 @@ func (e *Engine) tend(shards int) {
 	for _, s := range states {
 		s.Tend(now, shards, snap)
 	}
-}
-
-// probeFrom is the address from which a server is probed: the one that its
-// requests come from, on a port of the monitor's own.
-func probeFrom(snap *snapshot.Snapshot, sv *snapshot.Server) netip.AddrPort {
-	for _, l := range snap.Listeners {
-		if l.Service.Pool != sv.Pool {
-			continue
-		}
-		if f := l.FaceToward(sv); f != nil {
-			a := f.Out.Addr.Addr()
-			if f.Source.IsValid() {
-				a = f.Source
-			}
-			return netip.AddrPortFrom(a, 0)
-		}
-	}
-	return netip.AddrPort{}
 }

@@ -9,7 +9,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -28,8 +27,8 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Set    *object.Set
-	Secret []byte // keys of tokens and placement; engines that share it understand each other
+	Set    *object.Set // nil: nothing yet
+	Secret []byte      // keys of tokens and placement; engines that share it understand each other
 	// Workers is how many threads serve each listening address; see the function for 0.
 	Workers int
 	// Sockets is how many sockets a listening address has, 0 means one, and no more
@@ -37,8 +36,13 @@ type Config struct {
 	// with several sockets, order holds for what one sender sends from one address and
 	// port (docs/adr/0005-order-and-workers.md).
 	Sockets int
-	Logger  *slog.Logger // nil: nothing is logged
-	UDP     transport.Options
+	// Revision is that of Set, see Apply.
+	Revision uint64
+	// Strict refuses a whole configuration, at the start or in Apply, of which an address can't be listened on. Without it
+	// the virtual service concerned keeps its last good form, or stays down, until the address can be had.
+	Strict bool
+	Logger *slog.Logger // nil: nothing is logged
+	UDP    transport.Options
 
 	machine machine // the zero value: this one
 }
@@ -54,11 +58,17 @@ type Engine struct {
 
 	live atomic.Pointer[live]
 
-	mu        sync.Mutex // guards what follows
-	set       *object.Set
+	awake atomic.Int32  // workers that have their gear
+	spare [2]chan *gear // by family
+
+	mu        sync.Mutex        // guards what follows
+	asked     *object.Set       // that was last given to Apply
+	set       *object.Set       // that is served: asked, but for what faults say
+	faults    map[string]*fault // by ID of the service
 	groups    map[snapshot.Key]*group
-	states    map[string]*proxy.State // by name of the service
+	states    map[string]*proxy.State // by ID of the service
 	books     map[string]*book        // likewise; of services that are gone too
+	watched   map[string]*watched     // by ID of the pool: what the monitors were told
 	leaving   []leaving
 	drains    map[drainKey]time.Time // when a draining server is disabled for good
 	backoffs  map[drainKey]time.Time // until when a server asked to be left alone
@@ -91,10 +101,11 @@ type group struct {
 	bound   netip.AddrPort
 	lanes   []*lane
 	workers []*worker
+	last    atomic.Pointer[live] // the last one that had the listener; valid once it is gone
 }
 
 type drainKey struct {
-	pool string
+	pool string // its ID
 	addr netip.AddrPort
 }
 
@@ -137,18 +148,24 @@ func Start(cfg Config) (*Engine, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: [2]*proxy.Names{proxy.NewNames(), proxy.NewNames()}, start: time.Now(),
+		spare: [2]chan *gear{make(chan *gear, maxSpare), make(chan *gear, maxSpare)}, watched: map[string]*watched{},
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
 	e.around = &around{machine: cfg.machine}
 	e.resolver = newResolver(e)
-	if err := e.Apply(cfg.Set); err != nil {
+	set := cfg.Set
+	if set == nil {
+		set = new(object.Set)
+	}
+	if err := e.Apply(set, cfg.Revision); err != nil {
 		stop()
 		e.health.Close()
 		return nil, err
 	}
 	e.wg.Go(func() { e.control(ctx) })
+	e.wg.Go(func() { e.tables(ctx) })
 	e.wg.Go(func() { e.resolver.run(ctx) })
 	return e, nil
 }
@@ -169,6 +186,7 @@ func (e *Engine) Stop() {
 	e.mu.Unlock()
 	e.health.Close()
 	e.wg.Wait()
+	e.closeSpare()
 }
 
 func (g *group) close() {
@@ -179,74 +197,3 @@ func (g *group) close() {
 
 // tick is the time as soft state counts it: ms since the engine started, never 0.
 func (e *Engine) tick(now time.Time) aged.Tick { return aged.Tick(now.Sub(e.start).Milliseconds() + 1) }
-
-// Apply makes the engine serve set, which has been validated. Sockets that stay
-// are not touched, so no message is lost; those of listeners that are gone go
-// on as before for another 32 s, new calls too. On an error nothing has changed.
-func (e *Engine) Apply(set *object.Set) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	revision := uint64(1)
-	if old := e.live.Load(); old != nil {
-		revision = old.snap.Revision + 1
-	}
-	err := e.apply(set, revision)
-	if err == nil {
-		e.applied = time.Now()
-	}
-	return err
-}
-
-// apply makes set the one that is served. The caller holds e.mu.
-func (e *Engine) apply(set *object.Set, revision uint64) error {
-	keys := snapshot.Wanted(set)
-	opened, back, held, err := e.open(keys)
-	if err != nil {
-		return err
-	}
-	var prev *snapshot.Snapshot
-	if old := e.live.Load(); old != nil {
-		prev = old.snap
-	}
-	now := e.around.lookAround()
-	snap, err := snapshot.Compile(set, prev, e.env(now, append(back[:len(back):len(back)], opened...)), revision)
-	if err != nil {
-		closeAll(opened)
-		return err
-	}
-	more, err := e.takeOver(held, keys)
-	opened = append(opened, more...)
-	if err != nil {
-		closeAll(opened)
-		return err
-	}
-	e.takeBack(back)
-	for _, g := range opened {
-		e.groups[g.key] = g
-	}
-	e.set, e.around = set, now
-	e.settleConditions(snap)
-	e.inherit(snap)
-	old := e.live.Swap(e.assemble(snap))
-	for _, g := range opened {
-		g.run(e, e.cfg.Workers)
-	}
-	e.retire(old)
-	e.drain(snap)
-	if err := e.health.Apply(e.targets(snap, set)); err != nil {
-		return fmt.Errorf("health monitors: %w", err) // the set was validated: only a bug gets here
-	}
-	e.settleConditions(snap) // pools without monitors, servers that came back
-	return nil
-}
-
-func (e *Engine) env(now *around, more []*group) snapshot.Env {
-	env := snapshot.Env{Sealer: e.sealer, LocalAddr: now.source, Hosts: now.addrs, Bound: map[snapshot.Key]netip.AddrPort{}}
-	for k, g := range e.groups {
-		env.Bound[k] = g.bound
-	}
-	for _, g := range more {
-		env.Bound[g.key] = g.bound
-	}
-	return env
-}

@@ -87,13 +87,16 @@ func quick(t *testing.T, listen string, servers ...*peer) *object.Set {
 
 func start(t *testing.T, set *object.Set) (*Engine, netip.AddrPort) {
 	t.Helper()
-	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2})
+	e, err := Start(Config{Set: set, Revision: 1, Strict: true, Secret: []byte("a secret for tests"), Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Stop)
 	return e, e.Status().Services[0].Listeners[0].Addr
 }
+
+// next is the revision after the one that is applied.
+func next(e *Engine) uint64 { return e.Status().Revision + 1 }
 
 func TestCallBothWays(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
@@ -188,7 +191,7 @@ func TestEgressPort(t *testing.T) {
 	e, lb := start(t, set)
 	both := quick(t, gone.addr.String(), server)
 	both.VsVips[0].Vip = append(both.VsVips[0].Vip, object.Vip{Enabled: true, VipID: "6", IPAddress: netip.IPv6Loopback()})
-	if err := e.Apply(both); err != nil {
+	if err := e.Apply(both, next(e)); err != nil {
 		t.Fatal(err)
 	}
 	if from := call(lb, "call-3"); from != netip.AddrPortFrom(netip.IPv6Loopback(), own) || len(e.Status().Services[0].Listeners) != 2 {
@@ -238,7 +241,7 @@ func TestApply(t *testing.T) {
 
 	two := quick(t, "127.0.0.1:0", a, b)
 	two.Pools[0].Servers[0].Enabled = false // a drains
-	if err := e.Apply(two); err != nil {
+	if err := e.Apply(two, next(e)); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.Status().Services[0].Listeners[0].Addr; got != lb {
@@ -252,7 +255,7 @@ func TestApply(t *testing.T) {
 		b.answer(m, from, 200, "OK")
 		client.recv()
 	}
-	if err := e.Apply(quick(t, "127.0.0.2:0", b)); err != nil {
+	if err := e.Apply(quick(t, "127.0.0.2:0", b), next(e)); err != nil {
 		t.Fatal(err)
 	}
 	a.answer(first, from, 200, "OK") // its listener and its server have left
@@ -268,14 +271,14 @@ func TestApply(t *testing.T) {
 func TestApplyRefused(t *testing.T) {
 	a, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	e, lb := start(t, quick(t, "127.0.0.1:0", a))
-	err := e.Apply(quick(t, taken.addr.String(), a))
+	err := e.Apply(quick(t, taken.addr.String(), a), next(e))
 	if err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("error: %v", err)
 	}
 	if st := e.Status(); st.Revision != 1 || st.Services[0].Listeners[0].Addr != lb {
 		t.Errorf("status: %+v", st)
 	}
-	if _, err := Start(Config{Set: quick(t, lb.String(), a), Secret: []byte("another secret")}); err == nil {
+	if _, err := Start(Config{Set: quick(t, lb.String(), a), Strict: true, Secret: []byte("another secret")}); err == nil {
 		t.Error("a second engine started on the same address")
 	}
 }

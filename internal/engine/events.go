@@ -10,7 +10,7 @@ import (
 // suspect has the monitors look at a server at once. Never blocks.
 func (e *Engine) suspect(sv *snapshot.Server) {
 	if sv.Index >= 0 {
-		e.health.Kick(sv.Pool.Name, sv.Addr)
+		e.health.Kick(sv.Pool.ID, sv.Addr)
 	}
 }
 

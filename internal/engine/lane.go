@@ -84,10 +84,10 @@ func (l *lane) enter() {
 
 // flight is the Call-IDs of which a worker's batch has messages to send.
 type flight struct {
-	batch atomic.Uint64 // number of the batch while it is being sent, else 0
-	calls [flightBits / 64]uint64
-	set   []uint16  // the bits of calls that are set
-	after []earlier // what has to be sent before
+	batch atomic.Uint64            // number of the batch while it is being sent, else 0
+	calls *[flightBits / 64]uint64 // nil while the worker rests
+	set   []uint16                 // the bits of calls that are set
+	after []earlier                // what has to be sent before
 }
 
 // earlier is a batch of another worker.

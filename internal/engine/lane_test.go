@@ -28,7 +28,7 @@ func BenchmarkDrain(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: c.workers, Sockets: c.sockets,
+			e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: c.workers, Sockets: c.sockets,
 				UDP: transport.Options{RecvBuf: 256 << 20, SendBuf: sendBuf, GRO: true}})
 			if err != nil {
 				b.Fatal(err)
@@ -99,7 +99,7 @@ func fill(b *testing.B, to netip.AddrPort, n int) {
 func TestBatchesWaitForTheirCalls(t *testing.T) {
 	l := newLane(nil, 0)
 	for range 4 {
-		l.workers = append(l.workers, &worker{lane: l})
+		l.workers = append(l.workers, &worker{lane: l, flight: flight{calls: new([flightBits / 64]uint64)}})
 	}
 	depart := func(i int, calls ...uint64) *flight {
 		f := &l.workers[i].flight
@@ -152,7 +152,7 @@ func TestFullQueueWithFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2})
+	e, err := Start(Config{Set: set, Revision: 1, Strict: true, Secret: []byte("a secret for tests"), Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestFailOverWaitsForNobody(t *testing.T) {
 	set.Pools[0].RetryBudgetPercent, set.Pools[0].RetryBudgetPerSecond = 100, 1000
 	set.Pools[0].Servers[0].Ratio = 20 // the other gets a few: more errors would wake the one that sleeps after all
 	// of a train that loopback refuses only the first datagram is reported
-	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 2, UDP: transport.Options{RecvBuf: recvBuf, SendBuf: sendBuf, NoGSO: true}})
+	e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 2, UDP: transport.Options{RecvBuf: recvBuf, SendBuf: sendBuf, NoGSO: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ const lingerFor = 32 * time.Second
 // and until then another change may bring it back.
 type leaving struct {
 	groups []*group
-	states map[string]*proxy.State // by name of the service
+	states map[string]*proxy.State // by ID of the service
 	snap   *snapshot.Snapshot      // the last one that had them
 	until  time.Time
 }
@@ -43,66 +43,65 @@ func (e *Engine) takeBack(back []*group) {
 	}
 	for _, g := range back {
 		e.groups[g.key] = g
+		g.last.Store(nil)
 	}
 }
 
 // inherit gives services that are new in snap the state of before: their own, if
 // it was leaving, or that of a service that is gone and whose listener they have, as
-// one that was renamed. Open transactions then find their servers, whatever the
-// algorithm of the pool.
+// one that was renamed and has no uuid. Open transactions then find their servers,
+// whatever the algorithm of the pool.
 func (e *Engine) inherit(snap *snapshot.Snapshot) {
-	stays := map[string]bool{}
+	stays := make(map[string]bool, len(snap.Services))
 	for _, s := range snap.Services {
-		stays[s.Name] = true
+		stays[s.ID] = true
 	}
 	for _, s := range snap.Services {
-		if e.states[s.Name] != nil {
+		if e.states[s.ID] != nil {
 			continue
 		}
-		st := e.takeState(s.Name)
+		st := e.takeState(s.ID)
 		for _, ln := range s.Listeners {
 			if st != nil {
 				break
 			}
 			if before := e.servedBy(ln.Key); !stays[before] {
 				if st = e.takeState(before); st != nil {
-					e.books[s.Name] = e.books[before] // it goes on counting under its new name
+					e.books[s.ID] = e.books[before] // it goes on counting under its new name
 					delete(e.books, before)
 				}
 			}
 		}
 		if st != nil {
-			e.states[s.Name] = st
+			e.states[s.ID] = st
 		}
 	}
 }
 
 // takeState takes the state of a service from where it is kept; nil if there is none.
-func (e *Engine) takeState(name string) *proxy.State {
-	if st := e.states[name]; st != nil {
-		delete(e.states, name)
+func (e *Engine) takeState(id string) *proxy.State {
+	if st := e.states[id]; st != nil {
+		delete(e.states, id)
 		return st
 	}
 	for _, l := range e.leaving {
-		if st := l.states[name]; st != nil {
-			delete(l.states, name)
+		if st := l.states[id]; st != nil {
+			delete(l.states, id)
 			return st
 		}
 	}
 	return nil
 }
 
-// servedBy is the name of the service that a listener was of, which has its socket
+// servedBy is the ID of the service that a listener was of, which has its socket
 // still; "" if there is none.
 func (e *Engine) servedBy(k snapshot.Key) string {
 	if l := e.live.Load(); l != nil && l.byKey[k] != nil {
-		return l.byKey[k].Service.Name
+		return l.byKey[k].Service.ID
 	}
 	for _, l := range e.leaving {
-		for _, ln := range l.snap.Listeners {
-			if ln.Key == k && l.states[ln.Service.Name] != nil {
-				return ln.Service.Name
-			}
+		if ln := l.snap.Listener(k); ln != nil && l.states[ln.Service.ID] != nil {
+			return ln.Service.ID
 		}
 	}
 	return ""
@@ -110,17 +109,17 @@ func (e *Engine) servedBy(k snapshot.Key) string {
 
 // assemble makes the value that workers will read.
 func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
-	l := &live{snap: snap, byKey: map[snapshot.Key]*snapshot.Listener{}}
+	l := &live{snap: snap, byKey: make(map[snapshot.Key]*snapshot.Listener, len(snap.Listeners))}
 	for _, s := range snap.Services {
-		st := e.states[s.Name]
+		st := e.states[s.ID]
 		if st == nil {
 			st = proxy.NewState(s.MaxTransactions, s.MaxCalls, e.kick)
-			e.states[s.Name] = st
+			e.states[s.ID] = st
 		}
-		if e.books[s.Name] == nil {
-			e.books[s.Name] = newBook()
+		if e.books[s.ID] == nil {
+			e.books[s.ID] = new(book)
 		}
-		l.states, l.books = append(l.states, st), append(l.books, e.books[s.Name])
+		l.states, l.books = append(l.states, st), append(l.books, e.books[s.ID])
 	}
 	for _, ln := range snap.Listeners {
 		l.groups = append(l.groups, e.groups[ln.Key])
@@ -129,31 +128,33 @@ func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
 	return l
 }
 
-// retire lets go of listeners and services that the new snapshot does not have.
-func (e *Engine) retire(old *live) {
+// retire makes now what workers read, and lets go of listeners and services that old, which may be nil, had beside.
+func (e *Engine) retire(now, old *live) {
 	if old == nil {
+		e.live.Store(now)
 		return
 	}
-	now := e.live.Load()
 	gone := leaving{states: map[string]*proxy.State{}, snap: old.snap, until: time.Now().Add(lingerFor)}
 	for k, g := range e.groups {
 		if now.byKey[k] == nil {
+			g.last.Store(old) // before the swap: a worker that wakes after it knows its listener from here
 			gone.groups = append(gone.groups, g)
 			delete(e.groups, k)
 		}
 	}
-	names := map[string]bool{}
+	e.live.Store(now)
+	ids := make(map[string]bool, len(now.snap.Services))
 	for _, s := range now.snap.Services {
-		names[s.Name] = true
+		ids[s.ID] = true
 	}
-	for name, st := range e.states {
-		if !names[name] {
-			gone.states[name] = st
-			delete(e.states, name)
+	for id, st := range e.states {
+		if !ids[id] {
+			gone.states[id] = st
+			delete(e.states, id)
 		}
 	}
-	if len(e.books) > maxBooks {
-		maps.DeleteFunc(e.books, func(name string, _ *book) bool { return !names[name] })
+	if len(e.books) > len(ids)+maxBooks {
+		maps.DeleteFunc(e.books, func(id string, _ *book) bool { return !ids[id] })
 	}
 	if len(gone.groups)+len(gone.states) > 0 {
 		e.leaving = append(e.leaving, gone)
@@ -171,9 +172,9 @@ func (e *Engine) closeLeft(now time.Time) {
 		for _, g := range l.groups {
 			g.close()
 		}
-		for name, s := range l.states {
+		for id, s := range l.states {
 			s.Close(l.snap)
-			if b := e.books[name]; b != nil {
+			if b := e.books[id]; b != nil {
 				b.full[0] += s.TransactionsFull()
 				b.full[1] += s.CallsFull()
 			}

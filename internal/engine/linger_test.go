@@ -64,7 +64,7 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 				client.recv()
 			}
 			for _, change := range steps {
-				if err := e.Apply(set(change)); err != nil {
+				if err := e.Apply(set(change), next(e)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -90,14 +90,14 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 func TestRefusedChangeBringsNothingBack(t *testing.T) {
 	server, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	e, _ := start(t, quick(t, "127.0.0.1:0", server))
-	if err := e.Apply(quick(t, "127.0.0.2:0", server)); err != nil {
+	if err := e.Apply(quick(t, "127.0.0.2:0", server), next(e)); err != nil {
 		t.Fatal(err)
 	}
 	both, err := object.Quick([]string{"udp://127.0.0.1:0", "udp://" + taken.addr.String()}, []string{server.addr.String()}, object.QuickOptions{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Apply(both); err == nil {
+	if err := e.Apply(both, next(e)); err == nil {
 		t.Fatal("a listener on an address that is taken")
 	}
 	e.mu.Lock()
@@ -145,7 +145,7 @@ func TestCountsNeverFall(t *testing.T) {
 	}
 	apply := func(s *object.Set) {
 		t.Helper()
-		if err := e.Apply(s); err != nil {
+		if err := e.Apply(s, next(e)); err != nil {
 			t.Fatal(err)
 		}
 	}

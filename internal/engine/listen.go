@@ -15,44 +15,66 @@ import (
 const closesWithin = time.Second
 
 // open opens the sockets of listeners that are new, and finds those that are leaving
-// and will be taken back. held are those whose port is kept by an egress that is
-// wanted no more: takeOver opens them, when the change is sure to come. Nothing of
+// and will be taken back. Of those whose port is kept by an egress that is wanted no
+// more takeOver opens the sockets, when the change is sure to come. Nothing of
 // the engine changes: the rest may fail yet.
-func (e *Engine) open(keys []snapshot.Key) (opened, back []*group, held []snapshot.Key, err error) {
+func (e *Engine) open(c *change, wants []snapshot.Want) error {
 	var errs []error
-	for _, k := range keys {
-		if e.groups[k] != nil {
-			continue
-		}
-		if g := e.leavingGroup(k); g != nil {
-			back = append(back, g)
-			continue
-		}
-		g, err := e.listen(k)
-		switch {
-		case err == nil:
-			opened = append(opened, g)
-		case errors.Is(err, syscall.EADDRINUSE) && e.egressAt(k.Addr, keys) != nil:
-			held = append(held, k)
-		default:
-			errs = append(errs, err)
+	c.back, c.held = nil, nil
+	for _, w := range wants {
+		for _, k := range w.Keys {
+			if e.groups[k] != nil || c.opened[k] != nil {
+				continue
+			}
+			if err := c.refused[k]; err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if g := e.leavingGroup(k); g != nil {
+				c.back = append(c.back, g)
+				continue
+			}
+			g, err := e.listen(k, len(c.refused) >= maxHolders)
+			switch {
+			case err == nil:
+				c.opened[k] = g
+			case errors.Is(err, syscall.EADDRINUSE) && e.egressAt(k.Addr, wants) != nil:
+				c.held = append(c.held, k)
+			default:
+				c.refused[k] = err
+				errs = append(errs, err)
+			}
 		}
 	}
-	if err = errors.Join(errs...); err != nil {
-		closeAll(opened)
-		return nil, nil, nil, err
+	return errors.Join(errs...)
+}
+
+// closeUnwanted closes what was opened for a form of the configuration that did not come about.
+func (c *change) closeUnwanted(wants []snapshot.Want) {
+	wanted := make(map[snapshot.Key]bool, len(c.opened))
+	for _, w := range wants {
+		for _, k := range w.Keys {
+			wanted[k] = true
+		}
 	}
-	return opened, back, held, nil
+	for k, g := range c.opened {
+		if !wanted[k] {
+			g.close()
+			delete(c.opened, k)
+		}
+	}
 }
 
 // listen opens the sockets of a listener, those of an egress on the port that it
 // would have rather than any.
-func (e *Engine) listen(k snapshot.Key) (*group, error) {
-	sockets, err := transport.ListenUDP(netip.AddrPortFrom(k.Addr.Addr(), max(k.Addr.Port(), k.Port)), e.cfg.Sockets, e.cfg.UDP)
+func (e *Engine) listen(k snapshot.Key, quiet bool) (*group, error) {
+	opt := e.cfg.UDP
+	opt.Quiet = quiet
+	sockets, err := transport.ListenUDP(netip.AddrPortFrom(k.Addr.Addr(), max(k.Addr.Port(), k.Port)), e.cfg.Sockets, opt)
 	if err != nil && k.Port != 0 {
 		e.log.Warn("the port of a virtual service is taken in the family that only its servers have: another is used, and another one after a restart",
 			"virtual_service", k.Egress, "error", err)
-		sockets, err = transport.ListenUDP(k.Addr, e.cfg.Sockets, e.cfg.UDP)
+		sockets, err = transport.ListenUDP(k.Addr, e.cfg.Sockets, opt)
 	}
 	if err != nil {
 		return nil, err
@@ -66,9 +88,10 @@ func (e *Engine) listen(k snapshot.Key) (*group, error) {
 
 // egressAt is the group of an egress that has the port of an address and is not
 // wanted any more, or nil.
-func (e *Engine) egressAt(a netip.AddrPort, wanted []snapshot.Key) *group {
+func (e *Engine) egressAt(a netip.AddrPort, wants []snapshot.Want) *group {
 	clash := func(g *group) bool {
-		return g.key.Egress != "" && g.bound.Port() == a.Port() && g.bound.Addr().Is4() == a.Addr().Is4() && !slices.Contains(wanted, g.key)
+		return g.key.Egress != "" && g.bound.Port() == a.Port() && g.bound.Addr().Is4() == a.Addr().Is4() &&
+			!slices.ContainsFunc(wants, func(w snapshot.Want) bool { return slices.Contains(w.Keys, g.key) })
 	}
 	for _, g := range e.groups {
 		if clash(g) {
@@ -86,22 +109,22 @@ func (e *Engine) egressAt(a netip.AddrPort, wanted []snapshot.Key) *group {
 // takeOver opens listeners in the place of egresses that keep their ports. These
 // cannot linger: what is still to come for them comes to who has their port now.
 // The kernel has just said that nothing but the port is in the way.
-func (e *Engine) takeOver(held, wanted []snapshot.Key) ([]*group, error) {
-	var opened []*group
-	for _, k := range held {
-		for g := e.egressAt(k.Addr, wanted); g != nil; g = e.egressAt(k.Addr, wanted) {
+func (e *Engine) takeOver(c *change, wants []snapshot.Want) error {
+	for _, k := range c.held {
+		for g := e.egressAt(k.Addr, wants); g != nil; g = e.egressAt(k.Addr, wants) {
 			e.dismiss(g)
 		}
-		g, err := e.listen(k)
-		for end := time.Now().Add(closesWithin); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); g, err = e.listen(k) {
+		g, err := e.listen(k, true)
+		for end := time.Now().Add(closesWithin); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); g, err = e.listen(k, true) {
 			time.Sleep(time.Millisecond) // a socket is closed when the last call under way has returned
 		}
 		if err != nil {
-			return opened, err
+			c.refused[k] = err
+			return err
 		}
-		opened = append(opened, g)
+		c.opened[k] = g
 	}
-	return opened, nil
+	return nil
 }
 
 // dismiss closes a group at once.
@@ -116,7 +139,7 @@ func (e *Engine) dismiss(g *group) {
 	}
 }
 
-func closeAll(groups []*group) {
+func closeAll(groups map[snapshot.Key]*group) {
 	for _, g := range groups {
 		g.close()
 	}

@@ -53,6 +53,8 @@ type answer struct {
 
 func newResolver(e *Engine) *resolver {
 	w := newWorker(e, nil, new(lane))
+	w.gear = new(gear)
+	w.flight.calls = &w.gear.calls
 	return &resolver{e: e, queue: make(chan waiting, resolverQueue), answers: make(chan answer, resolverParallel),
 		pending: map[string][]waiting{}, worker: w, lookup: lookup,
 		proxies: [2]*proxy.Proxy{proxy.New(e.sealer, e.names[0]), proxy.New(e.sealer, e.names[1])}}

@@ -20,18 +20,20 @@ type Status struct {
 	Started      time.Time
 	Applied      time.Time // when the configuration was last changed
 	Revision     uint64
-	Transactions int // open, over all virtual services
-	Calls        int // Call-IDs known
-	Services     []ServiceStatus
+	Transactions int             // open, over all virtual services
+	Calls        int             // Call-IDs known
+	Services     []ServiceStatus // also those that are not served, see Error
 	Pools        []PoolStatus
 	Health       health.Stats
 }
 
 // ServiceStatus is one virtual service.
 type ServiceStatus struct {
+	UUID             string
 	Name             string
 	Pool             string
-	Traffic          bool // traffic_enabled; without it every request gets 503
+	Error            string // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
+	Traffic          bool   // traffic_enabled; without it every request gets 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int
@@ -63,6 +65,7 @@ type SocketStatus struct {
 
 // PoolStatus is one pool.
 type PoolStatus struct {
+	UUID           string
 	Name           string
 	Algorithm      string
 	State          string // "up": takes new calls; "down"; "disabled"
@@ -106,14 +109,38 @@ func (e *Engine) Status() Status {
 	st := Status{At: time.Now(), Started: e.start, Applied: e.applied, Revision: l.snap.Revision, Health: e.health.Stats()}
 	for i, s := range l.snap.Services {
 		ss := e.serviceStatus(l, s, l.states[i])
+		if f := e.faults[s.ID]; f != nil {
+			ss.Error = f.text
+		}
 		st.Transactions += ss.Transactions
 		st.Calls += ss.Calls
 		st.Services = append(st.Services, ss)
 	}
+	st.Services = append(st.Services, e.notServed(l.snap)...)
 	for _, p := range l.snap.Pools {
 		st.Pools = append(st.Pools, poolStatus(p, known))
 	}
+	for i := range st.Health.Monitors {
+		if p := l.snap.Pool(st.Health.Monitors[i].Pool); p != nil {
+			st.Health.Monitors[i].Pool = p.Name // it knows pools by their ID
+		}
+	}
 	return st
+}
+
+// notServed are the services that are down for a fault.
+func (e *Engine) notServed(snap *snapshot.Snapshot) (out []ServiceStatus) {
+	if len(e.faults) == 0 {
+		return nil
+	}
+	for i := range e.asked.VirtualServices {
+		vs := &e.asked.VirtualServices[i]
+		if f := e.faults[snapshot.ID(vs.UUID, vs.Name)]; f != nil && f.down {
+			out = append(out, ServiceStatus{UUID: vs.UUID, Name: vs.Name, Pool: vs.PoolRef, Error: f.text, Traffic: vs.TrafficEnabled,
+				Latency: new(metric.Snapshot)})
+		}
+	}
+	return out
 }
 
 // healthOf asks for the health of all servers at once: each question waits for the loop of the monitors, and 10,000 of
@@ -130,7 +157,7 @@ func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
 	b := l.books[s.Index]
 	sum, latency := b.total()
-	st := ServiceStatus{Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
+	st := ServiceStatus{UUID: s.UUID, Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
 		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
@@ -175,7 +202,7 @@ func codeKey(index int) int {
 
 func poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerStatus) PoolStatus {
 	view := p.View.Load()
-	st := PoolStatus{Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Up(), MinServersUp: p.Object.MinServersUp,
+	st := PoolStatus{UUID: p.Object.UUID, Name: p.Name, Algorithm: string(p.Object.LBAlgorithm), Up: view.Up(), MinServersUp: p.Object.MinServersUp,
 		RetriesRefused: p.Budget.Refused(), MaxConnections: p.Object.MaxConnectionsPerServer, Full: view.Full()}
 	st.State, st.Reason = poolWords(p, view)
 	shares := view.Shares()
@@ -183,8 +210,9 @@ func poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerStatus) PoolS
 	for i, sv := range p.Servers {
 		t := sv.Traffic
 		var h health.ServerStatus
-		if k := known[drainKey{p.Name, sv.Addr}]; k != nil {
+		if k := known[drainKey{p.ID, sv.Addr}]; k != nil {
 			h = *k
+			h.Pool = p.Name
 		}
 		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i],
 			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),

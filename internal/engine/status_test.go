@@ -25,7 +25,7 @@ func large(t testing.TB, n int) *Engine {
 	if err := set.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	e, err := Start(Config{Set: set, Secret: []byte("a secret for tests"), Workers: 1})
+	e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,9 @@
 package engine
 
 import (
+	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -16,25 +16,39 @@ import (
 // worker is the spine of the data plane: it reads a batch from a socket and,
 // message by message, parses, decides, edits and writes. Nothing calls back.
 type worker struct {
-	e      *Engine
-	group  *group
-	lane   *lane
-	flight flight
+	e         *Engine
+	group     *group
+	lane      *lane
+	flight    flight
+	*gear          // nil while the worker rests
+	impatient bool // valid unless it rests: as many as may wait in the kernel are awake
+}
 
+// gear is what a worker needs while it works, some 500 KB: one that rests has laid it
+// down, for another to take up.
+type gear struct {
 	live    *live
 	in      *transport.Batch
-	outs    []*transport.Out // by Listener.Index of live; nil until needed
-	used    []int            // those that hold something
-	news    []int            // those whose sockets have ICMP errors that nobody else may hear of
+	outs    []queue          // what is sent by listeners of live, as they were needed
+	spare   []*transport.Out // of listeners before
+	used    []int            // of outs: those that hold something
+	news    []int            // listeners whose sockets have ICMP errors that nobody else may hear of
 	msg     sip.Msg
 	input   proxy.Input
 	proxy   *proxy.Proxy
 	book    *book  // of the listener's service
 	tally   *tally // of book
+	calls   [flightBits / 64]uint64
 	quote   [quoteRoom]byte
 	failed  [maxFailed]failed
 	nFailed int
 	late    bool // the batch is through; what is decided now is about its failures
+}
+
+// queue is what is to be sent by a listener.
+type queue struct {
+	listener int // its Index
+	out      *transport.Out
 }
 
 const (
@@ -54,64 +68,76 @@ type failed struct {
 	start [quoteRoom]byte
 }
 
-// recvWait is how long a worker sleeps at the most; it looks for changes then.
-const recvWait = 500 * time.Millisecond
+const (
+	// recvWait is how long a worker waits in the kernel before it rests, and for its turn
+	// before it lays its gear down.
+	recvWait = 500 * time.Millisecond
+	// maxReading is how many workers may wait in the kernel: each holds a thread. Others that
+	// are awake rest as soon as nothing is there.
+	maxReading = 32
+)
 
 // run starts the workers of a group, each at one of its lanes.
 func (g *group) run(e *Engine, workers int) {
 	for i := range workers {
 		g.workers = append(g.workers, newWorker(e, g, g.lanes[i%len(g.lanes)]))
 	}
-	var ready sync.WaitGroup
 	for _, w := range g.workers {
-		ready.Add(1)
-		e.wg.Go(func() { w.run(ready.Done) })
+		e.wg.Go(w.run)
 	}
-	ready.Wait()
 }
 
 func newWorker(e *Engine, g *group, l *lane) *worker {
 	w := &worker{e: e, group: g, lane: l}
-	if g != nil {
-		w.proxy = proxy.New(e.sealer, e.names[family(g.key)])
-	}
 	l.workers = append(l.workers, w)
 	return w
 }
 
-func (w *worker) run(ready func()) {
-	in, err := transport.NewBatch(transport.MaxBatch)
-	if err != nil {
-		ready()
-		w.e.log.Error("worker has no memory for its batch", "error", err)
-		return
-	}
-	w.in = in
-	defer w.in.Close()
-	w.begin() // whatever changes later, this listener is known
-	defer func() { w.book.end(w.tally) }()
-	ready()
+// run works until the socket is closed. A worker begins at rest, and so do thousands.
+func (w *worker) run() {
+	defer w.layDown()
 	timer := time.NewTimer(recvWait)
 	defer timer.Stop()
+	rest := true
+	<-w.lane.turn
 	for {
-		if !w.lane.take(timer) {
-			w.begin()
-			continue
+		patient := false
+		if rest {
+			w.layDown()
+			patient = !w.lane.sock.Rest() // who can't rest waits in the kernel
 		}
-		if err := w.read(); err != nil {
+		n, err := w.read(patient)
+		rest = n == 0
+		switch {
+		case err != nil:
 			w.lane.pass() // the others are to see it too
 			return        // closed
+		case !rest && !w.lane.take(timer):
+			w.layDown()
+			<-w.lane.turn
 		}
 	}
 }
 
 // read serves batch after batch. It has the turn, and gives it away with a batch
-// so large that another worker had better read on; then it returns nil.
-func (w *worker) read() error {
+// so large that another worker had better read on; then it returns how many that were.
+// It keeps it and returns 0 when nothing has come for a while.
+func (w *worker) read(patient bool) (int, error) {
+	if err := w.pickUp(); err != nil {
+		w.e.log.Error("worker has no memory for its batch", "error", err)
+		return 0, net.ErrClosed
+	}
+	wait := recvWait
+	if w.impatient && !patient {
+		wait = 0
+	}
 	for {
-		n, err := w.lane.sock.Recv(w.in, recvWait)
+		n, err := w.lane.sock.Recv(w.in, wait)
 		if err != nil {
-			return err
+			return 0, err
+		}
+		if n == 0 && !w.lane.sock.ErrPending() {
+			return 0, nil
 		}
 		w.lane.enter()
 		w.flight.clear()
@@ -137,7 +163,7 @@ func (w *worker) read() error {
 			w.hear(help)
 		}
 		if help {
-			return nil
+			return n, nil
 		}
 	}
 }
@@ -161,6 +187,12 @@ func (w *worker) tellTime() {
 // its sockets are closed, as it was.
 func (w *worker) adopt(l *live) {
 	listener := l.byKey[w.group.key]
+	if listener == nil && w.live == nil {
+		if l = w.group.last.Load(); l == nil {
+			return
+		}
+		listener = l.byKey[w.group.key]
+	}
 	if listener == nil {
 		return
 	}
@@ -177,8 +209,7 @@ func (w *worker) adopt(l *live) {
 func (w *worker) serve(l *live, listener *snapshot.Listener) {
 	if l != w.live {
 		w.live = l
-		w.outs = make([]*transport.Out, len(l.groups))
-		w.used, w.news = make([]int, 0, len(l.groups)), make([]int, 0, len(l.groups))
+		w.clearOuts()
 	}
 	w.input.Listener, w.input.Snapshot, w.input.Msg = listener, l.snap, &w.msg
 	w.input.State = l.states[listener.Service.Index]
@@ -245,7 +276,7 @@ func (w *worker) act(v *proxy.Verdict) {
 // requests are refused before.
 func (w *worker) write(v *proxy.Verdict, size int) bool {
 	out := w.out(v.Face.Out)
-	room := w.room(out, v.Face.Out, size+proxy.Growth)
+	room := w.room(out, size+proxy.Growth)
 	msg := w.proxy.Append(room, v)
 	if v.To.Addr().Is4() && len(msg) > maxPayload4 {
 		return false
@@ -254,10 +285,10 @@ func (w *worker) write(v *proxy.Verdict, size int) bool {
 }
 
 // room asks the queue for room, flushing it when it is full.
-func (w *worker) room(out *transport.Out, l *snapshot.Listener, size int) []byte {
+func (w *worker) room(out *transport.Out, size int) []byte {
 	room := out.Room(size)
 	if room == nil {
-		w.makeRoom(l.Index)
+		w.makeRoom(slices.IndexFunc(w.outs, func(q queue) bool { return q.out == out }))
 		room = out.Room(min(size, transport.MaxDatagram))
 	}
 	return room
@@ -266,7 +297,7 @@ func (w *worker) room(out *transport.Out, l *snapshot.Listener, size int) []byte
 // resend sends a stored request to another server, after the ACK that the first
 // one wants; or tells the client that there is none.
 func (w *worker) resend(v *proxy.Verdict) {
-	ack := w.room(w.out(w.input.Listener), w.input.Listener, proxy.AckRoom)
+	ack := w.room(w.out(w.input.Listener), proxy.AckRoom)
 	if ack, to, face, ok := w.proxy.AppendAck(ack, &w.input, v); ok {
 		w.out(face.Out).Add(ack, to, face.Source, v.Order)
 	}
@@ -277,16 +308,33 @@ func (w *worker) resend(v *proxy.Verdict) {
 	}
 }
 
+// out is the queue of what leaves by a listener. There are few: the worker's own, and others of its service.
 func (w *worker) out(l *snapshot.Listener) *transport.Out {
-	o := w.outs[l.Index]
-	if o == nil {
+	for i := range w.outs {
+		if q := &w.outs[i]; q.listener == l.Index {
+			if q.out.Len() == 0 {
+				w.used = include(w.used, i)
+			}
+			return q.out
+		}
+	}
+	var o *transport.Out
+	if n := len(w.spare); n > 0 {
+		o, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
 		o = transport.NewOut(0, 0) // once for each listener that this one sends by
-		w.outs[l.Index] = o
 	}
-	if o.Len() == 0 {
-		w.used = include(w.used, l.Index)
-	}
+	w.outs = append(w.outs, queue{l.Index, o})
+	w.used = include(w.used, len(w.outs)-1)
 	return o
+}
+
+// clearOuts forgets of which listeners the queues were. They are empty.
+func (g *gear) clearOuts() {
+	for _, q := range g.outs {
+		g.spare = append(g.spare, q.out)
+	}
+	g.outs, g.used, g.news = g.outs[:0], g.used[:0], g.news[:0]
 }
 
 // laneOf is the lane whose socket the worker sends on for a listener.
@@ -295,7 +343,7 @@ func (w *worker) laneOf(i int) *lane {
 	return g.lanes[w.lane.index%len(g.lanes)]
 }
 
-// include adds i to a set, which has room for all there are.
+// include adds i to a set, which is small.
 func include(set []int, i int) []int {
 	for _, u := range set {
 		if u == i {
@@ -344,14 +392,14 @@ func (w *worker) makeRoom(i int) {
 
 // sendQueue sends one queue and keeps what the kernel refused.
 func (w *worker) sendQueue(i int) {
-	o := w.outs[i]
-	if o == nil || o.Len() == 0 {
+	o, l := w.outs[i].out, w.outs[i].listener
+	if o.Len() == 0 {
 		return
 	}
-	sock := w.laneOf(i).sock
+	sock := w.laneOf(l).sock
 	failures := sock.Flush(o)
 	if sock.ErrPending() {
-		w.news = include(w.news, i)
+		w.news = include(w.news, l)
 	}
 	if failures == 0 {
 		return
@@ -425,7 +473,7 @@ func (w *worker) unreachable(l *lane) {
 
 // answerSTUN answers a Binding request, which a client sends to keep its flow open.
 func (w *worker) answerSTUN(d *transport.Datagram) {
-	room := w.room(w.out(w.input.Listener), w.input.Listener, stun.MaxResponse)
+	room := w.room(w.out(w.input.Listener), stun.MaxResponse)
 	reply, ok := stun.AppendBinding(room, d.Data, d.From)
 	if !ok {
 		w.tally.reason(proxy.Junk)

@@ -56,6 +56,10 @@ func TestTooLongIsNobodysFault(t *testing.T) {
 	server := newPeer(t, "127.0.0.1:0")
 	e, _ := start(t, quick(t, "127.0.0.1:0", server))
 	w := newWorker(e, e.live.Load().groups[0], new(lane))
+	if err := w.pickUp(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.layDown()
 	w.begin()
 	ln := w.input.Listener
 	text := strings.ReplaceAll(server.request("MESSAGE", "c", "x", ""), "\n", "\r\n")

@@ -14,7 +14,7 @@ import (
 
 func serve(t *testing.T, set *object.Set) string {
 	t.Helper()
-	e, err := engine.Start(engine.Config{Set: set, Secret: []byte("a secret for tests"), Workers: 1})
+	e, err := engine.Start(engine.Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -44,7 +45,7 @@ func newLoop(cfg Config, source rand.Source) *loop {
 	return &loop{
 		cfg: cfg, begin: time.Now(), random: rand.New(source),
 		events: make(chan event, eventQueue), commands: make(chan func()), kicks: make(chan *server, kickQueue), stop: make(chan struct{}),
-		servers: map[serverKey]*server{}, stats: map[statsKey]*monitorStats{}, runs: map[uint64]*check{},
+		pools: poolMap{}, locals: map[netip.Addr]int{}, stats: map[statsKey]*monitorStats{}, runs: map[uint64]*check{},
 		sameAddr: map[netip.AddrPort]*check{}, probers: map[proberKind]prober{}, changes: newOutbox(cfg.OnChange),
 	}
 }
@@ -121,28 +122,68 @@ func wholeLines(s string) bool {
 	return true
 }
 
-// apply makes targets the set that is watched. The map of servers is a new one each time: others read the old.
-func (l *loop) apply(targets []Target, now time.Time) {
-	before := l.servers
-	l.fresh = 0
-	l.servers = make(map[serverKey]*server, len(targets))
-	for i := range targets {
-		t := &targets[i]
-		k := serverKey{t.Pool, plain(t.Server)}
-		s := before[k]
-		if s == nil {
-			s = &server{key: k, since: now}
-			s.kickedNS.Store(math.MinInt64 / 2)
+// poolMap is the servers by pool and address. Neither it nor what it holds ever changes: others read it.
+type poolMap map[string]map[netip.AddrPort]*server
+
+// all calls yield for every server.
+func (m poolMap) all(yield func(*server) bool) {
+	for _, servers := range m {
+		for _, s := range servers {
+			if !yield(s) {
+				return
+			}
 		}
-		l.servers[k] = s
-		l.adopt(s, t, now)
 	}
-	for k, s := range before {
-		if l.servers[k] == nil {
-			l.drop(s.checks)
+}
+
+// apply makes pools what is watched, if all is set instead of all pools there were, else instead of those of the same names.
+func (l *loop) apply(pools map[string][]Target, all bool, now time.Time) {
+	before := l.pools
+	l.fresh = 0
+	l.pools = make(poolMap, len(before)+1)
+	if !all {
+		maps.Copy(l.pools, before)
+	}
+	for _, pool := range slices.Sorted(maps.Keys(pools)) {
+		l.applyPool(pool, pools[pool], before[pool], now)
+	}
+	for pool, servers := range before {
+		if _, named := pools[pool]; all && !named {
+			l.dropServers(servers, nil)
 		}
 	}
 	l.sweep()
+}
+
+// applyPool makes targets the servers of a pool that are watched; before are those that were.
+func (l *loop) applyPool(pool string, targets []Target, before map[netip.AddrPort]*server, now time.Time) {
+	servers := make(map[netip.AddrPort]*server, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		addr := plain(t.Server)
+		s := before[addr]
+		if s == nil {
+			s = &server{key: serverKey{pool, addr}, since: now}
+			s.kickedNS.Store(math.MinInt64 / 2)
+		}
+		servers[addr] = s
+		l.adopt(s, t, now)
+	}
+	l.dropServers(before, servers)
+	delete(l.pools, pool)
+	if len(servers) > 0 {
+		l.pools[pool] = servers
+	}
+}
+
+// dropServers lets go of those of before that are not in now.
+func (l *loop) dropServers(before, now map[netip.AddrPort]*server) {
+	for addr, s := range before {
+		if now[addr] == nil {
+			l.drop(s.checks)
+			s.gone = true
+		}
+	}
 }
 
 // adopt makes s what t says.
@@ -208,9 +249,14 @@ func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPor
 		c.take()
 		c.m.begin(mon)
 	}
+	stats := l.statsOf(s.key.pool, mon.Name)
+	stats.users++
+	l.locals[local.Addr()]++
+	if c.stats != nil {
+		l.release(c)
+	}
 	c.srv, c.mon, c.addr, c.local, c.route = s, mon, addr, local, netip.Addr{}
-	c.p = l.probers[mon.proberKind()]
-	c.stats = l.statsOf(s.key.pool, mon.Name)
+	c.p, c.stats = l.probers[mon.proberKind()], stats
 	return c
 }
 
@@ -238,24 +284,29 @@ func (l *loop) drop(checks []*check) {
 			l.end(c)
 		}
 		c.take()
+		l.release(c)
 	}
 }
 
-// sweep lets go of the sockets and the sums that nothing uses any more.
+// release gives back what a check had of what is shared: a sum, and a socket for its local address.
+func (l *loop) release(c *check) {
+	if c.stats.users--; c.stats.users == 0 {
+		delete(l.stats, statsKey{c.srv.key.pool, c.mon.Name})
+	}
+	c.stats = nil
+	if l.locals[c.local.Addr()]--; l.locals[c.local.Addr()] == 0 {
+		delete(l.locals, c.local.Addr())
+		l.unused = true
+	}
+}
+
+// sweep lets go of the sockets that nothing uses any more.
 func (l *loop) sweep() {
-	locals, sums := map[netip.Addr]bool{}, map[statsKey]bool{}
-	for _, s := range l.servers {
-		for _, c := range s.checks {
-			locals[c.local.Addr()] = true
-			sums[statsKey{s.key.pool, c.mon.Name}] = true
-		}
+	if !l.unused {
+		return
 	}
-	for k := range l.stats {
-		if !sums[k] {
-			delete(l.stats, k)
-		}
-	}
+	l.unused = false
 	for _, p := range l.probers {
-		p.sweep(locals)
+		p.sweep(l.locals)
 	}
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -23,7 +24,11 @@ func TestChaos(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
 			switch rapid.SampledFrom([]string{"apply", "answer", "answer", "answer", "unreachable", "kick", "broken", "work", "provisional"}).Draw(t, "step") {
 			case "apply":
-				l.apply(drawTargets(t), now)
+				pools := byPool(drawTargets(t))
+				if rapid.Bool().Draw(t, "gone") {
+					pools[rapid.SampledFrom([]string{"p", "q"}).Draw(t, "pool")] = nil
+				}
+				l.apply(pools, rapid.Bool().Draw(t, "all"), now)
 			case "answer":
 				if c := drawCheck(t, l, true); c != nil {
 					l.event(event{kind: answered, run: c.run, at: now, out: outcome{code: rapid.SampledFrom([]Code{Success, NoResponse}).Draw(t, "code")}})
@@ -95,11 +100,24 @@ func drawCheck(t *rapid.T, l *loop, inFlight bool) *check {
 func checkBooks(t *rapid.T, l *loop, now time.Time) {
 	t.Helper()
 	waiting, flying, open, listed := 0, 0, 0, 0
-	for _, s := range l.servers {
+	locals, users := map[netip.Addr]int{}, map[statsKey]int{}
+	defer func() {
+		for k, st := range l.stats {
+			if st.users != users[k] {
+				t.Fatalf("%v: %d checks are added up, want %d", k, st.users, users[k])
+			}
+		}
+		if !maps.Equal(locals, l.locals) || len(users) != len(l.stats) {
+			t.Fatalf("local addresses in use %v, want %v; %d sums, want %d", l.locals, locals, len(l.stats), len(users))
+		}
+	}()
+	for s := range l.pools.all {
 		if State(s.public.Load()) != s.state {
 			t.Fatalf("%v: public state %v, state %v", s.key, State(s.public.Load()), s.state)
 		}
 		for _, c := range s.checks {
+			locals[c.local.Addr()]++
+			users[statsKey{s.key.pool, c.mon.Name}]++
 			switch {
 			case c.srv != s || l.probers[c.mon.proberKind()] != c.p:
 				t.Fatalf("%v: a check of something else", s.key)
@@ -181,4 +199,12 @@ func TestWords(t *testing.T) {
 	if Code(200).String() != "CODE_200" || State(9).String() != "STATE_9" || Type(9).String() != "TYPE_9" {
 		t.Error("words of numbers there are not")
 	}
+}
+
+func byPool(targets []Target) map[string][]Target {
+	pools := map[string][]Target{}
+	for _, t := range targets {
+		pools[t.Pool] = append(pools[t.Pool], t)
+	}
+	return pools
 }

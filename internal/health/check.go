@@ -27,6 +27,7 @@ type server struct {
 	checks   []*check // in the order of the target's monitors
 	minUp    int
 	paused   bool
+	gone     bool // it is watched no more
 	state    State
 	reason   Code
 	since    time.Time

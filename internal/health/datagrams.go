@@ -137,9 +137,9 @@ func icmpOutcome(ie transport.ICMPError) outcome {
 	return out
 }
 
-func (p *sipUDP) sweep(inUse map[netip.Addr]bool) {
+func (p *sipUDP) sweep(inUse map[netip.Addr]int) {
 	for local, s := range p.socks {
-		if !inUse[local] {
+		if inUse[local] == 0 {
 			s.Close()
 			delete(p.socks, local)
 		}
@@ -152,9 +152,9 @@ type sipSender struct {
 	room []byte
 }
 
-func (p *sipSender) retransmits() bool         { return true }
-func (p *sipSender) ownSocket() bool           { return false }
-func (p *sipSender) sweep(map[netip.Addr]bool) {}
+func (p *sipSender) retransmits() bool        { return true }
+func (p *sipSender) ownSocket() bool          { return false }
+func (p *sipSender) sweep(map[netip.Addr]int) {}
 
 func (p *sipSender) send(c *check) outcome {
 	via, out := c.sentBy(c.local.Port())

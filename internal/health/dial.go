@@ -22,9 +22,9 @@ const (
 // dialer sends probes with a socket and a goroutine for each: TCP, UDP, and SIP over TCP.
 type dialer struct{ l *loop }
 
-func (p *dialer) retransmits() bool         { return false }
-func (p *dialer) ownSocket() bool           { return true }
-func (p *dialer) sweep(map[netip.Addr]bool) {}
+func (p *dialer) retransmits() bool        { return false }
+func (p *dialer) ownSocket() bool          { return true }
+func (p *dialer) sweep(map[netip.Addr]int) {}
 
 func (p *dialer) send(c *check) outcome {
 	d := dial{mon: c.mon, addr: c.addr, local: c.local, run: c.run, deadline: c.started.Add(c.mon.Timeout), userAgent: p.l.cfg.UserAgent}

@@ -30,9 +30,9 @@ type sentProbe struct {
 	attempt int
 }
 
-func (f *fake) retransmits() bool         { return f.resend }
-func (f *fake) ownSocket() bool           { return f.own }
-func (f *fake) sweep(map[netip.Addr]bool) {}
+func (f *fake) retransmits() bool        { return f.resend }
+func (f *fake) ownSocket() bool          { return f.own }
+func (f *fake) sweep(map[netip.Addr]int) {}
 
 func (f *fake) send(c *check) outcome {
 	f.mu.Lock()

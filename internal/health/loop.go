@@ -39,7 +39,7 @@ type prober interface {
 	// ownSocket says whether each probe has a socket of its own, counted against MaxOpen.
 	ownSocket() bool
 	// sweep lets go of what no local address in use needs.
-	sweep(inUse map[netip.Addr]bool)
+	sweep(inUse map[netip.Addr]int)
 }
 
 // event is something that came from outside the loop. Exactly one of the groups of fields is used, by kind.
@@ -80,7 +80,9 @@ type loop struct {
 	stop     chan struct{} // closed to end the loop
 	wg       sync.WaitGroup
 
-	servers  map[serverKey]*server
+	pools    poolMap
+	locals   map[netip.Addr]int // checks by the local address that they use
+	unused   bool               // one of locals has just become 0
 	stats    map[statsKey]*monitorStats
 	starts   queue // checks waiting to begin
 	timers   queue // checks in flight, by retransmission or deadline
@@ -328,7 +330,7 @@ func (l *loop) settle(s *server, now time.Time) {
 
 // kick brings the checks of a server forward.
 func (l *loop) kick(s *server, now time.Time) {
-	if l.servers[s.key] != s || s.paused {
+	if s.gone || s.paused {
 		return
 	}
 	l.count.KicksObeyed++

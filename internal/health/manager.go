@@ -55,7 +55,7 @@ type Change struct {
 type Manager struct {
 	l     *loop
 	close sync.Once
-	known atomic.Pointer[map[serverKey]*server] // what State and Kick look up; replaced by Apply
+	known atomic.Pointer[poolMap] // what State and Kick look up; replaced by Apply and Update
 }
 
 // New returns a running Manager with no targets. Close ends it.
@@ -75,7 +75,7 @@ func New(cfg Config) *Manager {
 
 func start(l *loop) *Manager {
 	m := &Manager{l: l}
-	m.known.Store(&map[serverKey]*server{})
+	m.known.Store(&poolMap{})
 	l.wg.Add(1)
 	go l.run()
 	if l.cfg.OnChange != nil {
@@ -117,9 +117,28 @@ func (m *Manager) Apply(targets []Target) error {
 	if err := checkTargets(targets); err != nil {
 		return err
 	}
+	pools := map[string][]Target{}
+	for _, t := range targets {
+		pools[t.Pool] = append(pools[t.Pool], t)
+	}
+	return m.update(pools, true)
+}
+
+// Update is Apply for some pools: what it names is watched as it says, no target at all meaning that the pool is gone,
+// and all other pools stay as they are. It costs what it names.
+func (m *Manager) Update(pools map[string][]Target) error {
+	for _, targets := range pools {
+		if err := checkTargets(targets); err != nil {
+			return err
+		}
+	}
+	return m.update(pools, false)
+}
+
+func (m *Manager) update(pools map[string][]Target, all bool) error {
 	ok := m.do(func() {
-		m.l.apply(targets, time.Now())
-		known := m.l.servers
+		m.l.apply(pools, all, time.Now())
+		known := m.l.pools
 		m.known.Store(&known)
 	})
 	if !ok {
@@ -137,7 +156,7 @@ func (m *Manager) State(pool string, server netip.AddrPort) State {
 }
 
 func (m *Manager) find(pool string, addr netip.AddrPort) *server {
-	return (*m.known.Load())[serverKey{pool, plain(addr)}]
+	return (*m.known.Load())[pool][plain(addr)]
 }
 
 // Kick brings the next checks of a server forward to quick-start pace, until they have settled its state anew: for ICMP errors and

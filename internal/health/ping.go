@@ -65,9 +65,9 @@ func (p *pinger) send(c *check) outcome {
 	return out
 }
 
-func (p *pinger) sweep(inUse map[netip.Addr]bool) {
+func (p *pinger) sweep(inUse map[netip.Addr]int) {
 	for local, s := range p.socks {
-		if !inUse[local] {
+		if inUse[local] == 0 {
 			s.close()
 			delete(p.socks, local)
 		}

@@ -119,6 +119,7 @@ type statsKey struct{ pool, monitor string }
 
 // monitorStats is the loop's own form of MonitorStats.
 type monitorStats struct {
+	users   int // checks that are added up
 	latency Histogram
 	checks  uint64
 	counts  [numCodes]uint64
@@ -146,8 +147,8 @@ func (l *loop) statsOf(pool, monitor string) *monitorStats {
 func (m *Manager) Status() []ServerStatus {
 	var all []ServerStatus
 	m.do(func() {
-		all = make([]ServerStatus, 0, len(m.l.servers))
-		for _, s := range m.l.servers {
+		all = make([]ServerStatus, 0, len(m.l.stats)*8)
+		for s := range m.l.pools.all {
 			all = append(all, s.status(m.l.begin))
 		}
 	})
@@ -159,7 +160,7 @@ func (m *Manager) ServerStatus(pool string, server netip.AddrPort) (ServerStatus
 	var st ServerStatus
 	found := false
 	m.do(func() {
-		if s := m.l.servers[serverKey{pool, plain(server)}]; s != nil {
+		if s := m.l.pools[pool][plain(server)]; s != nil {
 			st, found = s.status(m.l.begin), true
 		}
 	})
@@ -170,8 +171,8 @@ func (m *Manager) ServerStatus(pool string, server netip.AddrPort) (ServerStatus
 func (m *Manager) Briefs() []ServerBrief {
 	var all []ServerBrief
 	m.do(func() {
-		all = make([]ServerBrief, 0, len(m.l.servers))
-		for _, s := range m.l.servers {
+		all = make([]ServerBrief, 0, len(m.l.stats)*8)
+		for s := range m.l.pools.all {
 			b := ServerBrief{Pool: s.key.pool, Server: s.key.addr, State: s.state, Since: s.since}
 			for _, c := range s.checks {
 				b.Latency = max(b.Latency, c.hist.last)
@@ -223,8 +224,9 @@ func (m *Manager) Stats() Stats {
 	m.do(func() {
 		l := m.l
 		st = l.count
-		st.Targets, st.InFlight = len(l.servers), len(l.runs)
-		for _, s := range l.servers {
+		st.InFlight = len(l.runs)
+		for s := range l.pools.all {
+			st.Targets++
 			st.Checks += len(s.checks)
 		}
 		for k, s := range l.stats {

@@ -46,6 +46,15 @@ func (c *Counters) Sum(i int) uint64 {
 	return sum
 }
 
+// Reset sets all counters to 0. Nobody may be writing them.
+func (c *Counters) Reset() {
+	for w := range c.blocks {
+		for i := range c.blocks[w].v {
+			atomic.StoreUint64(&c.blocks[w].v[i], 0)
+		}
+	}
+}
+
 // Inc adds 1 to counter i.
 func (b *Block) Inc(i int) { add(&b.v[i], 1) }
 

@@ -70,6 +70,13 @@ func (r *Recorder) Record(ns int64) {
 	add(&r.sumNS, u)
 }
 
+// Reset forgets all durations. Nobody may be recording.
+func (h *Histogram) Reset() {
+	for _, r := range h.recorders {
+		*r = Recorder{}
+	}
+}
+
 // Snapshot returns the sum over all workers. Any goroutine may call it.
 func (h *Histogram) Snapshot() *Snapshot {
 	s := new(Snapshot)

@@ -182,9 +182,11 @@ func (l *ladder) compile() {
 		l.addOther(set)
 	}
 	env := snapshot.Env{Sealer: l.proxy.sealer, Hosts: machine, LocalAddr: localAddr, Bound: map[snapshot.Key]netip.AddrPort{}}
-	for _, k := range snapshot.Wanted(set) {
-		if k.Egress != "" {
-			env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), k.Port)
+	for _, w := range snapshot.Wanted(set).Services {
+		for _, k := range w.Keys {
+			if k.Egress != "" {
+				env.Bound[k] = netip.AddrPortFrom(k.Addr.Addr(), k.Port)
+			}
 		}
 	}
 	snap, err := snapshot.Compile(set, l.snap, env, 1)

@@ -7,11 +7,16 @@ import (
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
-// Limits of the store of requests that may have to be sent again.
+// Limits of the store of requests that may have to be sent again. A ring begins with room for one request of the
+// largest size and doubles while what it forgets is younger than replayKeepNS: a service on which little comes, of
+// which there may be thousands, needs 128 KiB and not a megabyte.
 const (
 	replayRings   = 16
-	replayBytes   = 64 << 10 // of a ring: 1 MiB in all, half a second at 1,000 calls/s
+	replayLeast   = 8 << 10  // of a ring, in octets
+	replayMost    = 64 << 10 // 1 MiB in all: half a second at 1,000 calls/s
 	replayMaxSize = 8 << 10  // larger requests are not stored: they wait for their retransmission
+	replayRecord  = 256      // octets of a ring for each request that it remembers at the most
+	replayKeepNS  = 1e9
 )
 
 // replay keeps the requests of open transactions as they came, so that one can be
@@ -27,16 +32,15 @@ type ring struct {
 	buf   []byte
 	at    int    // offset of the next record
 	round uint32 // how often the ring was filled
-	slots [replaySlots]record
+	slots []record
 	next  uint32 // record to be written next
+	began int64  // when this round began, ns
 }
-
-// replaySlots is how many requests a ring remembers at the most.
-const replaySlots = 256
 
 type record struct {
 	off, n   int32
 	round    uint32
+	ref      uint32
 	key      uint64
 	from     netip.AddrPort
 	local    netip.Addr
@@ -65,19 +69,39 @@ func (r *replay) save(key uint64, in *Input) uint32 {
 	g.Lock()
 	defer g.Unlock()
 	if g.buf == nil {
-		g.buf = make([]byte, replayBytes) // once in the life of a ring
+		g.grow()
+		g.began = in.NowNS
+	}
+	if g.at+len(data) > len(g.buf) && len(g.buf) < replayMost && in.NowNS-g.began < replayKeepNS {
+		g.grow()
 	}
 	if g.at+len(data) > len(g.buf) {
-		g.at = 0
+		g.at, g.began = 0, in.NowNS
 		g.round++
 	}
 	ref := g.next
-	s := &g.slots[ref%replaySlots]
-	*s = record{off: int32(g.at), n: int32(len(data)), round: g.round, key: key, from: in.From, local: in.Local, listener: in.Listener}
+	s := &g.slots[ref%uint32(len(g.slots))]
+	*s = record{off: int32(g.at), n: int32(len(data)), round: g.round, ref: ref, key: key, from: in.From, local: in.Local, listener: in.Listener}
 	copy(g.buf[g.at:], data)
 	g.at += len(data)
 	g.next++
-	return ref%replaySlots + 1
+	if g.next == 1<<32-1 {
+		g.next = 0 // ref+1 is never 0
+	}
+	return ref + 1
+}
+
+// grow doubles a ring; what it holds stays where it is.
+func (g *ring) grow() {
+	size := max(replayLeast, 2*len(g.buf))
+	buf, slots := make([]byte, size), make([]record, size/replayRecord)
+	copy(buf, g.buf)
+	for _, s := range g.slots {
+		if s.n > 0 {
+			slots[s.ref%uint32(len(slots))] = s
+		}
+	}
+	g.buf, g.slots = buf, slots
 }
 
 // load copies the request of a reference into dst. It reports false when it was
@@ -89,10 +113,13 @@ func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byt
 	g := r.ring(key)
 	g.Lock()
 	defer g.Unlock()
-	s := &g.slots[(ref-1)%replaySlots]
+	if len(g.slots) == 0 {
+		return stored{}, false
+	}
+	s := &g.slots[(ref-1)%uint32(len(g.slots))]
 	// it is there if nothing was written over it: this round below at, or the round before above at
 	fresh := s.round == g.round || s.round+1 == g.round && int(s.off) >= g.at
-	if s.key != key || s.n == 0 || !fresh {
+	if s.ref != ref-1 || s.key != key || s.n == 0 || !fresh {
 		return stored{}, false
 	}
 	listener := snap.Listener(s.listener.Key) // the one of then may lead to sockets that are no more

@@ -43,6 +43,9 @@ func newStep(t *testing.T) *step {
 		"10.0.0.6:5060", "10.0.0.7:5060", "10.0.0.8:5060", "10.0.0.9:5060", "10.0.0.10:5060"}
 	l.profile["record_route"] = "true"
 	l.compile()
+	for _, p := range l.snap.Pools {
+		p.View.Load().Fill() // as of every pool on which much comes
+	}
 	l.state[0] = NewState(1<<20, 1<<20, nil)
 	s := &step{l: l, out: make([]byte, 0, 8192)}
 	s.in = Input{Msg: &s.msg, From: netip.MustParseAddrPort("192.0.2.7:16000"), Listener: l.snap.Listeners[0], Snapshot: l.snap,

@@ -122,13 +122,26 @@ func (t *serverTable) all(yield func(*Server) bool) {
 type ownAddr struct {
 	host  bool // it is one of this machine's
 	faces []*Face
+	// byPort has the faces instead once there are many: a thousand services may share an address.
+	byPort map[uint16][]*Face
+}
+
+// manyFaces is from how many on the faces of an address are looked up rather than looked through.
+const manyFaces = 8
+
+// at are the faces that may have a port.
+func (o *ownAddr) at(port uint16) []*Face {
+	if o.byPort != nil {
+		return o.byPort[port]
+	}
+	return o.faces
 }
 
 // face is the one with a port on which we listen there, or say that we do: that of v,
 // if several services say so.
 func (o *ownAddr) face(v *Service, port uint16) *Face {
 	var other *Face
-	for _, f := range o.faces {
+	for _, f := range o.at(port) {
 		if f.SentBy.Port() == port {
 			if f.Out.Service == v {
 				return f
@@ -137,4 +150,19 @@ func (o *ownAddr) face(v *Service, port uint16) *Face {
 		}
 	}
 	return other
+}
+
+func (o *ownAddr) add(f *Face) {
+	if o.byPort == nil && len(o.faces) < manyFaces {
+		o.faces = append(o.faces, f)
+		return
+	}
+	if o.byPort == nil {
+		o.byPort = map[uint16][]*Face{}
+		for _, f := range o.faces {
+			o.byPort[f.SentBy.Port()] = append(o.byPort[f.SentBy.Port()], f)
+		}
+		o.faces = nil
+	}
+	o.byPort[f.SentBy.Port()] = append(o.byPort[f.SentBy.Port()], f)
 }

@@ -18,6 +18,8 @@ type Env struct {
 	LocalAddr func(netip.Addr) (netip.Addr, error)
 	// Hosts are this machine's addresses, each with the length of its link's prefix.
 	Hosts []netip.Prefix
+	// Wants is Wanted of the set; nil: it is worked out.
+	Wants *Wants
 	// Bound tells what address and port a listener got; nil or absent: as configured.
 	Bound map[Key]netip.AddrPort
 }
@@ -30,6 +32,10 @@ type compiler struct {
 	out  *Snapshot
 	errs []error
 
+	pairs    []pair // of the virtual services, by place in the set
+	profiles map[string]*object.ApplicationProfile
+	byName   map[string]*Pool // of out
+
 	links  []netip.Prefix // that this machine is on, the longest prefix first
 	asked  map[netip.Addr]netip.Addr
 	others map[exitKey]*exits // where the family changes
@@ -40,20 +46,23 @@ type compiler struct {
 func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapshot, error) {
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
-		faces:    map[uint16]*Face{},
+		faces:    make(map[uint16]*Face, len(set.VirtualServices)), byKey: make(map[Key]*Listener, len(set.VirtualServices)),
 	}, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	for _, h := range env.Hosts {
 		c.out.own.add(h.Addr()).host = true
 	}
 	c.findLinks()
 	if prev != nil {
-		c.out.servers = append(c.out.servers, prev.servers...)
+		c.out.servers = append(make([]*Server, 0, len(prev.servers)+64), prev.servers...)
 	} else {
 		c.out.servers = []*Server{nil}
 	}
+	if env.Wants == nil {
+		env.Wants = Wanted(set)
+	}
+	c.pairs = env.Wants.pairs
 	c.pools()
 	c.services()
-	c.listeners()
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
@@ -75,17 +84,25 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	return c.out, nil
 }
 
-func (c *compiler) fail(format string, args ...any) {
-	c.errs = append(c.errs, fmt.Errorf(format, args...))
+// ServiceError is what is wrong with one virtual service, or with its pool, on this machine.
+type ServiceError struct {
+	ID   string // of the service
+	Text string
+}
+
+func (e *ServiceError) Error() string { return e.Text }
+
+// fail notes what is wrong with a service.
+func (c *compiler) fail(service, format string, args ...any) {
+	c.errs = append(c.errs, &ServiceError{service, fmt.Sprintf(format, args...)})
 }
 
 func (c *compiler) services() {
 	for i := range c.set.VirtualServices {
 		vs := &c.set.VirtualServices[i]
-		pool := c.pool(vs.PoolRef)
-		profile := c.set.ApplicationProfile(vs.ApplicationProfileRef)
+		pool, profile := c.byName[vs.PoolRef], c.profile(vs.ApplicationProfileRef)
 		if pool == nil || profile == nil {
-			c.fail("VirtualService/%s: its pool or application profile is missing", vs.Name)
+			c.fail(id(vs.UUID, vs.Name), "VirtualService/%s: its pool or application profile is missing", vs.Name)
 			continue
 		}
 		if !vs.Enabled {
@@ -93,7 +110,7 @@ func (c *compiler) services() {
 		}
 		sip := &profile.SIPServiceProfile
 		s := &Service{
-			Name: vs.Name, Index: len(c.out.Services), Pool: pool,
+			ID: id(vs.UUID, vs.Name), UUID: vs.UUID, Name: vs.Name, Index: len(c.out.Services), Pool: pool,
 			Traffic:                 vs.TrafficEnabled,
 			RecordRoute:             sip.RecordRoute,
 			RetryOn503:              sip.RetryOn503,
@@ -103,11 +120,33 @@ func (c *compiler) services() {
 			MaxCalls:                sip.MaxCalls,
 			ports:                   vs.Ports(),
 		}
-		for _, n := range c.set.FQDNs(vs) {
+		for _, n := range c.pairs[i].set().FQDNs(vs) {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
 		c.out.Services = append(c.out.Services, s)
+		c.listeners(s, &c.pairs[i])
 	}
+}
+
+// profile finds an application profile by name.
+func (c *compiler) profile(name string) *object.ApplicationProfile {
+	p, known := c.profiles[name]
+	if !known {
+		p = c.set.ApplicationProfile(name)
+		if c.profiles == nil {
+			c.profiles = map[string]*object.ApplicationProfile{}
+		}
+		c.profiles[name] = p
+	}
+	return p
+}
+
+// id is under what is kept what an object has learnt: it stays when the object gets another name.
+func id(uuid, name string) string {
+	if uuid != "" {
+		return uuid
+	}
+	return name
 }
 
 // notItself refuses a server that is an address of its own service: where that
@@ -115,17 +154,7 @@ func (c *compiler) services() {
 func (c *compiler) notItself(s *Service) {
 	for _, sv := range s.Pool.Servers {
 		if c.out.Own(s, sv.Addr) {
-			c.fail("Pool/%s: server %s is an address of VirtualService/%s itself: it would send to itself", s.Pool.Name, sv.Addr, s.Name)
+			c.fail(s.ID, "Pool/%s: server %s is an address of VirtualService/%s itself: it would send to itself", s.Pool.Name, sv.Addr, s.Name)
 		}
 	}
-}
-
-// pool finds a compiled pool by name.
-func (c *compiler) pool(name string) *Pool {
-	for _, p := range c.out.Pools {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"slices"
@@ -20,34 +19,77 @@ type Key struct {
 	Port uint16
 }
 
-// Wanted lists what the virtual services of a set listen on, without compiling it.
-func Wanted(set *object.Set) []Key { return slices.Concat(wanted(set)...) }
+// Want is what one virtual service listens on.
+type Want struct {
+	ID   string // of the service
+	Keys []Key
+}
 
-// wanted is the keys of each virtual service.
-func wanted(set *object.Set) [][]Key {
-	keys := make([][]Key, len(set.VirtualServices))
-	taken := [2]map[uint16]bool{{0: true}, {0: true}} // by family: ports that no egress can have
-	for i := range set.VirtualServices {
-		for _, l := range set.Listens(&set.VirtualServices[i]) {
-			keys[i] = append(keys[i], Key{Addr: l.Addr})
-			taken[family(l.Addr)][l.Addr.Port()] = true
+// Wants is what the virtual services of a set listen on.
+type Wants struct {
+	Services []Want
+	pairs    []pair
+}
+
+// Wanted lists what the virtual services of a set listen on, without compiling it.
+func Wanted(set *object.Set) *Wants {
+	w := &Wants{pairs: pairs(set), Services: make([]Want, 0, len(set.VirtualServices))}
+	for i := range w.pairs {
+		if p := &w.pairs[i]; len(p.keys) > 0 {
+			w.Services = append(w.Services, Want{id(p.vs.UUID, p.vs.Name), p.keys})
 		}
 	}
+	return w
+}
+
+// pair is a virtual service and what belongs to it. Looking each up by its name in the set, where that takes as long as
+// there are objects, was what a change of one of a thousand took longest for.
+type pair struct {
+	vs   *object.VirtualService
+	vip  []object.VsVip // one, or none
+	keys []Key          // that it listens on
+}
+
+// set is one for questions about this virtual service alone.
+func (p *pair) set() *object.Set { return &object.Set{VsVips: p.vip} }
+
+// pairs finds what belongs to each virtual service of a set.
+func pairs(set *object.Set) []pair {
+	vips, pools := make(map[string]int, len(set.VsVips)), make(map[string]*object.Pool, len(set.Pools))
+	for i := range set.VsVips {
+		vips[set.VsVips[i].Name] = i
+	}
+	taken := [2]map[uint16]bool{{0: true}, {0: true}} // by family: ports that no egress can have
 	for i := range set.Pools {
-		for j := range set.Pools[i].Servers {
+		pool := &set.Pools[i]
+		pools[pool.Name] = pool
+		for j := range pool.Servers {
 			// a server of this machine may be down now, and is to get its port when it comes
-			if a := set.Pools[i].ServerAddr(j); a.Addr().IsLoopback() {
+			if pool.Servers[j].IP.IsLoopback() {
+				a := pool.ServerAddr(j)
 				taken[family(a)][a.Port()] = true
 			}
 		}
 	}
-	for i := range set.VirtualServices {
-		vs := &set.VirtualServices[i]
-		if pool := set.Pool(vs.PoolRef); pool != nil && len(keys[i]) > 0 {
-			keys[i] = append(keys[i], egress(vs.Name, keys[i], pool, &taken)...)
+	out := make([]pair, len(set.VirtualServices))
+	for i := range out {
+		p := &out[i]
+		p.vs = &set.VirtualServices[i]
+		if v, ok := vips[p.vs.VsVipRef]; ok {
+			p.vip = set.VsVips[v : v+1]
+		}
+		for _, l := range p.set().Listens(p.vs) {
+			p.keys = append(p.keys, Key{Addr: l.Addr})
+			taken[family(l.Addr)][l.Addr.Port()] = true
 		}
 	}
-	return keys
+	for i := range out {
+		p := &out[i]
+		if pool := pools[p.vs.PoolRef]; pool != nil && len(p.keys) > 0 {
+			p.keys = append(p.keys, egress(p.vs.Name, p.keys, pool, &taken)...)
+		}
+	}
+	return out
 }
 
 // egress lists what a service needs for servers of a family that it does not listen on.
@@ -90,38 +132,19 @@ var anyAddr = [2]netip.AddrPort{
 	netip.AddrPortFrom(netip.IPv6Unspecified(), 0),
 }
 
-// listeners makes the listeners of all services.
-func (c *compiler) listeners() {
-	taken := map[Key]string{}
+// listeners makes the listeners of a service.
+func (c *compiler) listeners(s *Service, p *pair) {
 	advertise := map[netip.AddrPort]netip.Addr{}
-	keys := wanted(c.set)
-	for i := range c.set.VirtualServices {
-		vs := &c.set.VirtualServices[i]
-		s := c.service(vs.Name)
-		if s == nil {
+	for _, l := range p.set().Listens(p.vs) {
+		advertise[l.Addr] = l.Advertise
+	}
+	for _, k := range p.keys {
+		if other := c.out.byKey[k]; other != nil {
+			c.fail(s.ID, "VirtualService/%s: listens on %s, and so does VirtualService/%s", s.Name, k.Addr, other.Service.Name)
 			continue
 		}
-		for _, l := range c.set.Listens(vs) {
-			advertise[l.Addr] = l.Advertise
-		}
-		for _, k := range keys[i] {
-			if other, dup := taken[k]; dup {
-				c.fail("VirtualService/%s: listens on %s, and so does VirtualService/%s", vs.Name, k.Addr, other)
-				continue
-			}
-			taken[k] = vs.Name
-			c.listener(s, k, advertise[k.Addr])
-		}
+		c.listener(s, k, advertise[k.Addr])
 	}
-}
-
-func (c *compiler) service(name string) *Service {
-	for _, s := range c.out.Services {
-		if s.Name == name {
-			return s
-		}
-	}
-	return nil
 }
 
 func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) {
@@ -139,6 +162,7 @@ func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) {
 		}
 	}
 	c.out.Listeners = append(c.out.Listeners, l)
+	c.out.byKey[k] = l
 	s.Listeners = append(s.Listeners, l)
 	if !slices.Contains(s.ports, l.Addr.Port()) {
 		s.ports = append(s.ports, l.Addr.Port())
@@ -157,12 +181,13 @@ func firstValid(a, b netip.Addr) netip.Addr {
 func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	sentBy := netip.AddrPortFrom(shown, l.Addr.Port())
 	f := &Face{Out: l, Source: source, SentBy: sentBy, Host: shown.String(),
-		Via:    fmt.Appendf(nil, "Via: SIP/2.0/UDP %s;branch=z9hG4bK", sentBy),
-		Route:  []byte("Record-Route: <sip:"),
-		Behind: fmt.Appendf(nil, "@%s;lr>\r\n", sentBy)}
+		Route: recordRoute}
+	shownText := sentBy.String()
+	f.Via = []byte("Via: SIP/2.0/UDP " + shownText + ";branch=z9hG4bK")
+	f.Behind = []byte("@" + shownText + ";lr>\r\n")
 	f.link = c.linkOf(f.Addr())
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%s %s %s", l.Key.Addr, source, shown)
+	h.Write([]byte(l.Key.Addr.String() + " " + source.String() + " " + shown.String()))
 	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
 	for f.ID == 0 || c.out.faces[f.ID] != nil {
 		f.ID++
@@ -173,6 +198,8 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	return f
 }
 
+var recordRoute = []byte("Record-Route: <sip:")
+
 // own notes that a face is to be found at an address, on the port that it shows.
 func (c *compiler) own(a netip.Addr, f *Face) {
 	if a.IsUnspecified() {
@@ -180,7 +207,7 @@ func (c *compiler) own(a netip.Addr, f *Face) {
 	}
 	v, o := f.Out.Service, c.out.own.add(a)
 	if g := o.face(v, f.SentBy.Port()); g == nil || g.Out.Service != v {
-		o.faces = append(o.faces, f)
+		o.add(f)
 	}
 }
 
@@ -191,7 +218,12 @@ func (c *compiler) faceListener(l *Listener) {
 	}
 	v4 := l.Addr.Addr().Is4()
 	any := &c.out.wildcards[family(l.Addr)]
-	*any = append(*any, l)
+	if *any == nil {
+		*any = map[uint16]*Listener{}
+	}
+	if (*any)[l.Addr.Port()] == nil {
+		(*any)[l.Addr.Port()] = l
+	}
 	if l.byLocal[netip.Addr{}] != nil {
 		return
 	}
@@ -210,18 +242,15 @@ func (c *compiler) faceListener(l *Listener) {
 // faceServers finds for each server of the listener's service the face at which
 // requests that came in here leave toward it.
 func (c *compiler) faceServers(l *Listener) {
-	v4 := l.Addr.Addr().Is4()
-	for _, sv := range c.out.servers {
-		if sv == nil || sv.Pool != l.Service.Pool {
-			continue
-		}
-		if l.face != nil && sv.Addr.Addr().Is4() == v4 {
+	v4, pool := l.Addr.Addr().Is4(), l.Service.Pool
+	for sv := range pool.addrs.all {
+		if sv.place < 0 || l.face != nil && sv.Addr.Addr().Is4() == v4 {
 			continue // the listener's own face, which FaceToward falls back to
 		}
-		if n := int(sv.Handle) + 1; len(l.toward) < n {
-			l.toward = append(l.toward, make([]*Face, max(n, len(c.out.servers))-len(l.toward))...)
+		if l.toward == nil {
+			l.toward = make([]*Face, pool.places)
 		}
-		l.toward[sv.Handle] = c.faceToward(l, sv)
+		l.toward[sv.place] = c.faceToward(l, sv)
 	}
 }
 

@@ -32,33 +32,68 @@ var hashKeys = map[object.LBHash]HashKey{
 }
 
 func (c *compiler) pools() {
+	c.out.byPool, c.byName = make(map[string]*Pool, len(c.set.Pools)), make(map[string]*Pool, len(c.set.Pools))
 	for i := range c.set.Pools {
 		o := &c.set.Pools[i]
-		prev := c.prevPool(o.Name)
-		if prev != nil && reflect.DeepEqual(prev.Object, *o) {
-			c.out.Pools = append(c.out.Pools, prev)
-			continue
+		var prev *Pool
+		if c.prev != nil {
+			prev = c.prev.byPool[id(o.UUID, o.Name)]
 		}
-		c.out.Pools = append(c.out.Pools, c.compilePool(o, prev))
+		p := prev
+		if prev == nil || !samePool(&prev.Object, o) {
+			p = c.compilePool(o, prev)
+		}
+		c.out.Pools = append(c.out.Pools, p)
+		c.out.byPool[p.ID], c.byName[p.Name] = p, p
 	}
-	// servers of pools that are gone altogether stay until their handles are
-	// needed no more: in-flight responses still want their counters
+	c.gonePools()
 }
 
-func (c *compiler) prevPool(name string) *Pool {
+// gonePools remembers the servers of pools that are gone altogether: what is under way still wants its counters. Beyond
+// MaxDeparted servers the pools that left first are forgotten.
+func (c *compiler) gonePools() {
 	if c.prev == nil {
-		return nil
+		return
 	}
+	c.out.gone = slices.Clone(c.prev.gone)
 	for _, p := range c.prev.Pools {
-		if p.Name == name {
-			return p
+		if c.out.byPool[p.ID] == nil {
+			c.out.gone = append(c.out.gone, p)
 		}
 	}
-	return nil
+	total := 0
+	for _, p := range c.out.gone {
+		total += p.places
+	}
+	for len(c.out.gone) > 0 && total > MaxDeparted {
+		for sv := range c.out.gone[0].addrs.all {
+			c.out.servers[sv.Handle] = nil
+		}
+		total -= c.out.gone[0].places
+		c.out.gone = c.out.gone[1:]
+	}
+}
+
+// samePool reports whether two pools say the same of what counts here. Sets that follow each other mostly share the
+// servers of what did not change; where they don't, as when a file was read again, comparing by reflection would take
+// longer than all the rest of a change.
+func samePool(a, b *object.Pool) bool {
+	if shared := len(a.Servers) == len(b.Servers) && (len(a.Servers) == 0 || &a.Servers[0] == &b.Servers[0]); shared && reflect.DeepEqual(a, b) {
+		return true
+	} else if !shared && !slices.EqualFunc(a.Servers, b.Servers, sameServer) {
+		return false
+	}
+	x, y := *a, *b
+	x.Servers, y.Servers, x.Kept, y.Kept = nil, nil, nil, nil
+	return reflect.DeepEqual(x, y)
+}
+
+func sameServer(a, b object.Server) bool {
+	return a.IP == b.IP && a.Port == b.Port && a.Hostname == b.Hostname && a.Enabled == b.Enabled && a.Ratio == b.Ratio
 }
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
-	p := &Pool{Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
+	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
 		Shared: o.DialogStateShared,
 		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
 		byID:   map[uint64]*Server{}}
@@ -118,6 +153,8 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 }
 
 func (p *Pool) index(s *Server) {
+	s.place = p.places
+	p.places++
 	p.addrs.put(s)
 	p.byID[s.ID&token.ServerBits] = s
 }
@@ -146,6 +183,8 @@ func (c *compiler) depart(p, prev *Pool) {
 		c.out.servers[s.Handle] = &s
 		if p.byID[s.ID&token.ServerBits] == nil {
 			p.index(&s)
+		} else {
+			s.place = -1
 		}
 	}
 }

@@ -24,9 +24,12 @@ type Snapshot struct {
 
 	servers []*Server        // by Handle; index 0 is nobody
 	faces   map[uint16]*Face // by ID
+	byKey   map[Key]*Listener
+	byPool  map[string]*Pool // by ID
+	gone    []*Pool          // that are in no set any more, see MaxDeparted; those that left first come first
 	own     addrTable[ownAddr]
-	// wildcards are the listeners on all addresses of a family, by family.
-	wildcards [2][]*Listener
+	// wildcards are the listeners on all addresses of a family, by family and port.
+	wildcards [2]map[uint16]*Listener
 }
 
 // Handle is a small number for a server, the same as long as the process runs,
@@ -41,15 +44,15 @@ func (s *Snapshot) Server(h Handle) *Server {
 	return s.servers[h]
 }
 
-// Listener returns the listener of a key, or nil. It is for rare use.
-func (s *Snapshot) Listener(k Key) *Listener {
-	for _, l := range s.Listeners {
-		if l.Key == k {
-			return l
-		}
-	}
-	return nil
-}
+// Listener returns the listener of a key, or nil.
+func (s *Snapshot) Listener(k Key) *Listener { return s.byKey[k] }
+
+// Pool returns the pool of an ID, or nil.
+func (s *Snapshot) Pool(id string) *Pool { return s.byPool[id] }
+
+// ID is under what is kept what an object has learnt: its uuid, so that it may get another name; the name where it has
+// no uuid.
+func ID(uuid, name string) string { return id(uuid, name) }
 
 // Face returns the face with that ID, or nil.
 func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
@@ -74,10 +77,8 @@ func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 		}
 	}
 	if o != nil && o.host || a.Addr().IsLoopback() {
-		for _, l := range s.wildcards[family(a)] {
-			if l.Addr.Port() == a.Port() {
-				return l.Service
-			}
+		if l := s.wildcards[family(a)][a.Port()]; l != nil {
+			return l.Service
 		}
 	}
 	return nil
@@ -95,6 +96,8 @@ func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort) *Face {
 
 // Service is a virtual service.
 type Service struct {
+	ID    string // the uuid; the name where there is none. What is kept of a service is kept under it
+	UUID  string // "" if it has none
 	Name  string
 	Index int // in Snapshot.Services
 	Pool  *Pool
@@ -162,7 +165,7 @@ type Listener struct {
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
 	exits   [2]*exits            // by family: where requests to addresses outside leave
-	toward  []*Face              // by Handle: where requests to that server leave; nil entry: own face
+	toward  []*Face              // by Server.place: where requests to that server leave; nil entry: own face
 }
 
 // Wildcard reports whether the listener is bound to every address of its family.
@@ -184,13 +187,16 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 // FaceToward is the face at which requests to a server leave; nil for one of a
 // family that the service has no listener of, as only servers that have left can be.
 func (l *Listener) FaceToward(s *Server) *Face {
-	if int(s.Handle) < len(l.toward) {
-		if f := l.toward[s.Handle]; f != nil {
+	if len(l.toward) > 0 && s.Pool == l.Service.Pool && uint(s.place) < uint(len(l.toward)) {
+		if f := l.toward[s.place]; f != nil {
 			return f
 		}
 	}
 	if l.Addr.Addr().Is4() != s.Addr.Addr().Is4() {
 		return nil
+	}
+	if l.face == nil { // of a pool that the service had before
+		return l.exits[family(l.Addr)].toward(s.Addr.Addr())
 	}
 	return l.face
 }
@@ -240,6 +246,7 @@ const (
 
 // Pool is a pool: the servers, and the view of them that health swaps.
 type Pool struct {
+	ID     string // the uuid; the name where there is none
 	Name   string
 	Object object.Pool
 	Hash   HashKey
@@ -252,8 +259,9 @@ type Pool struct {
 	// only writer.
 	View atomic.Pointer[balance.Pool]
 
-	addrs serverTable        // departed ones too
-	byID  map[uint64]*Server // 40 bits of the identity, as tokens carry it; departed ones too
+	addrs  serverTable        // departed ones too
+	places int                // servers that have a place, departed ones too
+	byID   map[uint64]*Server // 40 bits of the identity, as tokens carry it; departed ones too
 }
 
 // ServerAt returns the server with that address, also one that has left the pool.
@@ -269,6 +277,7 @@ func (p *Pool) ServerByID(id uint64) *Server { return p.byID[id&token.ServerBits
 type Server struct {
 	Handle  Handle
 	Index   int32 // in Pool.Servers and the view; -1: it has left the pool
+	place   int   // a number of its own among those of its pool, departed ones too; -1: it has none
 	Addr    netip.AddrPort
 	ID      uint64
 	Name    string

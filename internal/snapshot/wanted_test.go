@@ -34,7 +34,7 @@ func TestWantedEgress(t *testing.T) {
 			set.VsVips, set.Pools = append(set.VsVips, one.VsVips...), append(set.Pools, one.Pools...)
 		}
 		got := []any{}
-		for _, k := range Wanted(set) {
+		for _, k := range keysOf(set) {
 			if k.Egress != "" {
 				got = append(got, k.Egress, k.Port)
 				if k.Addr != netip.AddrPortFrom(k.Addr.Addr(), 0) {
@@ -46,4 +46,12 @@ func TestWantedEgress(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+// keysOf is all that the services of a set listen on.
+func keysOf(set *object.Set) (keys []Key) {
+	for _, w := range Wanted(set).Services {
+		keys = append(keys, w.Keys...)
+	}
+	return keys
 }

@@ -91,6 +91,9 @@ func openSocket(addr netip.AddrPort, opt Options, reuse bool) (*Socket, error) {
 	}
 	if err := unix.Bind(fd, sockaddrOf(addr)); err != nil {
 		unix.Close(fd)
+		if opt.Quiet {
+			return nil, &ListenError{Addr: addr, Errno: errnoOf(err)}
+		}
 		return nil, explain(addr, errnoOf(err))
 	}
 	sa, err := unix.Getsockname(fd)

@@ -119,6 +119,9 @@ func (s *Socket) Recv(b *Batch, wait time.Duration) (int, error) {
 	return 1, nil
 }
 
+// Rest reports false: here Recv itself costs no thread.
+func (s *Socket) Rest() bool { return false }
+
 // ErrPending reports that RecvErr may have something. The queue must then be
 // emptied: what stands in it takes room of the receive buffer.
 func (s *Socket) ErrPending() bool { return false }

@@ -74,6 +74,8 @@ type Options struct {
 	// a machine with one CPU or when GOMAXPROCS is 1. Below 0 it never polls and gives its
 	// processor (P) up at once, as befits a socket on which little comes.
 	Spin time.Duration
+	// Quiet leaves out of errors who holds a port: to find that out takes a look at all open files of the machine.
+	Quiet bool
 }
 
 // Datagram is one received datagram. Data belongs to the Batch: it is valid
