@@ -207,3 +207,20 @@ func (e *Engine) free(k snapshot.Key) bool {
 	sockets[0].Close()
 	return true
 }
+
+// Faults says why virtual services are not served as they are configured, by their names. Nil: all are.
+func (e *Engine) Faults() map[string]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.faults) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for i := range e.asked.VirtualServices {
+		vs := &e.asked.VirtualServices[i]
+		if f := e.faults[snapshot.ID(vs.UUID, vs.Name)]; f != nil {
+			out[vs.Name] = f.text
+		}
+	}
+	return out
+}
