@@ -1,0 +1,138 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// AuditKept is how many changes are remembered; the oldest go first.
+const AuditKept = 10_000
+
+// auditMemberMax is how much of one member before and after a change is kept, in octets of JSON.
+const auditMemberMax = 16 << 10
+
+const auditPrefix = "audit/"
+
+func auditKey(number int64) string { return fmt.Sprintf("%s%016x", auditPrefix, number) }
+
+// AuditEntry is one change of the configuration: who did what, and what it was before.
+type AuditEntry struct {
+	Number  int64         `json:"number"` // counts changes, from 1
+	ID      string        `json:"id"`
+	Time    time.Time     `json:"time"`
+	User    string        `json:"user"`
+	Address string        `json:"address,omitempty"` // where the request came from
+	Tenant  string        `json:"tenant,omitempty"`  // in which it was made
+	Objects []AuditObject `json:"objects"`
+}
+
+// AuditObject is what a change did to one object.
+type AuditObject struct {
+	Action string `json:"action"` // create, update, delete
+	Kind   string `json:"kind"`
+	UUID   string `json:"uuid"`
+	Name   string `json:"name"`
+	// Before and After hold the members that differ; secrets are blanked. Of a member that is too long only that is told.
+	Before map[string]json.RawMessage `json:"before,omitempty"`
+	After  map[string]json.RawMessage `json:"after,omitempty"`
+}
+
+// audit tells of a plan.
+func (p *plan) audit() *AuditEntry {
+	e := &AuditEntry{Number: p.before.Changes + 1, ID: uuid.NewString(), Time: time.UnixMicro(p.modified).UTC(), User: p.who.User,
+		Address: p.who.Address, Tenant: p.who.Tenant}
+	for i, ch := range p.changes {
+		if i == auditObjectsMax {
+			e.Objects = append(e.Objects, AuditObject{Action: fmt.Sprintf("and %d more", len(p.changes)-i)})
+			break
+		}
+		e.Objects = append(e.Objects, p.auditObject(ch))
+	}
+	return e
+}
+
+// auditObjectsMax is how many objects of one change are told of one by one.
+const auditObjectsMax = 1000
+
+func (p *plan) auditObject(ch catalog.Change) AuditObject {
+	old, now := p.before.Get("", ch.Gone), ch.Put
+	o := AuditObject{Action: "delete"}
+	if now != nil {
+		old = p.before.Get("", now.UUID())
+		o.Action, o.Kind, o.UUID, o.Name = "update", now.Kind(), now.UUID(), now.Name()
+		if old == nil {
+			o.Action = "create"
+		}
+	} else {
+		o.Kind, o.UUID, o.Name = old.Kind(), old.UUID(), old.Name()
+	}
+	o.Before, o.After = differing(old, now)
+	return o
+}
+
+// differing returns the members of two objects that are not the same.
+func differing(old, now *catalog.Record) (before, after map[string]json.RawMessage) {
+	a, b := shown(old), shown(now)
+	before, after = map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for name, was := range a {
+		if is, ok := b[name]; !ok || !reflect.DeepEqual(was, is) {
+			before[name] = short(was)
+		}
+	}
+	for name, is := range b {
+		if was, ok := a[name]; !ok || !reflect.DeepEqual(was, is) {
+			after[name] = short(is)
+		}
+	}
+	return before, after
+}
+
+func shown(r *catalog.Record) map[string]json.RawMessage {
+	if r == nil {
+		return nil
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(r.Object.JSON(object.JSONOptions{Form: object.SkipDefault}), &m); err != nil {
+		return nil
+	}
+	return m
+}
+
+func short(raw json.RawMessage) json.RawMessage {
+	if len(raw) <= auditMemberMax {
+		return raw
+	}
+	return quoted(fmt.Sprintf("(%d octets)", len(raw)))
+}
+
+// Audit returns changes, the newest first, from the one with that number on; 0: from the newest.
+func (c *Controller) Audit(ctx context.Context, from int64, limit int) ([]AuditEntry, error) {
+	newest := c.View().Changes
+	if from <= 0 || from > newest {
+		from = newest
+	}
+	var out []AuditEntry
+	for n := from; n > max(0, newest-AuditKept) && len(out) < limit; n-- {
+		kv, found, _, err := c.st.Get(ctx, auditKey(n))
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if !found {
+			continue
+		}
+		var e AuditEntry
+		if err := json.Unmarshal(kv.Value, &e); err != nil {
+			return nil, fmt.Errorf("audit entry %d: %w", n, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}

@@ -1,0 +1,156 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// check refuses a change for what it would leave behind.
+func (p *plan) check() error {
+	var errs []error
+	for _, ch := range p.changes {
+		if ch.Put != nil {
+			errs = append(errs, p.checkPut(ch.Put)...)
+		} else if err := p.checkGone(p.before.Get("", ch.Gone)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := joined(errs); err != nil {
+		return err
+	}
+	return p.together()
+}
+
+func (p *plan) checkPut(r *catalog.Record) []error {
+	var errs []error
+	old := p.before.Get("", r.UUID())
+	if old != nil && object.IsSystem(old.Kind(), old.Name()) && old.Name() != r.Name() {
+		errs = append(errs, fault(Forbidden, "%s/%s is the system's and cannot be renamed", r.Kind(), old.Name()))
+	}
+	if err := object.Check(r.Object); err != nil {
+		errs = append(errs, invalid(err))
+	}
+	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.twice(r) {
+		errs = append(errs, &Error{Code: NameTaken, Name: r.Name(),
+			Msg: r.Kind() + " with this Name, Tenant ref and Cloud ref already exists."})
+	}
+	if old != nil {
+		if err := vipIDs(old.Object, r.Object); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if ring := p.ring(r); ring != nil {
+		errs = append(errs, fault(Invalid, "%s/%s: refers to itself: %s", r.Kind(), r.Name(), strings.Join(ring, " -> ")))
+	}
+	return errs
+}
+
+// twice reports whether another object has the name of r.
+func (p *plan) twice(r *catalog.Record) bool {
+	n := 0
+	for _, other := range p.after.List(r.Kind()) {
+		if other.Name() == r.Name() && other.Tenant == r.Tenant {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// checkGone refuses to delete what the system needs or others refer to.
+func (p *plan) checkGone(r *catalog.Record) error {
+	if object.IsSystem(r.Kind(), r.Name()) {
+		return &Error{Code: Forbidden, Name: r.Name(), Msg: "Cannot delete system default object " + r.Name()}
+	}
+	var by []string
+	for _, other := range p.after.Referrers(r.UUID()) {
+		if other.UUID() != r.UUID() {
+			by = append(by, "'"+other.Kind()+" "+other.Name()+"'")
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	const most = 20
+	if more := len(by) - most; more > 0 {
+		by = append(by[:most], fmt.Sprintf("and %d more", more))
+	}
+	return &Error{Code: InUse, Name: r.Name(), Msg: "Cannot delete, object is referred by: [" + strings.Join(by, ", ") + "]"}
+}
+
+// vipIDs refuses another vip_id for an address: it is how others know it.
+func vipIDs(old, now object.Any) error {
+	was, ok := old.Value().(*object.VsVip)
+	if !ok {
+		return nil
+	}
+	is := now.Value().(*object.VsVip)
+	for i := range is.Vip {
+		if i < len(was.Vip) && len(is.Vip) == len(was.Vip) && was.Vip[i].IPAddress == is.Vip[i].IPAddress && was.Vip[i].VipID != is.Vip[i].VipID {
+			return fault(Invalid, "VsVip/%s: vip[%d].vip_id: is %q and cannot be changed; remove the address and add it again", is.Name, i, was.Vip[i].VipID)
+		}
+	}
+	return nil
+}
+
+// ring finds a way from r back to r along references.
+func (p *plan) ring(r *catalog.Record) []string {
+	seen := map[string]bool{}
+	var walk func(at *catalog.Record) []string
+	walk = func(at *catalog.Record) []string {
+		for _, ref := range at.Refs() {
+			if ref.Value == r.UUID() {
+				return []string{at.Kind() + "/" + at.Name(), r.Kind() + "/" + r.Name()}
+			}
+			next := p.after.Get(ref.Kind, ref.Value)
+			if next == nil || seen[ref.Value] {
+				continue
+			}
+			seen[ref.Value] = true
+			if way := walk(next); way != nil {
+				return append([]string{at.Kind() + "/" + at.Name()}, way...)
+			}
+		}
+		return nil
+	}
+	return walk(r)
+}
+
+// together checks what the objects mean together. Faults that were there before, which only a store written by an
+// older version can have, do not stand in the way of a change.
+func (p *plan) together() error {
+	err := p.after.Set().ValidateTogether()
+	if err == nil {
+		return nil
+	}
+	before := p.before.Set().ValidateTogether()
+	var known []string
+	for _, e := range each(before) {
+		known = append(known, e.Error())
+	}
+	var fresh []error
+	for _, e := range each(err) {
+		if !slices.Contains(known, e.Error()) {
+			fresh = append(fresh, e)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return &Error{Code: Invalid, Msg: errors.Join(fresh...).Error()}
+}
+
+// each takes a joined error apart.
+func each(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}

@@ -1,0 +1,114 @@
+package controller
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// Role is what a user may do.
+type Role string
+
+// The roles, the mightier first.
+const (
+	RoleAdmin    Role = "admin"    // everything
+	RoleOperator Role = "operator" // read; enable and disable virtual services, pools and servers, drain
+	RoleCustom   Role = "custom"   // what the privileges of a Role object say
+	RoleViewer   Role = "viewer"   // read
+)
+
+// rank orders the roles: of several that a user has in a tenant the mightiest counts.
+func (r Role) rank() int {
+	return slices.Index([]Role{RoleViewer, RoleCustom, RoleOperator, RoleAdmin}, r)
+}
+
+// permission is the word for a kind in the privileges of a Role.
+func permission(kind string) string { return "PERMISSION_" + strings.ToUpper(kind) }
+
+// Reads reports whether somebody may see objects of a kind.
+func (w Who) Reads(kind string) bool {
+	if w.Role != RoleCustom {
+		return w.Role != ""
+	}
+	return slices.ContainsFunc(w.Rights, func(p object.Permission) bool { return p.Resource == permission(kind) && p.Type != "NO_ACCESS" })
+}
+
+func (w Who) writes(kind string) bool {
+	return slices.ContainsFunc(w.Rights, func(p object.Permission) bool { return p.Resource == permission(kind) && p.Type == "WRITE_ACCESS" })
+}
+
+// operable are the members that an operator may change, by kind. Those of a pool's servers are checked on their own.
+var operable = map[string][]string{
+	"VirtualService": {"enabled", "traffic_enabled"},
+	"Pool":           {"enabled", "graceful_disable_timeout", "servers"},
+}
+
+// may refuses what somebody's role does not allow, as far as the operations alone tell. What an operator changes is
+// looked at when the change is planned.
+func (w Who) may(ops []Op) error {
+	switch w.Role {
+	case RoleAdmin:
+		return nil
+	case RoleOperator:
+		for _, op := range ops {
+			if op.Verb == Create || op.Verb == Delete || operable[kindName(op.Kind)] == nil {
+				return fault(Forbidden, "user %s is an operator: may enable, disable and drain virtual services, pools and servers, but not %s a %s",
+					w.User, op.Verb, kindName(op.Kind))
+			}
+		}
+		return nil
+	}
+	if w.Role == RoleCustom {
+		for _, op := range ops {
+			if kind := kindName(op.Kind); !w.writes(kind) {
+				return fault(Forbidden, "user %s may not change a %s: its role has no WRITE_ACCESS to %s", w.User, kind, permission(kind))
+			}
+		}
+		return nil
+	}
+	return fault(Forbidden, "user %s may not change anything: its role is %q", w.User, string(w.Role))
+}
+
+func kindName(text string) string {
+	if info, ok := object.FindKind(text); ok {
+		return info.Name
+	}
+	return text
+}
+
+// mayChange refuses to an operator what is more than enabling, disabling and draining.
+func (w Who) mayChange(old, now *catalog.Record) error {
+	if w.Role != RoleOperator {
+		return nil // may has looked
+	}
+	if old == nil {
+		return fault(Forbidden, "user %s is an operator: may not create a %s", w.User, now.Kind())
+	}
+	before, after := differing(old, now)
+	for _, m := range []map[string]json.RawMessage{before, after} {
+		for name := range m {
+			if !slices.Contains(operable[now.Kind()], name) {
+				return fault(Forbidden, "%s/%s: %s: user %s is an operator and may change only what enables, disables and drains", now.Kind(), now.Name(), name, w.User)
+			}
+		}
+	}
+	was, ok := old.Object.Value().(*object.Pool)
+	if !ok {
+		return nil
+	}
+	if !sameButEnabled(was.Servers, now.Object.Value().(*object.Pool).Servers) {
+		return fault(Forbidden, "Pool/%s: servers: user %s is an operator and may change only enabled of a server", now.Name(), w.User)
+	}
+	return nil
+}
+
+func sameButEnabled(a, b []object.Server) bool {
+	return slices.EqualFunc(a, b, func(x, y object.Server) bool {
+		x.Enabled = y.Enabled
+		return reflect.DeepEqual(x, y)
+	})
+}

@@ -1,0 +1,247 @@
+package controller
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/store"
+)
+
+// A session is a sealed cookie: any controller of the cluster can read it, and none has to remember it. It ends
+// when it was not used for SessionIdle, when its user changes the password or goes, or by a logout, which alone is
+// remembered.
+
+// SessionIdle is how long a session that is not used lives.
+const SessionIdle = time.Hour
+
+// sessionRenew is the age from which on an answer brings a fresh cookie.
+const sessionRenew = 5 * time.Minute
+
+// Session is somebody who has logged in.
+type Session struct {
+	Who   Who
+	CSRF  string // what writes must show beside the cookie
+	Fresh string // a cookie to take the place of the one that came; empty: that one will do
+
+	id      string
+	expires time.Time
+}
+
+// sealed is the content of a cookie.
+type sealed struct {
+	User    string `json:"u"` // uuid
+	Stamp   string `json:"p"` // of the password
+	Session string `json:"s"`
+	Expires int64  `json:"e"` // s since 1970
+}
+
+func (c *Controller) derive(purpose string) []byte {
+	m := hmac.New(sha256.New, c.secret)
+	m.Write([]byte("carillon " + purpose))
+	return m.Sum(nil)
+}
+
+// open makes the cookie of a new session.
+func (c *Controller) openSession(u *user, address string) (*Session, string) {
+	id := rand.Text()
+	return c.session(u, address, id, time.Now().Add(SessionIdle)), c.seal(u, id)
+}
+
+func (c *Controller) session(u *user, address, id string, expires time.Time) *Session {
+	m := hmac.New(sha256.New, c.derive("csrf"))
+	m.Write([]byte(id))
+	return &Session{Who: u.who(c.View(), address), CSRF: hex.EncodeToString(m.Sum(nil)[:16]), id: id, expires: expires}
+}
+
+func (c *Controller) seal(u *user, id string) string {
+	body, err := json.Marshal(sealed{u.uuid, u.stamp(), id, time.Now().Add(SessionIdle).Unix()})
+	if err != nil {
+		panic("controller: a session is no JSON: " + err.Error())
+	}
+	text := base64.RawURLEncoding.EncodeToString(body)
+	return text + "." + c.sign(text)
+}
+
+func (c *Controller) sign(text string) string {
+	m := hmac.New(sha256.New, c.derive("session"))
+	m.Write([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+}
+
+// Session reads a cookie. Nil: it is none of ours, or over.
+func (c *Controller) Session(cookie, address string) *Session {
+	text, mac, ok := strings.Cut(cookie, ".")
+	if !ok || subtle.ConstantTimeCompare([]byte(mac), []byte(c.sign(text))) != 1 {
+		return nil
+	}
+	var s sealed
+	body, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(body, &s) != nil {
+		return nil
+	}
+	expires := time.Unix(s.Expires, 0)
+	u := c.userOf(c.View().Get("User", s.User))
+	now := time.Now()
+	if u == nil || u.stamp() != s.Stamp || now.After(expires) || c.revoked.has(s.Session) {
+		return nil
+	}
+	out := c.session(u, address, s.Session, expires)
+	if expires.Sub(now) < SessionIdle-sessionRenew {
+		out.Fresh = c.seal(u, s.Session)
+	}
+	return out
+}
+
+// Logout ends a session on every controller.
+func (c *Controller) Logout(ctx context.Context, s *Session) error {
+	c.revoked.put(s.id, s.expires)
+	until := strconv.FormatInt(time.Now().Add(SessionIdle).Unix(), 10)
+	_, _, err := c.st.Commit(ctx, store.Txn{Put: []store.KV{{Key: revokedPrefix + s.id, Value: []byte(until)}}})
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+const revokedPrefix = "revoked/"
+
+// revoked are the sessions that were logged out, until they would have ended by themselves.
+type revoked struct {
+	mu    sync.RWMutex
+	until map[string]time.Time
+}
+
+func newRevoked() *revoked { return &revoked{until: map[string]time.Time{}} }
+
+func (r *revoked) has(id string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ok := r.until[id]
+	return ok
+}
+
+func (r *revoked) put(id string, until time.Time) {
+	r.mu.Lock()
+	r.until[id] = until
+	r.mu.Unlock()
+}
+
+func (r *revoked) drop(id string) {
+	r.mu.Lock()
+	delete(r.until, id)
+	r.mu.Unlock()
+}
+
+// expired returns what need not be remembered any more.
+func (r *revoked) expired(now time.Time) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []string
+	for id, until := range r.until {
+		if now.After(until) && len(out) < revokedAtOnce {
+			out = append(out, revokedPrefix+id)
+		}
+	}
+	return out
+}
+
+// revokedAtOnce is how many logouts are forgotten in one transaction.
+const revokedAtOnce = 100
+
+// followRevoked learns of logouts at other controllers, and forgets old ones.
+func (c *Controller) followRevoked(ctx context.Context) {
+	batches := c.st.Follow(ctx, revokedPrefix)
+	tidy := time.NewTicker(time.Minute)
+	defer tidy.Stop()
+	for {
+		select {
+		case b, ok := <-batches:
+			if !ok {
+				return
+			}
+			for _, kv := range b.Puts {
+				if n, err := strconv.ParseInt(string(kv.Value), 10, 64); err == nil {
+					c.revoked.put(strings.TrimPrefix(kv.Key, revokedPrefix), time.Unix(n, 0))
+				}
+			}
+			for _, kv := range b.Deletes {
+				c.revoked.drop(strings.TrimPrefix(kv.Key, revokedPrefix))
+			}
+		case now := <-tidy.C:
+			if old := c.revoked.expired(now); len(old) > 0 {
+				if _, _, err := c.st.Commit(ctx, store.Txn{Delete: old}); err != nil {
+					c.log.Debug("old logouts are still remembered", "error", err)
+				}
+			}
+		}
+	}
+}
+
+// user is an account.
+type user struct {
+	uuid, name, hash string
+	tenant           string // uuid of the tenant it starts in
+	access           []object.UserRole
+	all              bool // may do everything in every tenant
+}
+
+// stamp changes with the password.
+func (u *user) stamp() string {
+	sum := sha256.Sum256([]byte(u.hash))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Login checks a password and opens a session.
+func (c *Controller) Login(name, password, address string) (s *Session, cookie string, err error) {
+	u, err := c.check(name, password, address)
+	if err != nil {
+		return nil, "", err
+	}
+	s, cookie = c.openSession(u, address)
+	return s, cookie, nil
+}
+
+// Basic checks the user and password that came with a single request.
+func (c *Controller) Basic(name, password, address string) (Who, error) {
+	u, err := c.check(name, password, address)
+	if err != nil {
+		return Who{}, err
+	}
+	return u.who(c.View(), address), nil
+}
+
+func (c *Controller) check(name, password, address string) (*user, error) {
+	u := c.account(c.View(), name)
+	if u != nil && c.logins.knows(u, password) {
+		return u, nil
+	}
+	if wait := c.logins.wait(name, address, time.Now()); wait > 0 {
+		return nil, fault(TooMany, "too many failed logins: try again in %d s", int(wait.Seconds())+1)
+	}
+	c.logins.hashing <- struct{}{} // a hash takes 25 ms and 19 MiB
+	defer func() { <-c.logins.hashing }()
+	hash := noHash
+	if u != nil {
+		hash = u.hash
+	}
+	if !checkPassword(hash, password) || u == nil { // a name that there is not takes as long
+		c.logins.failed(name, address, time.Now())
+		return nil, fault(Unauthorized, "Invalid credentials")
+	}
+	c.logins.good(u, password, name, address)
+	return u, nil
+}
+
+// noHash is that of a password that nobody knows.
+var noHash = HashPassword(rand.Text())
