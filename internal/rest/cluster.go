@@ -1,0 +1,137 @@
+package rest
+
+import (
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/controller"
+)
+
+func (q *request) initialData() (answer, error) {
+	return answer{Body: map[string]any{"version": q.s.version(), "setup_failed": false, "user_initial_setup": false, "controller_time": time.Now().UTC().Format(time.RFC3339)}}, nil
+}
+
+func (q *request) clusterVersion() (answer, error) { return answer{Body: q.s.version()}, nil }
+
+// clusterStatus is what Avi's clients ask after a failure, without logging in: any answer but 500, 502 and 503 means up.
+func (q *request) clusterStatus() (answer, error) {
+	if err := q.s.c.Trouble(); err != nil {
+		return answer{}, refuse(http.StatusServiceUnavailable, "the store cannot be reached: %v", err)
+	}
+	return answer{Body: q.clusterState()}, nil
+}
+
+func (q *request) clusterState() map[string]any {
+	state := "CLUSTER_UP_NO_HA"
+	if err := q.s.c.Trouble(); err != nil {
+		state = "CLUSTER_DOWN"
+	}
+	return map[string]any{"state": state, "progress": 100, "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05")}
+}
+
+func (q *request) cluster() (answer, error) {
+	nodes := []any{map[string]any{"name": hostname(), "ip": map[string]string{"addr": q.s.host(), "type": "V4"}, "vm_hostname": hostname()}}
+	return answer{Body: map[string]any{"uuid": "cluster-carillon", "name": "carillon", "nodes": nodes, "tenant_ref": q.refURL("Tenant", "admin", false),
+		"url": "https://" + q.Host + "/api/cluster"}}, nil
+}
+
+func (q *request) clusterRuntime() (answer, error) {
+	st := q.s.c.StoreStatus(q.Context())
+	members := []any{}
+	for _, m := range st.Members {
+		role, state := "CLUSTER_FOLLOWER", "CLUSTER_ACTIVE"
+		if m.Leader {
+			role = "CLUSTER_LEADER"
+		}
+		if !m.Healthy {
+			state = "CLUSTER_INACTIVE"
+		}
+		members = append(members, map[string]any{"name": m.Name, "role": role, "state": state, "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05"), "error": m.Error})
+	}
+	if len(members) <= 1 {
+		members = []any{map[string]any{"name": hostname(), "role": "CLUSTER_LEADER", "state": "CLUSTER_ACTIVE", "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05")}}
+	}
+	state := q.clusterState()
+	if len(st.Members) > 1 {
+		state["state"] = "CLUSTER_UP_HA_ACTIVE"
+	}
+	return answer{Body: map[string]any{"cluster_state": state, "node_states": members, "node_info": map[string]any{"uuid": "cluster-carillon", "version": AviVersion},
+		"store": map[string]any{"embedded": st.Embedded, "healthy": st.Healthy, "error": st.Error, "revision": st.Revision, "size_bytes": st.SizeBytes,
+			"quota_bytes": st.Quota, "full": st.Full, "free_bytes": st.FreeBytes, "fsync_p99_ms": float64(st.Fsync.Microseconds()) / 1000}}}, nil
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "carillon"
+	}
+	return name
+}
+
+// liveness says that the process answers.
+func (q *request) liveness() (answer, error) {
+	return answer{Body: map[string]bool{"alive": true}}, nil
+}
+
+// readiness says whether changes can be made.
+func (q *request) readiness() (answer, error) {
+	if err := q.s.c.Trouble(); err != nil {
+		return answer{}, refuse(http.StatusServiceUnavailable, "the store cannot be reached: %v", err)
+	}
+	return answer{Body: map[string]any{"ready": true, "revision": q.view.Revision}}, nil
+}
+
+// live tells which engines run the newest revision, or the one of ?revision=; with ?wait=10s it waits for them.
+func (q *request) live() (answer, error) {
+	revision, err := q.number("revision", int(q.view.Generation), 0, 1<<62)
+	if err != nil {
+		return answer{}, err
+	}
+	raw, err := q.wait(controller.Result{Revision: int64(revision)})
+	if err != nil {
+		return answer{}, err
+	}
+	if raw != nil {
+		return answer{Raw: raw["_live"], Type: "application/json"}, nil
+	}
+	return answer{Body: q.s.c.WaitLive(q.Context(), int64(revision), 0)}, nil
+}
+
+func (q *request) whoami() (answer, error) {
+	return answer{Body: map[string]any{"user": q.who.User, "role": q.who.Role, "tenant": q.view.TenantName(q.who.Tenant)}}, nil
+}
+
+// audit lists changes, the newest first.
+func (q *request) audit() (answer, error) {
+	if q.who.Role == "" || q.who.Role == controller.RoleCustom {
+		return answer{}, refuse(http.StatusForbidden, "user %s may not read the audit records", q.who.User)
+	}
+	size, err := q.number("page_size", defaultPage, 1, MaxPage)
+	if err != nil {
+		return answer{}, err
+	}
+	from, err := q.number("from", 0, 0, 1<<62)
+	if err != nil {
+		return answer{}, err
+	}
+	entries, err := q.s.c.Audit(q.Context(), int64(from), size)
+	if err != nil {
+		return answer{}, err
+	}
+	out := map[string]any{"count": min(q.view.Changes, controller.AuditKept), "results": entries}
+	if entries == nil {
+		out["results"] = []any{}
+	} else if last := entries[len(entries)-1].Number; last > 1 && len(entries) == size {
+		out["next"] = nextFrom(q, last-1)
+	}
+	return answer{Body: out}, nil
+}
+
+// nextFrom is the address of the next part of a list that goes on at a number.
+func nextFrom(q *request, from int64) string {
+	v := q.URL.Query()
+	v.Set("from", strconv.FormatInt(from, 10))
+	return "https://" + q.Host + q.URL.Path + "?" + v.Encode()
+}

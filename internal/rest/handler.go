@@ -1,0 +1,204 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/controller"
+)
+
+// request is one request on its way to an answer.
+type request struct {
+	*http.Request
+	s       *Server
+	w       http.ResponseWriter
+	who     controller.Who // valid iff somebody is logged in
+	session *controller.Session
+	view    *catalog.View
+	all     bool // X-Avi-Tenant: *
+}
+
+// answer is what a handler returns. A nil Body is none.
+type answer struct {
+	Status int // 0: 200
+	Body   any // json.RawMessage goes out as it is
+	Raw    []byte
+	Type   string // of Raw
+}
+
+// handle is one entry of the API.
+type handle func(*request) (answer, error)
+
+// httpError is a refusal of this face.
+type httpError struct {
+	status int
+	msg    string
+}
+
+func (e *httpError) Error() string { return e.msg }
+
+func refuse(status int, format string, args ...any) error {
+	return &httpError{status, fmt.Sprintf(format, args...)}
+}
+
+var statuses = map[controller.Code]int{
+	controller.Invalid: 400, controller.Unauthorized: 401, controller.Forbidden: 403, controller.NotFound: 404, controller.NameTaken: 409,
+	controller.InUse: 400, // honest to Terraform, which takes a 403 for done
+	controller.Stale: 412, controller.TooLarge: 413, controller.TooMany: 429, controller.Unavailable: 503,
+}
+
+// statusOf is the number of an error.
+func statusOf(err error) int {
+	var h *httpError
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &h):
+		return h.status
+	case errors.As(err, &big):
+		return http.StatusRequestEntityTooLarge
+	case statuses[controller.CodeOf(err)] != 0:
+		return statuses[controller.CodeOf(err)]
+	}
+	return http.StatusInternalServerError
+}
+
+// handler is the whole API. Paths are tidied, not redirected: a redirect would turn a POST to //api/pool into a GET.
+func (s *Server) handler() http.Handler {
+	mux := s.routes()
+	cross := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.room <- struct{}{}:
+			defer func() { <-s.room }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d requests are under way already", MaxRequests))
+			return
+		}
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Avi_api_version", AviVersion)
+		if s.tls {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if err := cross.Check(r); err != nil {
+			fail(w, http.StatusForbidden, "a cross-site request is refused")
+			return
+		}
+		r.URL.Path = tidy(r.URL.Path)
+		r.URL.RawPath = ""
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// tidy makes one slash of many and takes the last away.
+func tidy(path string) string {
+	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	return "/" + strings.Join(parts, "/")
+}
+
+// open serves somebody who need not be logged in.
+func (s *Server) open(h handle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.serve(&request{Request: r, s: s, w: w, view: s.c.View()}, h)
+	}
+}
+
+// closed serves who is logged in.
+func (s *Server) closed(h handle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := &request{Request: r, s: s, w: w, view: s.c.View()}
+		if err := q.admit(); err != nil {
+			s.finish(q, answer{}, err)
+			return
+		}
+		s.serve(q, h)
+	}
+}
+
+func (s *Server) serve(q *request, h handle) {
+	a, err := h(q)
+	s.finish(q, a, err)
+}
+
+// finish writes the answer.
+func (s *Server) finish(q *request, a answer, err error) {
+	if err != nil {
+		status := statusOf(err)
+		if status == http.StatusInternalServerError {
+			s.log.Error("a request could not be answered", "method", q.Method, "path", q.URL.Path, "error", err)
+		}
+		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+			q.w.Header().Set("Retry-After", "1")
+		}
+		fail(q.w, status, words(err))
+		return
+	}
+	if a.Status == 0 {
+		a.Status = http.StatusOK
+	}
+	body, kind := a.Raw, a.Type
+	if a.Body != nil {
+		if body, err = json.Marshal(a.Body); err != nil {
+			s.log.Error("an answer is no JSON", "path", q.URL.Path, "error", err)
+			fail(q.w, http.StatusInternalServerError, "the answer could not be written")
+			return
+		}
+		kind = "application/json"
+	}
+	if len(body) > 0 {
+		q.w.Header().Set("Content-Type", kind)
+		q.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	q.w.WriteHeader(a.Status)
+	_, _ = q.w.Write(body) // a client that has gone
+}
+
+func words(err error) string {
+	var big *http.MaxBytesError
+	if errors.As(err, &big) {
+		return fmt.Sprintf("the body is larger than %d MB", big.Limit>>20)
+	}
+	return err.Error()
+}
+
+// fail answers with an error.
+func fail(w http.ResponseWriter, status int, msg string) {
+	body, err := json.Marshal(map[string]string{"error": msg})
+	if err != nil {
+		body = []byte(`{"error":"unknown"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that has gone
+}
+
+// body reads the request's body up to a limit.
+func (q *request) body(limit int64) ([]byte, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(q.w, q.Body, limit))
+	if err != nil {
+		var big *http.MaxBytesError
+		if errors.As(err, &big) {
+			return nil, err
+		}
+		return nil, refuse(http.StatusBadRequest, "the body could not be read: %v", err)
+	}
+	return b, nil
+}
+
+// address is where the client is, without its port.
+func (q *request) address() string {
+	host, _, err := net.SplitHostPort(q.RemoteAddr)
+	if err != nil {
+		return q.RemoteAddr
+	}
+	return host
+}
