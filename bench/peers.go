@@ -138,7 +138,7 @@ func (b *bench) startCarillon(workers, port int, cpus []int, serverList []string
 	if b.carillon != "" {
 		path = b.carillon
 	}
-	args := []string{"run", "--listen", fmt.Sprintf("udp://127.0.0.1:%d", port), "--workers", strconv.Itoa(workers),
+	args := []string{"run", "--store", "none", "--listen", fmt.Sprintf("udp://127.0.0.1:%d", port), "--workers", strconv.Itoa(workers),
 		"--metrics", fmt.Sprintf("127.0.0.1:%d", firstMetrics+port-firstProxy), "--record-route=true", "--secret-file", b.path("secret")}
 	for _, s := range serverList {
 		args = append(args, "--server", s)

@@ -35,7 +35,9 @@ func TestCommandLine(t *testing.T) {
 	bad := filepath.Join(dir, "bad.yaml")
 	lab.WriteWhole(t, bad, strings.Replace(objects.YAML(), "lb_algorithm: consistent-hash", "lb_algorithm: consistent-hush", 1))
 	unreadable := filepath.Join(dir, "nowhere.yaml")
-	run := func(args ...string) []string { return append([]string{"run", "--secret-file", secret}, args...) }
+	run := func(args ...string) []string {
+		return append([]string{"run", "--store", "none", "--secret-file", secret}, args...)
+	}
 	for _, c := range []invocation{
 		{name: "port in use", args: run("--listen", "udp://"+held.String(), "--server", server.String()), code: 1,
 			want: []string{held.String(), "in use", "carillon", fmt.Sprint(holder.PID())}},
@@ -46,9 +48,9 @@ func TestCommandLine(t *testing.T) {
 		{name: "wrong flag", args: []string{"run", "--liste", "udp://:5060"}, code: 2, want: []string{"--liste"}},
 		{name: "wrong listen", args: run("--listen", "udp://127.0.0.1:sip", "--server", server.String()), code: 2, want: []string{"--listen", "127.0.0.1:sip"}},
 		{name: "wrong server", args: run("--listen", "udp://"+free.String(), "--server", "10.0.0:5060"), code: 2, want: []string{"--server", "10.0.0:5060"}},
-		{name: "nothing to run", args: []string{"run"}, code: 2, want: []string{"--listen"}},
+		{name: "nothing to run", args: []string{"run", "--store", "none"}, code: 2, want: []string{"--listen"}},
 		{name: "unknown command", args: []string{"rum"}, code: 2, want: []string{"rum"}},
-		{name: "no secret", args: []string{"run", "--secret-file", unreadable, "--listen", "udp://" + free.String(), "--server", server.String()}, code: 1,
+		{name: "no secret", args: []string{"run", "--store", "none", "--secret-file", unreadable, "--listen", "udp://" + free.String(), "--server", server.String()}, code: 1,
 			want: []string{"secret", unreadable, "make one with"}},
 		{name: "no file", args: run("-f", unreadable), code: 1, want: []string{unreadable}},
 		{name: "bad file", args: run("-f", bad), code: 1, want: []string{"bad.yaml", "Pool", "lb_algorithm", "consistent-hush", "consistent-hash"}},

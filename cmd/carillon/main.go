@@ -56,7 +56,7 @@ to the same server, notices dead servers before callers do, and shows what it di
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), validateCommand(), demoCommand())
+	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand())
 	root.SetContext(context.Background())
 	return root
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,21 +28,26 @@ type runFlags struct {
 	recordRoute bool
 	algorithm   string
 	noMonitor   bool
-	metrics     string
-	workers     int
-	sockets     int
 	secretFile  string
-	logLevel    string
 	print       bool
+
+	store  storeFlags
+	api    apiFlags
+	engine engineFlags
 }
 
 func runCommand() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the balancer, from flags or from a file of objects",
-		Example: `  carillon run --listen udp://0.0.0.0:5060 --server 10.0.0.1:5060 --server 10.0.0.2:5060
-  carillon run -f lb.yaml --metrics 127.0.0.1:9090`,
+		Short: "Run the balancer: engine, controller and REST API in one process",
+		Long: `run starts an engine, a controller with its REST API, and a store for the objects, in one
+process. Objects from flags or a file are applied to the store; others are made through the
+API. With --store none there is neither store nor API, only the engine and the file.`,
+		Example: `  carillon run
+  carillon run --listen udp://0.0.0.0:5060 --server 10.0.0.1:5060 --server 10.0.0.2:5060
+  carillon run -f lb.yaml --metrics 127.0.0.1:9090
+  carillon run -f lb.yaml --store none`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, f) },
 	}
@@ -53,12 +58,11 @@ func runCommand() *cobra.Command {
 	fl.BoolVar(&f.recordRoute, "record-route", true, "stay on the path of dialogs (with --server)")
 	fl.StringVar(&f.algorithm, "algorithm", "consistent-hash", "how servers are chosen: consistent-hash, round-robin, random, least-connections, fewest-tasks (with --server)")
 	fl.BoolVar(&f.noMonitor, "no-monitor", false, "servers count as up, and are not probed (with --server)")
-	fl.StringVar(&f.metrics, "metrics", "", "address for /metrics (Prometheus), /healthz and /readyz, as 127.0.0.1:9090")
-	fl.IntVar(&f.workers, "workers", 0, "threads for each listening address; 0 is one for each CPU, but no more than 4 for each of --sockets")
-	fl.IntVar(&f.sockets, "sockets", 1, "sockets for each listening address, which share the workers; with one, all messages of a call leave in the order they came; with more, those that one address and port sent")
-	fl.StringVar(&f.secretFile, "secret-file", "", "file with the secret of tokens and placement; engines that share calls share it (default: made at the first start, in the state directory)")
-	fl.StringVar(&f.logLevel, "log-level", "info", "least level of log lines: debug, info, warn or error")
+	fl.StringVar(&f.secretFile, "secret-file", "", "file with the secret of tokens and placement; engines that share calls share it (default: made at the first start, and kept with the objects)")
 	fl.BoolVar(&f.print, "print", false, "print the objects that would be run, with all defaults, and end")
+	f.store.add(fl, "where the objects are kept: embedded, in --data; the URLs of an etcd cluster with commas between; or none: the file alone counts, and there is no API")
+	f.api.add(fl)
+	f.engine.add(fl)
 	return cmd
 }
 
@@ -76,39 +80,36 @@ func run(cmd *cobra.Command, f *runFlags) error {
 		return err
 	}
 	if f.print {
+		if set == nil {
+			return usage{errNothing}
+		}
 		_, err := cmd.OutOrStdout().Write(set.YAML(object.Full))
 		return err
 	}
-	log, err := newLogger(f.logLevel)
-	if err != nil {
-		return usage{err}
-	}
-	if f.workers < 0 || f.workers > 1024 {
-		return usage{fmt.Errorf("--workers %d is out of range: must be 0 to 1024", f.workers)}
-	}
-	f.workers = engine.Workers(f.workers, f.sockets)
-	if f.sockets < 1 || f.sockets > f.workers {
-		return usage{fmt.Errorf("--sockets %d is out of range: must be 1 to %d, the number of workers", f.sockets, f.workers)}
-	}
-	secret, err := loadSecret(f.secretFile, log)
+	log, err := f.engine.check()
 	if err != nil {
 		return err
 	}
-	useProcessors(f.workers)
-	eng, err := engine.Start(engine.Config{Set: set, Revision: 1, Strict: true, Secret: secret, Workers: f.workers, Sockets: f.sockets, Logger: log})
+	begin := f.whole
+	if f.store.where == storeNone {
+		begin = f.alone
+	}
+	running, err := begin(ctx, set, log)
 	if err != nil {
 		return err
 	}
-	defer eng.Stop()
-	if f.metrics != "" {
-		srv, err := exporter.Serve(f.metrics, eng)
+	defer running.stop()
+	if f.engine.metrics != "" {
+		srv, err := exporter.Serve(f.engine.metrics, running.engine)
 		if err != nil {
 			return err
 		}
 		defer srv.Close()
 	}
-	announce(log, eng)
-	warn(log, set)
+	announce(log, running.engine)
+	if set != nil {
+		warn(log, set)
+	}
 	if watchErr != nil {
 		log.Warn("changes of the file are not noticed by themselves; SIGHUP applies it", "file", f.file, "error", watchErr)
 	}
@@ -118,20 +119,111 @@ func run(cmd *cobra.Command, f *runFlags) error {
 			log.Info("ending")
 			return nil
 		case <-hup:
-			f.reload(eng, log)
+			f.reload(ctx, running, log)
 		case <-changed:
-			f.reload(eng, log)
+			f.reload(ctx, running, log)
 		}
 	}
 }
 
-// useProcessors gives Go's scheduler a processor for each CPU and one more for each
-// worker: a worker that waits for datagrams holds its own (docs/adr/0004-udp-io.md).
-func useProcessors(workers int) {
-	runtime.GOMAXPROCS(runtime.NumCPU() + workers)
+// running is a balancer at work.
+type running struct {
+	engine *engine.Engine
+	apply  func(context.Context, *object.Set) error // of a file that has changed
+	stop   func()
 }
 
-// load makes the objects, from the file or from the flags.
+// alone starts an engine without a store: the file, or the flags, are all there is.
+func (f *runFlags) alone(_ context.Context, set *object.Set, log *slog.Logger) (*running, error) {
+	if set == nil {
+		return nil, usage{errNothing}
+	}
+	secret, err := loadSecret(f.secretFile, log)
+	if err != nil {
+		return nil, err
+	}
+	cfg := f.engine.config(log)
+	cfg.Set, cfg.Revision, cfg.Strict, cfg.Secret = set, 1, true, secret
+	eng, err := engine.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &running{engine: eng, stop: eng.Stop, apply: func(_ context.Context, set *object.Set) error {
+		return eng.Apply(set, eng.Status().Revision+1)
+	}}, nil
+}
+
+// owner marks the objects that come from the file or the flags of `carillon run`.
+const owner = "carillon run"
+
+// whole starts both wings on a store.
+func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger) (*running, error) {
+	secret, err := firstSecret(f.secretFile)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.store.open(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	cp, err := startController(ctx, st, &f.store, &f.api, secret, log)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	undo := func(err error) (*running, error) {
+		cp.stop()
+		return nil, errors.Join(err, st.Close())
+	}
+	if f.secretFile != "" && !cp.HasSecret(secret) {
+		return undo(fmt.Errorf("--secret-file %s: the store has another secret already; leave the flag out, or give another --data", f.secretFile))
+	}
+	if set != nil {
+		if _, err := cp.ApplySet(ctx, set, owner); err != nil {
+			return undo(err)
+		}
+	}
+	ag, err := f.engine.agent(ctx, st, f.store.dir(), log)
+	if err != nil {
+		return undo(err)
+	}
+	if faults := ag.Engine().Faults(); set != nil && len(faults) > 0 {
+		ag.Stop()
+		return undo(faultWords(faults))
+	}
+	apply := func(ctx context.Context, set *object.Set) error {
+		res, err := cp.ApplySet(ctx, set, owner)
+		if err != nil {
+			return err
+		}
+		if live := cp.WaitLive(ctx, res.Revision, applyWait); !live.Live {
+			return fmt.Errorf("stored as revision %d, but not all of it runs: %v", res.Revision, live.Engines)
+		}
+		return nil
+	}
+	return &running{engine: ag.Engine(), apply: apply, stop: func() {
+		ag.Stop()
+		cp.stop()
+		if err := st.Close(); err != nil {
+			log.Warn("the store did not close well", "error", err)
+		}
+	}}, nil
+}
+
+// applyWait is how long a changed file is waited for until it runs.
+const applyWait = 10 * time.Second
+
+// faultWords makes one error of what virtual services lack.
+func faultWords(faults map[string]string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		errs = append(errs, fmt.Errorf("VirtualService/%s: %s", name, faults[name]))
+	}
+	return errors.Join(errs...)
+}
+
+var errNothing = errors.New("nothing to run: give -f lb.yaml, or --listen udp://0.0.0.0:5060 and --server 10.0.0.1:5060")
+
+// load makes the objects, from the file or from the flags. Nil: neither was given.
 func (f *runFlags) load() (*object.Set, error) {
 	switch {
 	case f.file != "" && len(f.listen)+len(f.servers) > 0:
@@ -139,7 +231,7 @@ func (f *runFlags) load() (*object.Set, error) {
 	case f.file != "":
 		return loadFile(f.file)
 	case len(f.listen) == 0 && len(f.servers) == 0:
-		return nil, usage{errors.New("nothing to run: give -f lb.yaml, or --listen udp://0.0.0.0:5060 and --server 10.0.0.1:5060")}
+		return nil, nil
 	case len(f.listen) == 0:
 		return nil, usage{errors.New("--listen is missing, as in --listen udp://0.0.0.0:5060")}
 	case len(f.servers) == 0:
@@ -205,7 +297,7 @@ func warn(log *slog.Logger, set *object.Set) {
 }
 
 // reload applies the file; a bad one is refused whole, and what ran goes on.
-func (f *runFlags) reload(eng *engine.Engine, log *slog.Logger) {
+func (f *runFlags) reload(ctx context.Context, r *running, log *slog.Logger) {
 	if f.file == "" {
 		log.Info("SIGHUP: nothing to read again, the objects came from flags")
 		return
@@ -213,12 +305,12 @@ func (f *runFlags) reload(eng *engine.Engine, log *slog.Logger) {
 	begin := time.Now()
 	set, err := loadFile(f.file)
 	if err == nil {
-		err = eng.Apply(set, eng.Status().Revision+1)
+		err = r.apply(ctx, set)
 	}
 	if err != nil {
 		log.Error("configuration refused, the one before stays in force", "file", f.file, "error", err)
 		return
 	}
 	warn(log, set)
-	log.Info("configuration applied", "file", f.file, "revision", eng.Status().Revision, "took_ms", time.Since(begin).Milliseconds())
+	log.Info("configuration applied", "file", f.file, "revision", r.engine.Status().Revision, "took_ms", time.Since(begin).Milliseconds())
 }

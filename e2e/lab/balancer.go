@@ -92,7 +92,7 @@ func SecretFile(t testing.TB, dir string) string {
 }
 
 func (s Setup) flags() []string {
-	args := []string{"run"}
+	args := []string{"run", "--store", "none"}
 	if s.File != "" {
 		args = append(args, "-f", s.File)
 	} else {

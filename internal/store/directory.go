@@ -179,7 +179,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("store: %s is in use by process %s; stop that one, or give another data directory",
 			dir, strings.TrimSpace(string(pid[:n])))
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

@@ -52,6 +52,9 @@ type Config struct {
 	Version string // of carillon, noted in the data directory; "" is none
 	Logger  *slog.Logger
 
+	// MaxOps is how many operations a cluster takes in a transaction, its --max-txn-ops;
+	// 0 is etcd's default, 128. The embedded store has its own.
+	MaxOps int
 	// QuotaBytes bounds the database file of the embedded store; 0 is 512 MiB.
 	QuotaBytes int64
 }
@@ -60,7 +63,9 @@ type Config struct {
 type Store struct {
 	prefix string
 	log    *slog.Logger
-	node   *node // valid iff embedded
+	// clusterOps is what MaxOps tells of a cluster.
+	clusterOps int
+	node       *node // valid iff embedded
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -85,7 +90,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if !strings.HasSuffix(c.Prefix, "/") {
 		return nil, fmt.Errorf("store: prefix %q must end with a slash", c.Prefix)
 	}
-	s := &Store{prefix: c.Prefix, log: c.Logger}
+	s := &Store{prefix: c.Prefix, log: c.Logger, clusterOps: clusterMaxOps}
+	if c.MaxOps > 0 {
+		s.clusterOps = c.MaxOps
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	var err error
 	if len(c.URLs) > 0 {
@@ -123,7 +131,7 @@ func (s *Store) MaxOps() int {
 	if s.node != nil {
 		return maxOps
 	}
-	return clusterMaxOps
+	return s.clusterOps
 }
 
 // client is what requests go through now: the embedded store may be started anew
