@@ -14,6 +14,7 @@ import (
 // TestBroken: etcd meets a full disk after all. This process goes on, says that the
 // store cannot be reached, and what was acknowledged is there later.
 func TestBroken(t *testing.T) {
+	t.Parallel()
 	dir := tmpfs(t, 160<<20)
 	data := filepath.Join(dir, "data")
 	s := open(t, Config{Dir: data})

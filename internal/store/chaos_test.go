@@ -220,6 +220,7 @@ func TestLost(t *testing.T) {
 // TestAnotherHistory: what was followed is not what is there now, as after a backup
 // was restored. The follower starts anew, also if the revisions would go on.
 func TestAnotherHistory(t *testing.T) {
+	t.Parallel()
 	for name, ahead := range map[string]int{"behind": 1, "ahead": 60} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -96,6 +96,7 @@ func same(t *testing.T, s *Store, want map[string]bool) {
 // reads go on, nothing that was acknowledged is lost, and when there is space again
 // writes are taken.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir := tmpfs(t, 160<<20)
 	data := filepath.Join(dir, "data")
 	s := open(t, Config{Dir: data})
