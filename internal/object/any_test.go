@@ -135,3 +135,42 @@ func TestPatch(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, c := range []struct{ kind, text, want string }{
+		{"pool", ``, "Pool: expected one object, got 0 documents"},
+		{"pool", `null`, "Pool: expected a mapping of fields, got nothing"},
+		{"pool", `[{"name": "p"}]`, "Pool: expected a mapping of fields, got a list"},
+		{"pool", `{"name": "p"`, "Pool: not JSON: unexpected end of JSON input"},
+		{"pool", `{"name": "p", "ratio": 1, "enabled": "yes"}`, "Pool/p: ratio: unknown field; did you mean servers[].ratio?\nPool/p: enabled: expected true or false, got \"yes\"; write true"},
+		{"pool", `{"name": "p", "connection_ramp_duration": 301}`, "Pool/p: connection_ramp_duration: 301 is out of range: must be 1 to 300 or 0"},
+		{"virtualservice", `{"name": "v", "flow_dist": "NO", "vsvip_ref": "x", "services": [1]}`, "VirtualService/v: flow_dist: \"NO\" is not a known word: must be LOAD_AWARE, CONSISTENT_HASH_SOURCE_IP_ADDRESS or CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT"},
+		{"pools", `{}`, "pools: unknown kind of object; did you mean Pool?"},
+	} {
+		a, err := Decode(c.kind, []byte(c.text))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) || !a.IsZero() {
+			t.Errorf("%s %s:\n got %v\nwant %s", c.kind, c.text, err, c.want)
+		}
+	}
+}
+
+func TestKinds(t *testing.T) {
+	var titles []string
+	for _, k := range Kinds() {
+		titles = append(titles, k.Title)
+		for _, text := range []string{k.Name, k.Path, strings.ReplaceAll(k.Title, " ", "-"), strings.ReplaceAll(k.Title, " ", "_")} {
+			if got, ok := FindKind(text); !ok || got.Name != k.Name {
+				t.Errorf("%s is not found as %s", k.Name, text)
+			}
+		}
+	}
+	want := "virtual service, vs vip, pool, health monitor, application profile, network profile, pool group, analytics profile, " +
+		"application persistence profile, SSL profile, SSL key and certificate, PKI profile, network security policy, ip addr group, " +
+		"tenant, cloud, service engine group, service engine, vrf context, user, role"
+	if got := strings.Join(titles, ", "); got != want {
+		t.Error(got)
+	}
+	if k, _ := FindKind("serviceengine"); k.UUIDPrefix != "se" || !k.InCloud || !k.InTenant {
+		t.Errorf("%+v", k)
+	}
+}
