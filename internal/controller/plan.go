@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/patch"
 )
 
 // plan is a change that has been checked against a view.
@@ -103,7 +104,7 @@ func (p *plan) decode(op *Op) (*step, error) {
 	case op.Verb == Delete:
 		return s, nil
 	case op.Verb == Patch:
-		patched, err := object.Patch(op.Kind, s.old.Object, body)
+		patched, err := patch.Apply(s.old.Object, body)
 		if err != nil {
 			return nil, invalid(err)
 		}

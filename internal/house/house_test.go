@@ -37,6 +37,7 @@ var floors = map[string]int{
 	"internal/rest":           5,
 	"internal/agent":          5,
 	"internal/openapi":        1,
+	"internal/patch":          1,
 	"internal/snapshot":       2,
 	"internal/proxy":          3,
 	"internal/health":         3,

@@ -102,40 +102,6 @@ func TestParseRef(t *testing.T) {
 	}
 }
 
-func TestPatch(t *testing.T) {
-	pool := `{"name": "p", "servers": ["10.0.0.1:5060", "10.0.0.2:5060"], "health_monitor_refs": ["https://h/api/healthmonitor/healthmonitor-1#one"]}`
-	for _, c := range []struct{ patch, want string }{
-		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.3", "type": "V4"}, "port": 5060}]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.3","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one"]`},
-		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.2", "type": "V4"}, "port": 5060, "enabled": false}]}, "replace": {"health_monitor_refs": []}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060,"enabled":false}]`},
-		{`{"delete": {"servers": ["10.0.0.1:5060"], "health_monitor_refs": ["/api/healthmonitor?name=one"]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060}]`},
-		{`{"remove": {"servers": ["10.0.0.1", {"ip": "10.0.0.2", "port": 5060}]}, "add": {"health_monitor_refs": ["/api/healthmonitor/healthmonitor-1", "two"]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one","two"]`},
-		{`{"replace": {"servers": [], "enabled": false, "health_monitor_refs": null, "sni_enabled": false}}`, `"enabled":false,"sni_enabled":false`},
-		{`{"json_patch": [{"op": "replace", "path": "/servers/0/ratio", "value": 3}, {"op": "remove", "path": "/servers/1"}, {"op": "remove", "path": "/health_monitor_refs/0"}]}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060,"ratio":3}]`},
-		{`{"mend": {}}`, "Pool/p: mend: unknown kind of patch: must be replace, delete, remove, add or json_patch"},
-		{`{"add": {"serverss": []}}`, "Pool/p: serverss: unknown field; did you mean servers?"},
-		{`{"json_patch": [{"op": "remove", "path": "/servers/7"}]}`, "Pool/p: json_patch: "},
-		{`[]`, "Pool/p: expected a JSON object with"},
-		{`{"add": 5}`, "Pool/p: add: expected a JSON object"},
-	} {
-		text, err := Patch("pool", mustDecode(t, "pool", pool), []byte(c.patch))
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("%s: %v", c.patch, err)
-			}
-			continue
-		}
-		a := mustDecode(t, "pool", string(text))
-		if got := string(a.JSON(JSONOptions{Form: SkipDefault})); got != `{"name":"p",`+c.want+`}` {
-			t.Errorf("%s:\n got %s\nwant {\"name\":\"p\",%s}", c.patch, got, c.want)
-		}
-	}
-}
-
 func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ kind, text, want string }{
 		{"pool", ``, "Pool: expected one object, got 0 documents"},
