@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (p *plan) decode(op *Op) (*step, error) {
 	case op.Verb == Delete:
 		return s, nil
 	case op.Verb == Patch:
-		patched, err := patch.Apply(s.old.Object, body)
+		patched, err := patch.Apply(s.old.Object.MapRefs(p.both), body)
 		if err != nil {
 			return nil, invalid(err)
 		}
@@ -124,6 +125,16 @@ func (p *plan) decode(op *Op) (*step, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// both writes a reference with uuid and name: a patch may mean it by either.
+func (p *plan) both(ref object.Ref) string {
+	to := p.before.Get(ref.Kind, ref.Value)
+	info, ok := object.FindKind(ref.Kind)
+	if to == nil || !ok {
+		return ref.Value
+	}
+	return "/api/" + info.Path + "/" + to.UUID() + "#" + url.PathEscape(to.Name())
 }
 
 // find looks for the object that an operation is about.
