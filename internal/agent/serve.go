@@ -116,6 +116,15 @@ func (s *server) report(*http.Request) (any, error) {
 
 func (s *server) series(*http.Request) (any, error) { return []report.Series{}, nil }
 
-func (s *server) explain(*http.Request) (any, error) {
-	return nil, errors.New("not yet")
+func (s *server) explain(r *http.Request) (any, error) {
+	var q report.ExplainRequest
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		return nil, fmt.Errorf("the question cannot be read: %w", err)
+	}
+	x, err := s.a.eng.Explain(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	x.Engine = s.a.cfg.Name
+	return x, nil
 }
