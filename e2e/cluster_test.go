@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
@@ -56,9 +57,12 @@ func TestCluster(t *testing.T) {
 // cluster is a farm behind three engines.
 type cluster struct {
 	*farm
-	etcd    *lab.Etcd
-	apis    []*lab.API
-	engines []netip.AddrPort
+	etcd      *lab.Etcd
+	apis      []*lab.API
+	engines   []netip.AddrPort
+	processes []*lab.Process // of engines
+	dirs      []string       // likewise
+	round     int            // of callers
 }
 
 var listening = regexp.MustCompile(`udp://(127\.0\.0\.1:[0-9]+)`)
@@ -81,16 +85,39 @@ func startCluster(t *testing.T) *cluster {
 		})
 	}
 	c.build()
+	c.engines, c.processes = make([]netip.AddrPort, 3), make([]*lab.Process, 3)
 	for i := range 3 {
-		p := lab.StartEngine(t, fmt.Sprintf("se-%d", i+1), c.etcd.URLs())
-		m := listening.FindStringSubmatch(p.WaitLine(`"msg":"listening"`))
-		if m == nil {
-			t.Fatalf("engine %d listens nowhere", i+1)
-		}
-		c.engines = append(c.engines, netip.MustParseAddrPort(m[1]))
-		c.names[c.engines[i]] = fmt.Sprintf("se-%d", i+1)
+		c.dirs = append(c.dirs, t.TempDir())
+		c.restart(i)
 	}
 	return c
+}
+
+// restart starts an engine, again with the directory that it had, and learns where it listens.
+func (c *cluster) restart(i int) {
+	c.t.Helper()
+	name := fmt.Sprintf("se-%d", i+1)
+	c.processes[i] = lab.StartEngine(c.t, name, c.etcd.URLs(), c.dirs[i])
+	m := listening.FindStringSubmatch(c.processes[i].WaitLine(`"msg":"listening"`))
+	if m == nil {
+		c.t.Fatalf("%s listens nowhere", name)
+	}
+	c.engines[i] = netip.MustParseAddrPort(m[1])
+	c.names[c.engines[i]] = name
+}
+
+// onDisk reports whether every engine has kept its configuration.
+func (c *cluster) onDisk(t *testing.T) bool {
+	for _, dir := range c.dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*last-good.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) != 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // call starts a caller with a name of its own, which is in its Call-IDs.

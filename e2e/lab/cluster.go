@@ -77,7 +77,7 @@ func StartController(t testing.TB, name, store string) (*Process, *API) {
 }
 
 // StartEngine starts an engine on a store.
-func StartEngine(t testing.TB, name, store string) *Process {
+func StartEngine(t testing.TB, name, store, dir string) *Process {
 	t.Helper()
-	return Start(t, Command{Name: name, Path: Carillon(t), Args: []string{"engine", "--name", name, "--store", store, "--data", t.TempDir(), "--workers", "1"}})
+	return Start(t, Command{Name: name, Path: Carillon(t), Args: []string{"engine", "--name", name, "--store", store, "--data", dir, "--workers", "1"}})
 }
