@@ -26,6 +26,7 @@ type plan struct {
 	modified int64 // µs
 	changes  []catalog.Change
 	records  []*catalog.Record // by op
+	alive    map[string]bool   // engines that are registered
 }
 
 // step is an operation on its way.
@@ -38,7 +39,10 @@ type step struct {
 
 // plan works out what a change would do. An error says why it must not.
 func (c *Controller) plan(v *catalog.View, who Who, ops []Op) (*plan, error) {
-	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1)}
+	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1), alive: map[string]bool{}}
+	for name := range c.engines.Load().byName {
+		p.alive[name] = true
+	}
 	steps := make([]*step, len(ops))
 	var errs []error
 	for i := range ops {
