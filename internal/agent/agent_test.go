@@ -101,6 +101,7 @@ func await(t *testing.T, what string, done func() bool) {
 
 // A change runs, the registration says so, and the report tells of it.
 func TestChangeRuns(t *testing.T) {
+	t.Parallel()
 	p := startPlane(t)
 	a := p.start(t.TempDir())
 	defer a.Stop()
@@ -126,6 +127,7 @@ func TestChangeRuns(t *testing.T) {
 // A port that somebody else has is told with the object, everything else of the change runs, and it comes to be by
 // itself when the port is free.
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	p := startPlane(t)
 	a := p.start(t.TempDir())
 	defer a.Stop()
@@ -150,6 +152,7 @@ func TestPortTaken(t *testing.T) {
 
 // Without the store an engine begins with what it had last; a file that is damaged is told of and set aside.
 func TestLastGood(t *testing.T) {
+	t.Parallel()
 	p := startPlane(t)
 	dir := t.TempDir()
 	a := p.start(dir)
@@ -199,6 +202,7 @@ func TestLastGood(t *testing.T) {
 
 // Neither a store nor a file: the start says what to do.
 func TestNothingToRun(t *testing.T) {
+	t.Parallel()
 	away, err := store.Open(t.Context(), store.Config{URLs: []string{"http://127.0.0.1:1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +216,7 @@ func TestNothingToRun(t *testing.T) {
 
 // Two engines of one name: the second is not registered for as long as the first lives.
 func TestNameTaken(t *testing.T) {
+	t.Parallel()
 	p := startPlane(t)
 	a := p.start(t.TempDir())
 	await(t, "the engine is registered", func() bool { return len(p.c.Engines()) == 1 })

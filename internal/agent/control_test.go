@@ -109,6 +109,7 @@ func ask(t *testing.T, a *Agent, method, path, token, body string) (int, string)
 // An agent follows the store, registers its engine, answers those who know the secret, and starts from disk when the
 // store is gone.
 func TestAgent(t *testing.T) {
+	t.Parallel()
 	data, kept := t.TempDir(), t.TempDir()
 	st := open(t, data)
 	cfg := Config{Store: st, Name: "se-1", Dir: kept, Version: "test", Engine: engine.Config{Workers: 1}}
