@@ -29,6 +29,7 @@ var floors = map[string]int{
 	"internal/selfsigned":     0,
 	"internal/report":         0,
 	"internal/client":         1,
+	"internal/view":           1,
 	"internal/store":          1,
 	"internal/transport":      1,
 	"internal/balance":        1,
