@@ -65,9 +65,15 @@ func newTerminal(s *Shell) (*keyboard, error) {
 	}
 	k.rl.Keymap.Register(map[string]func(){"carillon-help": k.question})
 	for _, keymap := range []string{"emacs", "emacs-standard", "vi-insert"} {
-		if err := k.rl.Config.Bind(keymap, "?", "carillon-help", false); err != nil {
-			return nil, err
+		// TAB adds what all candidates share and lists them; the next one chooses.
+		for key, action := range map[string]string{"?": "carillon-help", "\t": "menu-complete"} {
+			if err := k.rl.Config.Bind(keymap, key, action, false); err != nil {
+				return nil, err
+			}
 		}
+	}
+	if err := k.rl.Config.Set("menu-complete-display-prefix", true); err != nil {
+		return nil, err
 	}
 	return k, nil
 }
@@ -104,6 +110,9 @@ func (k *keyboard) complete(text []rune, cursor int) readline.Completions {
 	list := k.s.Complete(context.Background(), string(text[:cursor]))
 	var words []string
 	for _, c := range list {
+		if len(list) == 1 {
+			c.Word += " " // nothing is left to choose
+		}
 		words = append(words, c.Word, c.Help)
 	}
 	return readline.CompleteValuesDescribed(words...).NoSort()

@@ -345,9 +345,7 @@ func (s *Shell) no(f *frame, words []string) error {
 		f.node.Set(info.Name, view.NewBool(false))
 		return nil
 	case len(rest) == 0:
-		if !f.node.Delete(info.Name) {
-			return fmt.Errorf("%s is not set", info.Name)
-		}
+		f.node.Delete(info.Name) // not set, it is at its default already
 		return nil
 	case !info.List:
 		return fmt.Errorf("no %s takes nothing more", info.Name)
