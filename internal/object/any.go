@@ -119,6 +119,9 @@ func Decode(kindName string, data []byte) (Any, error) {
 	}
 	docs, fault := read("", data)
 	if fault != nil {
+		if err := json.Unmarshal(data, new(any)); err != nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+			fault.Msg = "not JSON: " + err.Error() // a client that sends { means JSON
+		}
 		fault.Object = k.name
 		return Any{}, fault
 	}

@@ -112,7 +112,7 @@ func both(was, is Oper, engine string) Oper {
 
 func (p *Pool) add(o *Pool, engine string) {
 	p.Oper = both(p.Oper, o.Oper, engine)
-	p.Up, p.Enabled = max(p.Up, o.Up), max(p.Enabled, o.Enabled)
+	p.Total, p.Up, p.Enabled = max(p.Total, o.Total), max(p.Up, o.Up), max(p.Enabled, o.Enabled)
 	p.RetriesRefused += o.RetriesRefused
 	p.Full += o.Full
 	if len(p.Servers) == 0 {
@@ -190,10 +190,6 @@ func MergeSeries(each [][]Series) []Series {
 
 // averaged reports whether a figure of several engines is their mean, not their sum.
 func averaged(id string) bool {
-	for _, part := range []string{"latency", "rtt", "health", "uptime", "pct_", "saturation"} {
-		if strings.Contains(id, part) {
-			return true
-		}
-	}
-	return false
+	m, _ := FindMetric(id)
+	return m.Mean
 }
