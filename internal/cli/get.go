@@ -220,10 +220,10 @@ func describeCommand(a *app) *cobra.Command {
 			runtime := n.Get("runtime")
 			n.Delete("runtime")
 			scr := screen(cmd)
-			scr.Grid([]string{"Field", "Value"}, view.Rows(k.Name, n, false))
+			scr.Grid([]string{"Field", "Value"}, view.Rows(k.Name, n, view.Options{}))
 			if runtime != nil && runtime.Type == view.Object {
 				say(cmd, "\nHow it is doing:")
-				scr.Grid([]string{"Field", "Value"}, view.Rows("", runtime, false))
+				scr.Grid([]string{"Field", "Value"}, view.Rows("", runtime, view.Options{}))
 			}
 			return describeUsers(cmd, c, k, n.Get("uuid").String())
 		},

@@ -402,7 +402,7 @@ func withPath(f *frame) [][]string {
 		o.Set(names[i], whole)
 		whole = o
 	}
-	return view.Rows(f.kind.Name, whole, false)
+	return view.Rows(f.kind.Name, whole, view.Options{})
 }
 
 // save leaves a sub-mode. The outermost sends the object.
@@ -444,8 +444,11 @@ func (s *Shell) grid(kind string, n *view.Node) {
 		s.yaml(view.AsFile(kind, n))
 		return
 	}
-	s.out.Grid([]string{"Field", "Value"}, view.Rows(kind, n, s.term.brief))
+	s.out.Grid([]string{"Field", "Value"}, view.Rows(kind, n, s.looks()))
 }
+
+// looks are those of objects, as the terminal is set.
+func (s *Shell) looks() view.Options { return view.Options{Brief: s.term.brief, Zone: s.term.location} }
 
 func (s *Shell) yaml(n *view.Node) {
 	text, err := object.YAML(n.JSON())

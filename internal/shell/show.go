@@ -155,14 +155,14 @@ func (s *Shell) showPath(ctx context.Context, path, what string) error {
 	case s.term.mode == "script":
 		s.yaml(n)
 	case n.Type != view.List:
-		s.out.Grid([]string{"Field", "Value"}, view.Rows("", n, false))
+		s.out.Grid([]string{"Field", "Value"}, view.Rows("", n, view.Options{Zone: s.term.location}))
 	case len(n.Items) == 0:
 		s.say("There is nothing.")
 	case what == "server" || what == "vs":
 		s.out.Grid(serverTable(n.Items))
 	default:
 		for _, item := range n.Items {
-			s.out.Grid([]string{"Field", "Value"}, view.Rows("", item, false))
+			s.out.Grid([]string{"Field", "Value"}, view.Rows("", item, view.Options{Zone: s.term.location}))
 		}
 	}
 	return nil

@@ -42,7 +42,7 @@ func parseLine(text string) (line, error) {
 			}
 		case w.text == "--api-detail" || w.text == "--api_detail":
 			l.detail = true
-		case w.text == "?" && i == len(words)-1:
+		case strings.HasSuffix(w.text, "?") && i == len(words)-1:
 			l.help = true
 		default:
 			*at = append(*at, w.text)
