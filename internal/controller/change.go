@@ -62,7 +62,7 @@ type Result struct {
 // Do makes a change: all of it or, with an error, nothing. The records of the result stand in the order of the
 // operations; for a Delete it is the one that is gone.
 func (c *Controller) Do(ctx context.Context, who Who, ops ...Op) (Result, error) {
-	if err := who.may(ops); err != nil {
+	if err := who.may(c.View(), ops); err != nil {
 		return Result{}, err
 	}
 	c.write.Lock()
