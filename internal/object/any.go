@@ -196,10 +196,26 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 	if raw == nil {
 		return nil
 	}
-	if n := readJSON(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
-		return []string{n.Value}
+	return nodeTexts(readJSON(raw), path[1:])
+}
+
+// nodeTexts looks within what is kept.
+func nodeTexts(n *yaml.Node, path []string) (out []string) {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		for _, item := range n.Content {
+			out = append(out, nodeTexts(item, path)...)
+		}
+	case n.Kind == yaml.ScalarNode && len(path) == 0:
+		out = []string{n.Value}
+	case n.Kind == yaml.MappingNode && len(path) > 0:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == path[0] {
+				out = append(out, nodeTexts(n.Content[i+1], path[1:])...)
+			}
+		}
 	}
-	return nil // within what is kept nobody looks
+	return out
 }
 
 func fieldTexts(v reflect.Value, f *field, c class, rest []string) []string {

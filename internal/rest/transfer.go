@@ -24,6 +24,9 @@ func (q *request) importAll() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if _, _, err := q.patience(); err != nil {
+		return answer{}, err
+	}
 	res, err := q.s.c.Import(q.Context(), q.who, body)
 	if err != nil {
 		return answer{}, err
