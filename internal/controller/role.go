@@ -106,6 +106,15 @@ func (w Who) mayIn(ops []Op) error {
 	return fault(Forbidden, "user %s may not change anything: its role is %q", w.User, string(w.Role))
 }
 
+// mayCreateIn reports whether somebody may make an object in a tenant that the object names.
+func (w Who) mayCreateIn(v *catalog.View, tenant string, op *Op) bool {
+	if w.AnyTenant || w.account == nil || tenant == w.Tenant {
+		return true
+	}
+	there, ok := w.In(v, tenant)
+	return ok && there.mayIn([]Op{{Verb: Create, Kind: op.Kind}}) == nil
+}
+
 func kindName(text string) string {
 	if info, ok := object.FindKind(text); ok {
 		return info.Name

@@ -8,7 +8,7 @@ type AnalyticsProfile struct {
 	UUID                      string          `json:"uuid" doc:"references may name the object by it"`
 	Description               string          `json:"description" doc:"free text"`
 	SIPLogDepth               int             `json:"sip_log_depth" default:"20" range:"1..1000" idle:"" doc:"messages kept in the record of one transaction"`
-	ExcludeSIPErrorCodes      []string        `json:"exclude_sip_error_codes" items:"0..256" idle:"" doc:"status codes that do not count as errors"`
+	ExcludeSIPErrorCodes      []int           `json:"exclude_sip_error_codes" items:"0..256" range:"300..699" idle:"" doc:"status codes that do not count as errors"`
 	ClientLogConfig           ClientLogConfig `json:"client_log_config" idle:"" doc:"which records are kept"`
 	EnableServerAnalytics     bool            `json:"enable_server_analytics" default:"true" idle:"" doc:"measure servers"`
 	EnableVSAnalytics         bool            `json:"enable_vs_analytics" default:"true" idle:"" doc:"measure virtual services"`

@@ -119,6 +119,9 @@ func Decode(kindName string, data []byte) (Any, error) {
 	}
 	docs, fault := read("", data)
 	if fault != nil {
+		if err := json.Unmarshal(data, new(any)); err != nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+			fault.Msg = "not JSON: " + err.Error() // a client that sends { means JSON
+		}
 		fault.Object = k.name
 		return Any{}, fault
 	}
@@ -196,26 +199,10 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 	if raw == nil {
 		return nil
 	}
-	return nodeTexts(readJSON(raw), path[1:])
-}
-
-// nodeTexts looks within what is kept.
-func nodeTexts(n *yaml.Node, path []string) (out []string) {
-	switch {
-	case n.Kind == yaml.SequenceNode:
-		for _, item := range n.Content {
-			out = append(out, nodeTexts(item, path)...)
-		}
-	case n.Kind == yaml.ScalarNode && len(path) == 0:
-		out = []string{n.Value}
-	case n.Kind == yaml.MappingNode && len(path) > 0:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == path[0] {
-				out = append(out, nodeTexts(n.Content[i+1], path[1:])...)
-			}
-		}
+	if n := readJSON(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
+		return []string{n.Value}
 	}
-	return out
+	return nil // within what is kept nobody looks
 }
 
 func fieldTexts(v reflect.Value, f *field, c class, rest []string) []string {

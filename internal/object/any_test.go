@@ -102,36 +102,41 @@ func TestParseRef(t *testing.T) {
 	}
 }
 
-func TestPatch(t *testing.T) {
-	pool := `{"name": "p", "servers": ["10.0.0.1:5060", "10.0.0.2:5060"], "health_monitor_refs": ["https://h/api/healthmonitor/healthmonitor-1#one"]}`
-	for _, c := range []struct{ patch, want string }{
-		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.3", "type": "V4"}, "port": 5060}]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.3","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one"]`},
-		{`{"add": {"servers": [{"ip": {"addr": "10.0.0.2", "type": "V4"}, "port": 5060, "enabled": false}]}, "replace": {"health_monitor_refs": []}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060,"enabled":false}]`},
-		{`{"delete": {"servers": ["10.0.0.1:5060"], "health_monitor_refs": ["/api/healthmonitor?name=one"]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060}]`},
-		{`{"remove": {"servers": ["10.0.0.1", {"ip": "10.0.0.2", "port": 5060}]}, "add": {"health_monitor_refs": ["/api/healthmonitor/healthmonitor-1", "two"]}}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060}],"health_monitor_refs":["https://h/api/healthmonitor/healthmonitor-1#one","two"]`},
-		{`{"replace": {"servers": [], "enabled": false, "health_monitor_refs": null, "sni_enabled": false}}`, `"enabled":false,"sni_enabled":false`},
-		{`{"json_patch": [{"op": "replace", "path": "/servers/0/ratio", "value": 3}, {"op": "remove", "path": "/servers/1"}, {"op": "remove", "path": "/health_monitor_refs/0"}]}`,
-			`"servers":[{"ip":{"addr":"10.0.0.1","type":"V4"},"port":5060,"ratio":3}]`},
-		{`{"mend": {}}`, "Pool/p: mend: unknown kind of patch: must be replace, delete, remove, add or json_patch"},
-		{`{"add": {"serverss": []}}`, "Pool/p: serverss: unknown field; did you mean servers?"},
-		{`{"json_patch": [{"op": "remove", "path": "/servers/7"}]}`, "Pool/p: json_patch: "},
-		{`[]`, "Pool/p: expected a JSON object with"},
-		{`{"add": 5}`, "Pool/p: add: expected a JSON object"},
+func TestDecodeRefuses(t *testing.T) {
+	for _, c := range []struct{ kind, text, want string }{
+		{"pool", ``, "Pool: expected one object, got 0 documents"},
+		{"pool", `null`, "Pool: expected a mapping of fields, got nothing"},
+		{"pool", `[{"name": "p"}]`, "Pool: expected a mapping of fields, got a list"},
+		{"pool", `{"name": "p"`, "Pool: not JSON: unexpected end of JSON input"},
+		{"pool", `{"name": "p", "ratio": 1, "enabled": "yes"}`, "Pool/p: ratio: unknown field; did you mean servers[].ratio?\nPool/p: enabled: expected true or false, got \"yes\"; write true"},
+		{"pool", `{"name": "p", "connection_ramp_duration": 301}`, "Pool/p: connection_ramp_duration: 301 is out of range: must be 1 to 300 or 0"},
+		{"virtualservice", `{"name": "v", "flow_dist": "NO", "vsvip_ref": "x", "services": [1]}`, "VirtualService/v: flow_dist: \"NO\" is not a known word: must be LOAD_AWARE, CONSISTENT_HASH_SOURCE_IP_ADDRESS or CONSISTENT_HASH_SOURCE_IP_ADDRESS_AND_PORT"},
+		{"pools", `{}`, "pools: unknown kind of object; did you mean Pool?"},
 	} {
-		text, err := Patch("pool", mustDecode(t, "pool", pool), []byte(c.patch))
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("%s: %v", c.patch, err)
+		a, err := Decode(c.kind, []byte(c.text))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) || !a.IsZero() {
+			t.Errorf("%s %s:\n got %v\nwant %s", c.kind, c.text, err, c.want)
+		}
+	}
+}
+
+func TestKinds(t *testing.T) {
+	var titles []string
+	for _, k := range Kinds() {
+		titles = append(titles, k.Title)
+		for _, text := range []string{k.Name, k.Path, strings.ReplaceAll(k.Title, " ", "-"), strings.ReplaceAll(k.Title, " ", "_")} {
+			if got, ok := FindKind(text); !ok || got.Name != k.Name {
+				t.Errorf("%s is not found as %s", k.Name, text)
 			}
-			continue
 		}
-		a := mustDecode(t, "pool", string(text))
-		if got := string(a.JSON(JSONOptions{Form: SkipDefault})); got != `{"name":"p",`+c.want+`}` {
-			t.Errorf("%s:\n got %s\nwant {\"name\":\"p\",%s}", c.patch, got, c.want)
-		}
+	}
+	want := "virtual service, vs vip, pool, health monitor, application profile, network profile, pool group, analytics profile, " +
+		"application persistence profile, SSL profile, SSL key and certificate, PKI profile, network security policy, ip addr group, " +
+		"tenant, cloud, service engine group, service engine, vrf context, user, role"
+	if got := strings.Join(titles, ", "); got != want {
+		t.Error(got)
+	}
+	if k, _ := FindKind("serviceengine"); k.UUIDPrefix != "se" || !k.InCloud || !k.InTenant {
+		t.Errorf("%+v", k)
 	}
 }

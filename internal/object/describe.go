@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 )
 
@@ -31,6 +32,7 @@ type FieldInfo struct {
 	When     string          // the type with which it has an effect; empty: any
 	Members  []string        // of a mapping, or of the items of a list of them
 	Short    string          // what may stand for a mapping, or an item: "address:port"; empty: nothing
+	Key      []string        // members that make an item of a list what it is
 	List     bool
 	Required bool
 	ReadOnly bool
@@ -70,6 +72,30 @@ func Describe(kindName, path string) (FieldInfo, bool) {
 	return info, true
 }
 
+// Expand returns the mapping that a short form stands for: "10.0.0.1:5060" is one as an item of "servers" of a pool.
+func Expand(kindName, path, text string) (json.RawMessage, bool) {
+	k := findKind(kindName)
+	if k == nil {
+		return nil, false
+	}
+	sh := k.shape
+	for name := range strings.SplitSeq(path, ".") {
+		f := sh.byName[name]
+		if f == nil || f.of == nil {
+			return nil, false
+		}
+		sh = f.of
+	}
+	v := reflect.New(sh.typ).Elem()
+	v.Set(sh.zero)
+	if short, ok := shortForms[sh.typ]; !ok || short.read(v, text) != "" {
+		return nil, false
+	}
+	w := jsonWriter{form: SkipDefault}
+	w.structure(v, sh)
+	return w.out, true
+}
+
 // members are the names of the fields of a struct: those that are acted on, then the kept ones.
 func (sh *shape) members() []string {
 	var out []string
@@ -86,7 +112,7 @@ func (sh *shape) members() []string {
 
 func (sh *shape) describe(f *field) FieldInfo {
 	info := FieldInfo{Name: f.name, Doc: f.doc, Unit: f.unit, Ref: f.ref, When: f.when, List: f.class == classList,
-		Required: f.required, ReadOnly: f.readOnly, Secret: f.secret, Own: f.own, Effect: Acted}
+		Key: f.key, Required: f.required, ReadOnly: f.readOnly, Secret: f.secret, Own: f.own, Effect: Acted}
 	if f.idle {
 		info.Effect = Idle
 	}

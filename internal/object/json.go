@@ -19,7 +19,7 @@ type JSONOptions struct {
 	Form    Form
 	Fields  []string                   // not empty: those of the object itself only, and name and uuid
 	Secrets bool                       // true: secrets are readable
-	MapRef  func(Ref) string           // not nil: what stands for each reference
+	MapRef  func(Ref) string           // not nil: what stands for each reference; one at its default is a name, such as Default-Cloud
 	More    map[string]json.RawMessage // members beside the object's own, such as url and _last_modified
 }
 

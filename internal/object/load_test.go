@@ -226,6 +226,10 @@ func TestTooLarge(t *testing.T) {
 	if err == nil || err.Error() != "big: larger than 16 MB" {
 		t.Error(err)
 	}
+	_, err = Decode("pool", []byte(`{"name": "`+strings.Repeat("x", maxFileBytes)+`"}`))
+	if err == nil || err.Error() != "Pool: larger than 16 MB" {
+		t.Error(err)
+	}
 }
 
 // FuzzPrint asserts that a set built in Go that Validate lets pass loads again from every form in which it is

@@ -55,6 +55,9 @@ var refKinds = map[string]string{
 	"vsvip_ref":                           "VsVip",
 }
 
+// RefKind is the kind of object that a field of that name refers to ("pool_ref": "Pool"); empty: none.
+func RefKind(field string) string { return refKind(field) }
+
 // refKind is the kind that a kept field of that name refers to, empty when it is no reference to a kind there is.
 func refKind(name string) string {
 	if kind := refKinds[name]; kind != "" && theSchema().kind(kind) != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,22 +132,18 @@ func newKind(t reflect.Type, i int, sh *shape) kind {
 	return k
 }
 
+// newWord finds where a word begins in VirtualService and SSLKeyAndCertificate.
+var newWord = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
+
 // titleOf writes VirtualService as "virtual service" and SSLKeyAndCertificate as "SSL key and certificate".
 func titleOf(name string) string {
-	var b strings.Builder
-	upper := func(i int) bool { return i < len(name) && name[i] >= 'A' && name[i] <= 'Z' }
-	for i := range len(name) {
-		start := upper(i) && (!upper(i+1) || i > 0 && !upper(i-1))
-		if start && i > 0 {
-			b.WriteByte(' ')
-		}
-		if start && !upper(i+1) {
-			b.WriteByte(name[i] + 'a' - 'A')
-		} else {
-			b.WriteByte(name[i])
+	words := strings.Split(newWord.ReplaceAllString(name, "$1$3 $2$4"), " ")
+	for i, w := range words {
+		if w != strings.ToUpper(w) {
+			words[i] = strings.ToLower(w)
 		}
 	}
-	return b.String()
+	return strings.Join(words, " ")
 }
 
 func (s *schema) kind(name string) *kind {

@@ -21,7 +21,7 @@ type ServiceEngineGroup struct {
 var serviceEngineGroupKept = slices.Concat(
 	inCloud,
 	quiet(keptText, `mgmt_network_ref host_attribute_key host_attribute_value hm_on_standby_ref vcenter_folder="AviSeFolder"`),
-	quiet(keptBool, `active_standby advertise_backend_networks auto_rebalance auto_redistribute_active_standby_load
+	quiet(keptBool, `active_standby auto_rebalance auto_redistribute_active_standby_load
 		distribute_load_active_standby dedicated_dispatcher_core hm_on_standby=true per_app vss_placement_enabled`),
 	quiet(keptNumber, `auto_rebalance_interval=300 connection_memory_percentage=50:10..90 cpu_reserve_mhz disk_per_se=15
 		extra_config_multiplier=0.0 max_cpu_usage=80:40..90 memory_per_se=2048:2048..262144 min_cpu_usage=30:20..60

@@ -29,7 +29,7 @@ type UserRole struct {
 
 var userKept = slices.Concat(
 	quiet(keptText, `date_joined token_expiration_date ui_property user_profile_ref`),
-	quiet(keptBool, `anonymous_user is_internal_user is_staff logged_in passwordless service_user on_board require_password_confirmation`),
+	quiet(keptBool, `anonymous_user is_internal_user is_staff logged_in passwordless service_user`),
 	quiet(keptNumber, `uid`),
 )
 

@@ -163,12 +163,28 @@ func (q *request) tests(kind string, v url.Values) ([]test, error) {
 		})
 	}
 	if key := v.Get("label_key"); key != "" {
-		out = append(out, func(r *catalog.Record) bool {
-			return slices.Contains(r.Object.Texts("markers.key"), key) &&
-				(v.Get("label_value") == "" || slices.Contains(r.Object.Texts("markers.values"), v.Get("label_value")))
-		})
+		out = append(out, func(r *catalog.Record) bool { return marked(r, key, v.Get("label_value")) })
 	}
 	return out, nil
+}
+
+// marked reports whether an object has a marker, with a value of it unless that is empty.
+func marked(r *catalog.Record, key, value string) bool {
+	var has struct {
+		Markers []struct {
+			Key    string
+			Values []string
+		}
+	}
+	if err := json.Unmarshal(r.Object.JSON(object.JSONOptions{Fields: []string{"markers"}}), &has); err != nil {
+		return false
+	}
+	for _, m := range has.Markers {
+		if m.Key == key && (value == "" || slices.Contains(m.Values, value)) {
+			return true
+		}
+	}
+	return false
 }
 
 // filter is one of name=, name.contains=, name.icontains=, name.in=, uuid.in=, cloud_ref.name=, pool_ref.uuid= and the

@@ -241,3 +241,22 @@ func TestViewerOfAllTenants(t *testing.T) {
 		}
 	}
 }
+
+// TestTenantRef holds that nobody puts objects into a tenant where it has no rights, by naming it in the body.
+func TestTenantRef(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"blue", "red"} {
+		w.must(201, "POST", "/api/tenant", `{"name":"`+name+`"}`)
+	}
+	w.must(201, "POST", "/api/user", `{"name":"bob","password":"builds in blue","default_tenant_ref":"blue","access":[{"role_ref":"/api/role?name=admin","tenant_ref":"blue"},
+		{"role_ref":"/api/role?name=viewer","tenant_ref":"red"}]}`)
+	bob := basic("bob", "builds in blue")
+	for tenant, status := range map[string]int{"blue": 201, "red": 403, "admin": 403} {
+		for path, body := range map[string]string{"/api/pool": `{"name":"p","tenant_ref":"/api/tenant?name=%s"}`, "/api/macro": `{"model_name":"Pool","data":{"name":"m","tenant_ref":"/api/tenant?name=%s"}}`} {
+			if r := w.send("POST", path, strings.Replace(body, "%s", tenant, 1), bob); r.status != status {
+				t.Errorf("POST %s into %s: %d %s, want %d", path, tenant, r.status, r.body, status)
+			}
+		}
+		w.must(201, "POST", "/api/pool", `{"name":"admins","tenant_ref":"/api/tenant?name=`+tenant+`"}`)
+	}
+}
