@@ -73,7 +73,7 @@ func (c *Controller) Do(ctx context.Context, who Who, ops ...Op) (Result, error)
 }
 
 func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) {
-	if err := who.may(ops); err != nil {
+	if err := who.may(c.View(), ops); err != nil {
 		return Result{}, err
 	}
 	c.write.Lock()
