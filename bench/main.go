@@ -50,6 +50,7 @@ var sections = []section{
 	{"memory", (*bench).memory},
 	{"order", (*bench).order},
 	{"latency", (*bench).latency},
+	{"control", (*bench).control},
 }
 
 // Children die with the thread that started them (Pdeathsig), and are pinned by pinning that thread, so all are started
@@ -75,7 +76,7 @@ func main() {
 func parsePlan() plan {
 	p := plan{rounds: 9, latencyRounds: 9, secs: 1.5, latencySecs: 2.5, micro: time.Second, microCount: 5, held: 100_000, farm: 10_000, orderSecs: 3}
 	flag.BoolVar(&p.quick, "quick", false, "a minute in place of eight; writes no file")
-	flag.StringVar(&p.only, "only", "", "sections to run, separated by commas: micro, forward, workers, memory, order, latency")
+	flag.StringVar(&p.only, "only", "", "sections to run, separated by commas: micro, forward, workers, memory, order, latency, control")
 	flag.BoolVar(&p.write, "write", false, "write docs/benchmarks.md though not everything was run")
 	flag.StringVar(&p.carillon, "carillon", "", "measure this binary in place of the one built from the tree")
 	flag.BoolVar(&p.inside, "inside", false, "set by the program itself when it starts again in a namespace of its own")

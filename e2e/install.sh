@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip and Kamailio. It does nothing when all is
+# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip, Kamailio and Ansible. It does nothing when all is
 # there, and starts no service: Kamailio's own is kept down by a policy that is taken away again.
 set -eu
 
@@ -10,6 +10,8 @@ need() { # program package
 need sipp sip-tester
 need baresip baresip-core
 need kamailio kamailio
+need ansible-playbook ansible
+/usr/bin/python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

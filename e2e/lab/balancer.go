@@ -28,6 +28,7 @@ type Setup struct {
 	HealthIntervalS int
 	Args            []string // further flags; only Carillon knows them
 	File            string   // a file of objects instead of listen and servers; only Carillon reads it
+	API             bool     // with a store and the REST API; else the engine alone
 }
 
 // Balancer is the running balancer.
@@ -36,6 +37,7 @@ type Balancer struct {
 	t       testing.TB
 	Addr    netip.AddrPort
 	metrics string // host:port; empty for the stand-in
+	API     *API   // nil: it has none
 }
 
 // StandIn says that the tests run against Kamailio's dispatcher in place of Carillon
@@ -57,7 +59,13 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 	}
 	args := append(s.flags(), "--metrics", metrics.String(), "--secret-file", SecretFile(t, dir))
 	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
-	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir})
+	if s.API {
+		b.API = NewAPI(t, TCPAddr(t))
+		args = append(args, withAPI(dir, b.API.Addr)...)
+	} else {
+		args = append(args, "--store", "none")
+	}
+	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: []string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}})
 	t.Cleanup(b.showCounters)
 	AwaitSIP(t, b.Process, b.Addr)
 	Until(t, "/readyz says ready", b.Ready)
@@ -92,7 +100,7 @@ func SecretFile(t testing.TB, dir string) string {
 }
 
 func (s Setup) flags() []string {
-	args := []string{"run", "--store", "none"}
+	args := []string{"run"}
 	if s.File != "" {
 		args = append(args, "-f", s.File)
 	} else {

@@ -222,3 +222,15 @@ func (t *Table[V]) Len() int {
 	}
 	return n
 }
+
+// Peek is Get for who only looks: it copies the value of key, and says until when it is known.
+func (t *Table[V]) Peek(key uint64, now Tick) (v V, expires Tick, ok bool) {
+	s := t.Shard(key)
+	s.Lock()
+	defer s.Unlock()
+	i := s.find(key)
+	if i < 0 || s.slots[i].expires.Before(now) {
+		return v, 0, false
+	}
+	return s.slots[i].value, s.slots[i].expires, true
+}

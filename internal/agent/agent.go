@@ -46,10 +46,11 @@ const (
 
 // Agent is an engine and what keeps it up to date.
 type Agent struct {
-	cfg    Config
-	log    *slog.Logger
-	eng    *engine.Engine
-	server *server
+	cfg     Config
+	log     *slog.Logger
+	eng     *engine.Engine
+	server  *server
+	history *history
 
 	newest chan *catalog.View // of capacity one: what is to be applied
 	toKeep chan kept          // likewise: what is to be written
@@ -72,7 +73,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Agent{cfg: cfg, log: cfg.Logger, newest: make(chan *catalog.View, 1), toKeep: make(chan kept, 1),
-		told: make(chan struct{}, 1), ready: make(chan struct{})}
+		told: make(chan struct{}, 1), ready: make(chan struct{}), history: newHistory(time.Now())}
 	first, err := a.first(ctx)
 	if err != nil {
 		return nil, err
@@ -90,6 +91,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a.reg = a.registration(first.revision)
+	a.wg.Go(func() { a.history.watch(run, a.eng) })
 	a.wg.Go(func() { a.follow(run) })
 	a.wg.Go(func() { a.work(run, first.fresh) })
 	a.wg.Go(func() { a.register(run) })

@@ -78,23 +78,20 @@ func poolOper(p *engine.PoolStatus) report.Oper {
 		return report.Oper{State: report.Up}
 	case p.Reason == "min_servers_up":
 		return report.Oper{State: report.Down, Reason: []string{"fewer servers are up than min_servers_up asks for"}, Code: "MIN_SERVERS_UP"}
-	case len(p.Servers) == 0:
+	case p.Total == 0:
 		return report.Oper{State: report.Down, Reason: []string{"the pool has no servers"}}
 	}
 	return report.Oper{State: report.Down, Reason: []string{"no server is up"}}
 }
 
 func convertPool(p *engine.PoolStatus, name string) report.Pool {
-	out := report.Pool{Name: p.Name, Oper: poolOper(p), Algorithm: p.Algorithm, Up: p.Up, MinServersUp: p.MinServersUp,
+	out := report.Pool{Name: p.Name, Oper: poolOper(p), Algorithm: p.Algorithm, Total: p.Total, Enabled: p.Enabled, Up: p.Up, MinServersUp: p.MinServersUp,
 		RetriesRefused: p.RetriesRefused, Full: p.Full, Servers: make([]report.Server, 0, len(p.Servers))}
 	for i := range p.Servers {
 		s := &p.Servers[i]
 		r := report.Server{Name: s.Name, Addr: s.Addr, Oper: serverOper(s), State: s.State, Ratio: s.Ratio, HashShare: s.HashShare,
 			Requests: s.Requests, Responses: s.Responses, Failovers: s.Failovers, OpenTransactions: s.OpenTransactions, Calls: s.Calls,
 			Latency: report.Latency{Count: s.Finals, SumUS: uint64(s.LatencySum.Microseconds()), P50US: uint64(s.LatencyP50.Microseconds()), P99US: uint64(s.LatencyP99.Microseconds())}}
-		if s.State != "disabled" && s.State != "draining" {
-			out.Enabled++
-		}
 		for j := range s.Health.Monitors {
 			r.Monitors = append(r.Monitors, convertMonitor(&s.Health.Monitors[j], name))
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/selfsigned"
 )
@@ -109,13 +110,29 @@ func write(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // a controller that has gone
 }
 
-func (s *server) report(*http.Request) (any, error) {
-	st := s.a.eng.Status()
+// report is the whole engine; with brief=true without servers, with pool=NAME with those of that pool only.
+func (s *server) report(r *http.Request) (any, error) {
+	st := s.a.eng.Look(engine.Ask{NoServers: r.FormValue("brief") == "true", Pool: r.FormValue("pool")})
 	return Convert(&st, s.a.Registration()), nil
 }
 
-func (s *server) series(*http.Request) (any, error) { return []report.Series{}, nil }
+func (s *server) series(r *http.Request) (any, error) {
+	q, err := asked(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	return s.a.history.ask(q)
+}
 
-func (s *server) explain(*http.Request) (any, error) {
-	return nil, errors.New("not yet")
+func (s *server) explain(r *http.Request) (any, error) {
+	var q report.ExplainRequest
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		return nil, fmt.Errorf("the question cannot be read: %w", err)
+	}
+	x, err := s.a.eng.Explain(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	x.Engine = s.a.cfg.Name
+	return x, nil
 }

@@ -34,7 +34,7 @@ func (v *View) Set() *object.Set {
 		v.All(func(r *Record) bool {
 			o := v.resolve(r)
 			out.by[r] = o
-			out.set.Append(o)
+			out.set.Add(o)
 			return true
 		})
 		v.set, v.prev = out, nil

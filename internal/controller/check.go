@@ -66,6 +66,9 @@ func (p *plan) checkGone(r *catalog.Record) error {
 	if object.IsSystem(r.Kind(), r.Name()) {
 		return &Error{Code: Forbidden, Name: r.Name(), Msg: "Cannot delete system default object " + r.Name()}
 	}
+	if r.Kind() == "ServiceEngine" && p.alive[r.Name()] {
+		return &Error{Code: InUse, Name: r.Name(), Msg: "Cannot delete, the engine " + r.Name() + " is running: stop it first"}
+	}
 	var by []string
 	for _, other := range p.after.Referrers(r.UUID()) {
 		if other.UUID() != r.UUID() {

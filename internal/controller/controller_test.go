@@ -106,8 +106,13 @@ func TestCreateUpdatePatchDelete(t *testing.T) {
 	if n := len(c.View().Set().Pool("edge").Servers); n != 3 || res.Records[0].Version != 2 {
 		t.Errorf("%d servers after a patch, version %d", n, res.Records[0].Version)
 	}
+	do(t, c, Op{Verb: Patch, Kind: "Pool", UUID: pool.UUID(), Body: []byte(`{"add":{"health_monitor_refs":["System-SIP","/api/healthmonitor?name=System-Ping"]}}`)})
+	do(t, c, Op{Verb: Patch, Kind: "Pool", UUID: pool.UUID(), Body: []byte(`{"delete":{"health_monitor_refs":["/api/healthmonitor?name=System-SIP"]}}`)})
+	if refs := c.View().Set().Pool("edge").HealthMonitorRefs; len(refs) != 1 || refs[0] != "System-Ping" {
+		t.Errorf("monitors after patches: %v", refs)
+	}
 	same := do(t, c, Op{Verb: Patch, Kind: "Pool", UUID: pool.UUID(), Body: []byte(`{"replace":{"enabled":true}}`)})
-	if same.Changed || same.Records[0].Version != 2 {
+	if same.Changed || same.Records[0].Version != 4 {
 		t.Error("a patch that changes nothing made a version")
 	}
 	refused(t, c, InUse, "Cannot delete, object is referred by: ['VirtualService edge']", Op{Verb: Delete, Kind: "Pool", UUID: pool.UUID()})
@@ -147,7 +152,7 @@ func TestAudit(t *testing.T) {
 	c := start(t)
 	pool := farm(t, c, "edge", 5060).Records[1]
 	do(t, c, Op{Verb: Patch, Kind: "Pool", UUID: pool.UUID(), Body: []byte(`{"replace":{"description":"new"}}`)})
-	entries, err := c.Audit(t.Context(), 0, 10)
+	entries, _, err := c.Audit(t.Context(), 0, 10, "")
 	if err != nil || len(entries) < 2 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}

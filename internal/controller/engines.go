@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/report"
 )
 
@@ -52,6 +53,23 @@ func (c *Controller) followEngines(ctx context.Context) {
 		}
 		c.engines.Store(next)
 		c.tell()
+		for _, r := range next.byName {
+			c.enrol(ctx, &r)
+		}
+	}
+}
+
+// enrol makes the ServiceEngine object of an engine that has none yet.
+func (c *Controller) enrol(ctx context.Context, r *report.Registration) {
+	if c.View().Named("ServiceEngine", catalog.AdminTenant, r.Name) != nil || c.View().Generation == 0 {
+		return
+	}
+	body, err := json.Marshal(map[string]string{"name": r.Name, "uuid": r.UUID})
+	if err == nil {
+		_, err = c.Do(ctx, system, Op{Verb: Create, Kind: "ServiceEngine", Body: body})
+	}
+	if err != nil && CodeOf(err) != NameTaken && ctx.Err() == nil {
+		c.log.Warn("an engine has no object yet", "engine", r.Name, "error", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/patch"
 )
 
 // plan is a change that has been checked against a view.
@@ -24,6 +26,7 @@ type plan struct {
 	modified int64 // µs
 	changes  []catalog.Change
 	records  []*catalog.Record // by op
+	alive    map[string]bool   // engines that are registered
 }
 
 // step is an operation on its way.
@@ -36,7 +39,10 @@ type step struct {
 
 // plan works out what a change would do. An error says why it must not.
 func (c *Controller) plan(v *catalog.View, who Who, ops []Op) (*plan, error) {
-	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1)}
+	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1), alive: map[string]bool{}}
+	for name := range c.engines.Load().byName {
+		p.alive[name] = true
+	}
 	steps := make([]*step, len(ops))
 	var errs []error
 	for i := range ops {
@@ -103,7 +109,7 @@ func (p *plan) decode(op *Op) (*step, error) {
 	case op.Verb == Delete:
 		return s, nil
 	case op.Verb == Patch:
-		patched, err := object.Patch(op.Kind, s.old.Object, body)
+		patched, err := patch.Apply(s.old.Object.MapRefs(p.both), body)
 		if err != nil {
 			return nil, invalid(err)
 		}
@@ -123,6 +129,16 @@ func (p *plan) decode(op *Op) (*step, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// both writes a reference with uuid and name: a patch may mean it by either.
+func (p *plan) both(ref object.Ref) string {
+	to := p.before.Get(ref.Kind, ref.Value)
+	info, ok := object.FindKind(ref.Kind)
+	if to == nil || !ok {
+		return ref.Value
+	}
+	return "/api/" + info.Path + "/" + to.UUID() + "#" + url.PathEscape(to.Name())
 }
 
 // find looks for the object that an operation is about.

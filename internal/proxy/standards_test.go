@@ -125,13 +125,13 @@ func leftOut(t *testing.T) map[string]bool {
 
 // TestReasons holds docs/reasons.md against the reasons: each has one line, in their order.
 func TestReasons(t *testing.T) {
-	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| [^|]+ \\| [^|]+ \\|$")
+	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([^|]+) \\| [^|]+ \\|$")
 	var lines, want []string
 	for _, m := range row.FindAllStringSubmatch(read(t, root+"docs/reasons.md"), -1) {
-		lines = append(lines, m[1])
+		lines = append(lines, m[1]+": "+m[2])
 	}
 	for r := ReasonNone + 1; r < NumReasons; r++ {
-		want = append(want, r.String())
+		want = append(want, r.String()+": "+r.Sentence())
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("docs/reasons.md has\n%v\nthe reasons are\n%v", lines, want)

@@ -112,7 +112,7 @@ func both(was, is Oper, engine string) Oper {
 
 func (p *Pool) add(o *Pool, engine string) {
 	p.Oper = both(p.Oper, o.Oper, engine)
-	p.Up, p.Enabled = max(p.Up, o.Up), max(p.Enabled, o.Enabled)
+	p.Total, p.Up, p.Enabled = max(p.Total, o.Total), max(p.Up, o.Up), max(p.Enabled, o.Enabled)
 	p.RetriesRefused += o.RetriesRefused
 	p.Full += o.Full
 	if len(p.Servers) == 0 {

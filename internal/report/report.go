@@ -142,6 +142,7 @@ type Pool struct {
 	Name           string   `json:"name"`
 	Oper           Oper     `json:"oper_status"`
 	Algorithm      string   `json:"lb_algorithm"`
+	Total          int      `json:"num_servers"`
 	Up             int      `json:"num_servers_up"`
 	Enabled        int      `json:"num_servers_enabled"`
 	MinServersUp   int      `json:"min_servers_up"`

@@ -127,13 +127,13 @@ func checkURLs(urls []string) (secure bool, err error) {
 	for i, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil {
-			return false, fmt.Errorf("store: URL %q: %w", text, err)
+			return false, fmt.Errorf("store: URL %d is none", i+1) // it may have a password in it
 		}
 		switch {
 		case u.Scheme == "unix" && u.Path != "":
 		case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.Trim(u.Path, "/") == "" && u.User == nil:
 		default:
-			return false, fmt.Errorf("store: URL %q must look like https://host:2379, http://host:2379 or unix:///path", text)
+			return false, fmt.Errorf("store: URL %q must look like https://host:2379, http://host:2379 or unix:///path", u.Redacted())
 		}
 		if s := u.Scheme == "https"; i == 0 {
 			secure = s

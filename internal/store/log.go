@@ -27,6 +27,7 @@ var quiet = []string{
 	"closing client listener",
 	"closing peer listener",
 	"transport: ",
+	"failed to receive from snapshot stream",
 	"failed to receive watch request from gRPC stream",
 	"failed to send watch",
 	"waiting for ReadIndex response took too long",

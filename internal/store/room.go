@@ -90,14 +90,15 @@ type keeper struct {
 	in        *instance // the one that the rest is about
 	compacted int64     // revision
 	reserved  int64     // size of the database when its blocks were last seen to
+	loose     bool      // it was compacted and not yet written anew; its own count of free pages lags
 }
 
 func (k *keeper) look(ctx context.Context, in *instance) {
 	be := in.etcd.Server.Backend()
 	if k.in != in {
 		*k = keeper{n: k.n, in: in}
-		k.n.full.Store(hasAlarm(in))
 	}
+	k.n.full.Store(hasAlarm(in))
 	if size := be.Size(); size != k.reserved {
 		k.n.disk.reserve()
 		k.reserved = size
@@ -118,12 +119,14 @@ func (k *keeper) look(ctx context.Context, in *instance) {
 // written anew, and if that helped, etcd is told to take writes again.
 func (k *keeper) recover(ctx context.Context) {
 	be, server := k.in.etcd.Server.Backend(), k.in.etcd.Server
-	k.compact(ctx, server.KV().Rev())
-	if be.SizeInUse() > k.n.quota/10*9 {
-		return // it is full of what is wanted; deletes are taken
+	if k.compact(ctx, server.KV().Rev()) {
+		k.loose = true
 	}
-	if be.Size() > k.n.quota/10*9 && !k.defragment() {
-		return
+	if k.loose && k.defragment() {
+		k.loose = false
+	}
+	if be.Size() > k.n.quota/10*9 {
+		return // it is full of what is wanted; deletes are taken
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -137,20 +140,21 @@ func (k *keeper) recover(ctx context.Context) {
 	k.n.log.Info("store: there is room again", "usedBytes", be.SizeInUse(), "quotaBytes", k.n.quota)
 }
 
-func (k *keeper) compact(ctx context.Context, revision int64) {
+func (k *keeper) compact(ctx context.Context, revision int64) (done bool) {
 	// A tenth of the kept history at a time, so that it is worth it.
 	if revision <= k.compacted || (!k.n.full.Load() && revision < k.compacted+keepHistory/10) {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err := k.in.client.Compact(ctx, revision, clientv3.WithCompactPhysical())
 	if err != nil && !is(err, rpctypes.ErrCompacted) {
 		k.n.log.Warn("store: history cannot be compacted", "revision", revision, "error", explain(err))
-		return
+		return false
 	}
 	k.compacted = revision
 	k.in.etcd.Server.Backend().ForceCommit()
+	return true
 }
 
 // defragment writes the database anew, for which the disk must do.

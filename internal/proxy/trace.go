@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// Trace is what is known of a message before it is decided about: for people who ask why. Nothing is changed by finding
+// it out, and it is not what decides: Scratch is a world in which the same functions can.
+type Trace struct {
+	Call       uint64           // hash of the Call-ID
+	FromServer *snapshot.Server // that sent it; nil for a client
+	Ours       int              // Route values at the top that are ours
+	Strict     bool             // a strict router has put our Route into the Request-URI
+	Sealed     bool             // a token of ours names a server
+	Token      *snapshot.Server // that one; nil if it is known no more
+	TokenKeeps bool             // it gets the request
+	ToClient   bool             // the request goes toward a client
+	NextHop    string           // by its own words
+	Named      *snapshot.Server // that the next hop names; valid iff the request has a To tag
+	Hash       uint64           // key of the pool's hash
+	Pin        *PinTrace        // the transaction, if it is known
+	Known      *CallTrace       // the Call-ID, if it is known
+	OurBranch  bool             // of a response: the top Via is ours, and the one below is that of the request
+	key        uint64           // of the pin
+	pin        pin
+	pinUntil   aged.Tick
+}
+
+// PinTrace is a transaction that is known.
+type PinTrace struct {
+	Server  *snapshot.Server // nil: forgotten
+	Method  sip.Method
+	Attempt int  // how many servers had it before
+	Again   int  // retransmissions since it went to Server
+	Open    bool // no final response yet
+	LeftMS  uint32
+}
+
+// CallTrace is a Call-ID that is known.
+type CallTrace struct {
+	Server *snapshot.Server // nil: forgotten
+	LeftMS uint32           // how long still, unless it is used
+}
+
+// Trace looks at a message without a fault.
+func (p *Proxy) Trace(in *Input) *Trace {
+	m := in.Msg
+	p.begin(m)
+	t := &Trace{Call: p.sealer.CallHash(m.Bytes(m.CallID))}
+	if m.IsRequest {
+		p.traceRequest(in, t)
+	} else {
+		p.traceResponse(in, t)
+	}
+	t.Known = in.State.Known(t.Call, in.Now, in.Snapshot)
+	if t.key == 0 {
+		return t
+	}
+	if pn, until, ok := in.State.pins.Peek(t.key, in.Now); ok {
+		t.pin, t.pinUntil = pn, until
+		t.Pin = &PinTrace{Server: in.Snapshot.Server(pn.server), Method: pn.method, Attempt: int(pn.attempt), Again: int(pn.again),
+			Open: pn.open(), LeftMS: uint32(until - in.Now)}
+	}
+	return t
+}
+
+// Known is what is known of a Call-ID, by its hash; nil if it is not known.
+func (s *State) Known(call uint64, now aged.Tick, snap *snapshot.Snapshot) *CallTrace {
+	c, until, ok := s.calls.Peek(call, now)
+	if !ok {
+		return nil
+	}
+	return &CallTrace{snap.Server(c.server), uint32(until - now)}
+}
+
+func (p *Proxy) traceRequest(in *Input, t *Trace) {
+	m := in.Msg
+	r := request{Input: in, m: m, svc: in.Listener.Service, call: t.Call}
+	if r.server = r.svc.Pool.ServerAt(in.From); r.server == nil {
+		r.server = p.serverBehindVia(&r)
+	}
+	p.readRoutes(&r)
+	p.bindRequest(&r)
+	hop := p.nextHop(&r)
+	t.FromServer, t.Ours, t.Strict, t.Sealed, t.ToClient = r.server, r.ours, r.strict, r.sealed, p.towardClient(&r)
+	t.key, t.Hash, t.NextHop = key(r.bind, r.salt), p.hashKey(&r), string(m.Bytes(hop.Text))
+	if r.sealed {
+		t.Token = r.svc.Pool.ServerByID(r.token.Server)
+		t.TokenKeeps = t.Token != nil && p.keeps(&r, t.Token)
+	}
+	if m.To.Tag.Len() > 0 {
+		t.Named = p.serverNamed(&r, hop)
+	}
+}
+
+func (p *Proxy) traceResponse(in *Input, t *Trace) {
+	m := in.Msg
+	t.FromServer = in.Listener.Service.Pool.ServerAt(in.From)
+	branch, ok := p.openBranch(in)
+	if !ok || m.NVia < 2 {
+		return
+	}
+	via := &m.Via[1]
+	_, received := responseTarget(m, via)
+	t.OurBranch = p.binding(m, via, received, viaRport(via)) == branch.Binding
+	t.key = key(branch.Binding, branch.Salt)
+}
+
+// Handles are the servers that the trace came by.
+func (t *Trace) Handles() []snapshot.Handle {
+	var out []snapshot.Handle
+	if t.Pin != nil {
+		out = append(out, t.pin.server)
+		out = append(out, t.pin.tried[:]...)
+	}
+	if t.Known != nil && t.Known.Server != nil {
+		out = append(out, t.Known.Server.Handle)
+	}
+	return out
+}
+
+// Scratch is a State that holds of another what the traced message would find there, and nothing else. in is what the
+// trace was made of; dry the snapshot that the message will be decided with.
+func (t *Trace) Scratch(in *Input, dry *snapshot.Snapshot) *State {
+	s := NewState(1000, 1000, nil)
+	if c := t.Known; c != nil && c.Server != nil {
+		shard := s.calls.Shard(t.Call)
+		shard.Lock()
+		v, _ := shard.Put(t.Call, in.Now+aged.Tick(c.LeftMS))
+		v.server = c.Server.Handle
+		shard.Unlock()
+	}
+	if t.Pin == nil {
+		return s
+	}
+	pn := t.pin
+	if req, ok := in.State.replay.load(t.key, pn.replay, dry, nil); ok {
+		m := sip.Msg{Buf: req.data}
+		pn.replay = s.replay.save(t.key, &Input{Msg: &m, From: req.from, Local: req.local, Listener: req.listener, NowNS: in.NowNS})
+	} else {
+		pn.replay = 0
+	}
+	shard := s.pins.Shard(t.key)
+	shard.Lock()
+	v, _ := shard.Put(t.key, t.pinUntil)
+	*v = pn
+	shard.Unlock()
+	return s
+}
