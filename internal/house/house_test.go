@@ -38,6 +38,8 @@ var floors = map[string]int{
 	"internal/rest":           5,
 	"internal/agent":          5,
 	"internal/openapi":        1,
+	"internal/shell":          5,
+	"internal/cli":            5,
 	"internal/patch":          1,
 	"internal/snapshot":       2,
 	"internal/proxy":          3,
