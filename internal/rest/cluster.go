@@ -103,7 +103,7 @@ func (q *request) whoami() (answer, error) {
 	return answer{Body: map[string]any{"user": q.who.User, "role": q.who.Role, "tenant": q.view.TenantName(q.who.Tenant)}}, nil
 }
 
-// audit lists changes, the newest first.
+// audit lists changes, the newest first: those of the tenant, unless somebody has all of them.
 func (q *request) audit() (answer, error) {
 	if q.who.Role == "" || q.who.Role == controller.RoleCustom {
 		return answer{}, refuse(http.StatusForbidden, "user %s may not read the audit records", q.who.User)
@@ -116,15 +116,20 @@ func (q *request) audit() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	entries, err := q.s.c.Audit(q.Context(), int64(from), size)
+	tenant, count := "", min(q.view.Changes, controller.AuditKept)
+	if !q.who.All() {
+		tenant = q.who.Tenant
+	}
+	entries, next, err := q.s.c.Audit(q.Context(), int64(from), size, tenant)
 	if err != nil {
 		return answer{}, err
 	}
-	out := map[string]any{"count": min(q.view.Changes, controller.AuditKept), "results": entries}
-	if entries == nil {
-		out["results"] = []any{}
-	} else if last := entries[len(entries)-1].Number; last > 1 && len(entries) == size {
-		out["next"] = nextFrom(q, last-1)
+	if tenant != "" {
+		count = int64(len(entries)) // how many there are of the tenant nobody has counted
+	}
+	out := auditPage{Count: count, Results: append([]controller.AuditEntry{}, entries...)}
+	if next > 0 {
+		out.Next = nextFrom(q, next)
 	}
 	return answer{Body: out}, nil
 }
