@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"strconv"
@@ -101,6 +102,28 @@ func (q *request) live() (answer, error) {
 
 func (q *request) whoami() (answer, error) {
 	return answer{Body: map[string]any{"user": q.who.User, "role": q.who.Role, "tenant": q.view.TenantName(q.who.Tenant)}}, nil
+}
+
+// userAccount is a new password of who asks, and the proof that it is them.
+type userAccount struct {
+	OldPassword string `json:"old_password"`
+	Password    string `json:"password"`
+}
+
+// changePassword changes the password of who is logged in, whatever their role. Their other sessions end.
+func (q *request) changePassword() (answer, error) {
+	body, err := q.body(maxLogin)
+	if err != nil {
+		return answer{}, err
+	}
+	var in userAccount
+	if err := json.Unmarshal(body, &in); err != nil {
+		return answer{}, refuse(http.StatusBadRequest, "expected {\"old_password\": ..., \"password\": ...}: %v", err)
+	}
+	if err := q.s.c.ChangePassword(q.Context(), q.who, in.OldPassword, in.Password); err != nil {
+		return answer{}, err
+	}
+	return q.whoami()
 }
 
 // audit lists changes, the newest first: those of the tenant, unless somebody has all of them.

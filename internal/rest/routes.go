@@ -62,6 +62,9 @@ var closedRoutes = []route{
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
 
+	{pattern: "GET /api/useraccount", h: (*request).whoami, sum: "The same, where Avi has it", out: map[string]string{}},
+	{pattern: "PUT /api/useraccount", h: (*request).changePassword, sum: "Change the own password", in: userAccount{}, out: map[string]string{}},
+
 	{pattern: "GET /api/{type}", h: (*request).list, sum: "List objects", out: anyList{}, query: lists + forms},
 	{pattern: "POST /api/{type}", h: (*request).create, sum: "Create an object", in: anyObject{}, out: anyObject{}, query: "wait " + forms, status: 201},
 	{pattern: "GET /api/{type}/{uuid}", h: (*request).get, sum: "Read an object", out: anyObject{}, query: forms},
