@@ -58,7 +58,7 @@ var closedRoutes = []route{
 	{pattern: "POST /api/explain", h: (*request).explain, sum: "Which way a message would go, and why", in: explainRequest{}, out: report.Explanation{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
-	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote, or with apply=true a file of objects", in: loose, out: loose, query: "wait apply prune dry_run delete"},
+	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete"},
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
 
