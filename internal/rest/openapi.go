@@ -70,8 +70,7 @@ var parameters = map[string]string{
 	"metric_id": "figures with commas between: docs/metrics.md has them", "step": "5: of the last hour, or 300: of the last day", "limit": "the newest so many",
 	"start": "from this time on, as 2026-01-31T12:00:00Z", "stop": "until this time", "obj_id": "ip:port of a server of the pool, or * for each",
 	"pool_uuid": "of the pools of a virtual service, this one", "pad_missing_data": "fill gaps with 0 and is_null", "include": "only some of config, runtime, health_score, alert, metrics",
-	"server": "only this one, ip:port", "from": "number of the newest entry to begin with", "secrets": "true: with secrets, for an admin", "apply": "true: the body is objects of the tenant, without uuids", "prune": "with apply: take away what bears the marker key=value and is not in the body",
-	"dry_run": "with apply: only tell", "delete": "with apply: take away what the body names",
+	"server": "only this one, ip:port", "from": "number of the newest entry to begin with", "secrets": "true: with secrets, for an admin",
 	"revision": "of the store; left out: the newest",
 }
 
