@@ -35,6 +35,7 @@ type compiler struct {
 	pairs    []pair // of the virtual services, by place in the set
 	profiles map[string]*object.ApplicationProfile
 	byName   map[string]*Pool // of out
+	prevTLS  map[string]*TLS  // of the services of prev, by ID
 
 	links  []netip.Prefix // that this machine is on, the longest prefix first
 	asked  map[netip.Addr]netip.Addr
@@ -123,6 +124,7 @@ func (c *compiler) services() {
 		for _, n := range c.pairs[i].set().FQDNs(vs) {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
+		s.TLS = c.serviceTLS(s.ID, vs)
 		c.out.Services = append(c.out.Services, s)
 		c.listeners(s, &c.pairs[i])
 	}

@@ -266,6 +266,12 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// CountIn counts a message that came.
+func (c *Conn) CountIn() { c.counters.In.Add(1) }
+
+// CountOut counts a message that was queued.
+func (c *Conn) CountOut() { c.counters.Out.Add(1) }
+
 // Drained reports whether the last Read has taken all that was there.
 func (c *Conn) Drained() bool { return c.drained && c.tls == nil }
 
