@@ -41,6 +41,13 @@ const (
 	ProtocolTCPProxy Protocol = "PROTOCOL_TYPE_TCP_PROXY" // TLS with Service.EnableSSL
 )
 
+// Values of SIPServiceProfile.Path.
+const (
+	PathNever       = "SIP_PATH_NEVER"
+	PathIfSupported = "SIP_PATH_IF_SUPPORTED"
+	PathAlways      = "SIP_PATH_ALWAYS"
+)
+
 // Values of Pool.ServerTransport.
 const (
 	ServerTransportSame = "SERVER_TRANSPORT_SAME"

@@ -115,6 +115,7 @@ SIPMonitor.sip_response_codes items 0..64
 SIPServiceProfile.failover_retransmissions 2 0..10
 SIPServiceProfile.max_calls 1000000 1000..50000000
 SIPServiceProfile.max_transactions 1000000 1000..50000000
+SIPServiceProfile.path SIP_PATH_NEVER
 SIPServiceProfile.record_route false
 SIPServiceProfile.retry_on_503 true
 VirtualService.pki_profile_ref -`)

@@ -75,7 +75,10 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 	p.routeEdits(r, hop)
 	p.via(face, in, r, c.attempt)
 	p.receivedEdit(r)
-	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.Flow)
+	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.clientFlow())
+	if r.m.Method == sip.Register && r.svc.Path {
+		p.pushPath(r, face, in)
+	}
 	p.hops()
 	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
 }

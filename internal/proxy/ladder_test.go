@@ -299,6 +299,8 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.RetryBudgetPercent, pool.RetryBudgetPerSecond = 0, n
 		case "graceful_disable_timeout":
 			pool.GracefulDisableTimeoutMin = n
+		case "path":
+			p.Path = "SIP_PATH_" + v
 		case "server_transport":
 			pool.ServerTransport = "SERVER_TRANSPORT_" + v
 		case "server_tls":

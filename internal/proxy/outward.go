@@ -13,14 +13,11 @@ import (
 func (p *Proxy) outward(r *request) Verdict {
 	hop := p.nextHop(r)
 	in := r.Listener.FaceAt(r.Local)
-	to, face, flow := netip.AddrPort{}, (*snapshot.Face)(nil), uint64(0)
-	if r.flowed && r.sealed && r.flow.Number != r.Gone && hop.Scheme != sip.SchemeSIPS {
-		// whatever the client says of where it is, its connection leads there
-		if face = r.Snapshot.Face(r.flow.Listener); face != nil && face.Out.Service == r.svc && face.Transport.Stream() {
-			flow = r.flow.Number
-		}
+	to, face, flow, gone := p.flowOut(r)
+	if gone {
+		return p.refuse(r.Input, 430, "Flow Failed", FlowGone)
 	}
-	if flow == 0 {
+	if face == nil {
 		a, t, v, ok := p.target(r, hop)
 		if !ok {
 			return v
@@ -46,7 +43,7 @@ func (p *Proxy) outward(r *request) Verdict {
 	if r.server != nil {
 		p.knowCall(r, r.server, false)
 		t := token.Route{Server: r.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)), FromServer: true}
-		p.recordRoute(r, face, in, &t, flow)
+		p.recordRoute(r, face, in, &t, r.outFlow(face, to, flow))
 	}
 	p.hops()
 	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Flow: flow, Order: r.call, Server: nil}

@@ -27,6 +27,9 @@ type request struct {
 	flow   token.Flow // of the client's side; valid iff flowed
 	mark   byte       // of flow: beside which token it stands
 	flowed bool
+	path   token.Path // valid iff onPath
+	onPath bool
+	forged bool // a Route of ours for Outbound, with a token that is none
 
 	bind token.Binding
 	salt uint32
@@ -53,6 +56,9 @@ func (p *Proxy) Request(in *Input) Verdict {
 	}
 	r.call = p.sealer.CallHash(m.Bytes(m.CallID))
 	p.readRoutes(&r)
+	if r.forged {
+		return p.refuse(in, 403, "Forbidden", FlowForged)
+	}
 	if v, refused := p.validate(&r); refused {
 		return v
 	}
@@ -154,8 +160,11 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 // address may leave the pool: a client's token opens the way to its server
 // and nowhere else.
 func (p *Proxy) towardClient(r *request) bool {
-	if r.server == nil && !(r.sealed && r.svc.Pool.HasHost(r.From.Addr())) {
+	if r.server == nil && !((r.sealed || r.onPath) && r.svc.Pool.HasHost(r.From.Addr())) {
 		return false
+	}
+	if r.onPath && !r.sealed {
+		return true
 	}
 	if r.sealed {
 		opener := p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)) == r.token.Opener

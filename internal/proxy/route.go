@@ -24,7 +24,7 @@ func (p *Proxy) readRoutes(r *request) {
 	for r.ours < min(m.NRoute, len(m.Route)-1) {
 		u := &m.Route[r.ours].URI
 		t, ok := p.openToken(r, u)
-		if !ok && p.readFlow(r, u) {
+		if !ok && (p.readFlow(r, u) || p.readPath(r, u)) {
 			r.ours++
 			continue
 		}

@@ -115,6 +115,8 @@ func (c *compiler) services() {
 			Traffic:                 vs.TrafficEnabled,
 			RecordRoute:             sip.RecordRoute,
 			RetryOn503:              sip.RetryOn503,
+			Path:                    sip.Path == object.PathIfSupported || sip.Path == object.PathAlways,
+			PathAlways:              sip.Path == object.PathAlways,
 			FailoverRetransmissions: uint8(sip.FailoverRetransmissions),
 			CallTimeoutMS:           uint32(sip.TransactionTimeoutS) * 1000,
 			MaxTransactions:         sip.MaxTransactions,

@@ -105,6 +105,8 @@ type Service struct {
 	Traffic     bool // traffic_enabled
 	RecordRoute bool
 	RetryOn503  bool
+	Path        bool // REGISTER gets a Path
+	PathAlways  bool // also for those who did not say that they support it
 	// FailoverRetransmissions is the retransmission with which an unanswered
 	// request goes to the next server; 0 never.
 	FailoverRetransmissions uint8
