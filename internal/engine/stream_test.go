@@ -353,7 +353,7 @@ func listenerFor(e *Engine) func(u *ua) netip.AddrPort {
 }
 
 // Every pair of transports and families, called from both sides, hung up from both sides.
-func TestBridges(t *testing.T) {
+func TestX1_X7_E7_Bridges(t *testing.T) {
 	for _, ct := range []sip.Transport{sip.UDP, sip.TCP, sip.TLS} {
 		for _, st := range []sip.Transport{sip.UDP, sip.TCP, sip.TLS} {
 			for _, hosts := range [][2]string{{"127.0.0.1", "127.0.0.1"}, {"::1", "::1"}, {"127.0.0.1", "::1"}, {"::1", "127.0.0.1"}} {
@@ -374,7 +374,7 @@ func TestBridges(t *testing.T) {
 }
 
 // What is no SIP, or not on the transport that it came by, is closed with a reason, and others are not disturbed.
-func TestStreamConfusion(t *testing.T) {
+func TestP7_StreamConfusion(t *testing.T) {
 	server := newUA(t, sip.TCP, "127.0.0.1")
 	e, _ := start(t, streamSet(t, []string{"127.0.0.1"}, sip.TCP, server.addr))
 	plain, secure := listenerFor(e)(&ua{tr: sip.TCP, addr: server.addr}), listenerFor(e)(&ua{tr: sip.TLS, addr: server.addr})
@@ -422,9 +422,30 @@ func TestStreamConfusion(t *testing.T) {
 	}
 	client := newUA(t, sip.TCP, "127.0.0.1")
 	call(client, server, listenerFor(e), listenerFor(e), "sip:bob@example.com", "after", true)
-	conn := client.to(plain)
-	io.WriteString(conn, "\r\n\r\n")
-	conn.SetReadDeadline(time.Now().Add(time.Second))
+}
+
+// A ping between messages gets its pong at once; an empty line gets nothing (RFC 5626 3.5.1).
+func TestO5_Pong(t *testing.T) {
+	server := newUA(t, sip.UDP, "127.0.0.1")
+	e, _ := start(t, streamSet(t, []string{"127.0.0.1"}, sip.UDP, server.addr))
+	conn, err := net.Dial("tcp", listenerFor(e)(&ua{tr: sip.TCP, addr: server.addr}).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	for _, piece := range []string{"\r\n\r\n", "\r\nOPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bKx\r\nCall-ID: 1\r\nFrom: <sip:a@b>;tag=1\r\n" +
+		"To: <sip:b@b>\r\nMax-Forwards: 0\r\nCSeq: 1 OPTIONS\r\nl: 0\r\n\r\n"} {
+		io.WriteString(conn, piece)
+		want := "\r\n"
+		if len(piece) > 4 {
+			want = "SIP/2.0 200"
+		}
+		b := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, b); err != nil || string(b) != want {
+			t.Fatalf("%q got %q, %v", piece, b, err)
+		}
+	}
 }
 
 // The stream of a client is cut at every octet.

@@ -41,7 +41,7 @@ func frames(stream []byte, cuts []int) (out []string) {
 
 const streamed = "INVITE sip:a@b SIP/2.0\r\nl: 5\r\n\r\nhello\r\n\r\n\r\nSIP/2.0 200 OK\r\nSubject: l: 9\r\n Content-Length: 8\r\nContent-Length  :\r\n 0  \r\n\r\n"
 
-func TestFramer(t *testing.T) {
+func TestP5_P7_E16_Framer(t *testing.T) {
 	for _, c := range []struct{ name, stream, want string }{
 		{"two messages, a ping and an empty line", streamed,
 			`1 "INVITE sip:a@b SIP/2.0\r\nl: 5\r\n\r\nhello"|2 "\r\n\r\n"|3 "\r\n"|1 "SIP/2.0 200 OK\r\nSubject: l: 9\r\n Content-Length: 8\r\nContent-Length  :\r\n 0  \r\n\r\n"`},
