@@ -190,10 +190,6 @@ func MergeSeries(each [][]Series) []Series {
 
 // averaged reports whether a figure of several engines is their mean, not their sum.
 func averaged(id string) bool {
-	for _, part := range []string{"latency", "rtt", "health", "uptime", "pct_", "saturation"} {
-		if strings.Contains(id, part) {
-			return true
-		}
-	}
-	return false
+	m, _ := FindMetric(id)
+	return m.Mean
 }

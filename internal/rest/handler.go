@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ type request struct {
 	who     controller.Who // valid iff somebody is logged in
 	session *controller.Session
 	view    *catalog.View
-	all     bool // X-Avi-Tenant: *
+	all     bool   // X-Avi-Tenant: *
+	told    *state // what the engines tell; nil until somebody asks
 }
 
 // answer is what a handler returns. A nil Body is none.
@@ -147,7 +149,7 @@ func (s *Server) finish(q *request, a answer, err error) {
 	}
 	body, kind := a.Raw, a.Type
 	if a.Body != nil {
-		if body, err = json.Marshal(a.Body); err != nil {
+		if body, err = marshal(a.Body); err != nil {
 			s.log.Error("an answer is no JSON", "path", q.URL.Path, "error", err)
 			fail(q.w, http.StatusInternalServerError, "the answer could not be written")
 			return
@@ -172,13 +174,31 @@ func words(err error) string {
 
 // fail answers with an error.
 func fail(w http.ResponseWriter, status int, msg string) {
-	body, err := json.Marshal(map[string]string{"error": msg})
+	body, err := marshal(map[string]string{"error": msg})
 	if err != nil {
 		body = []byte(`{"error":"unknown"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone
+}
+
+// marshal writes JSON as people read it: & < > as they are. No answer is HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// mustJSON is JSON of a value that always has one: our own types.
+func mustJSON(v any) []byte {
+	b, err := marshal(v)
+	if err != nil {
+		panic("rest: an answer is no JSON: " + err.Error())
+	}
+	return b
 }
 
 // body reads the request's body up to a limit.

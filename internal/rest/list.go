@@ -40,29 +40,38 @@ func (q *request) list() (answer, error) {
 
 // paged answers with one page of a list.
 func paged[T any](q *request, all []T, write func(T) json.RawMessage) (answer, error) {
-	size, err := q.number("page_size", defaultPage, 1, MaxPage)
+	part, p, err := pageOf(q, all)
 	if err != nil {
 		return answer{}, err
 	}
+	for _, item := range part {
+		p.Results = append(p.Results, write(item))
+	}
+	return answer{Body: p}, nil
+}
+
+// pageOf cuts one page out of a list, and makes the envelope that it goes into.
+func pageOf[T any](q *request, all []T) ([]T, page, error) {
+	size, err := q.number("page_size", defaultPage, 1, MaxPage)
+	if err != nil {
+		return nil, page{}, err
+	}
 	number, err := q.number("page", 1, 1, 1<<30)
 	if err != nil {
-		return answer{}, err
+		return nil, page{}, err
 	}
 	p := page{Count: len(all), Results: []json.RawMessage{}}
 	from := min(len(all), (number-1)*size)
 	to := min(len(all), from+size)
-	for _, item := range all[from:to] {
-		p.Results = append(p.Results, write(item))
-	}
 	if number > 1 && from >= len(all) {
-		return answer{}, refuse(http.StatusNotFound, "page %d is not there: there are %d of %d", number, (len(all)+size-1)/size, size)
+		return nil, page{}, refuse(http.StatusNotFound, "page %d is not there: there are %d of %d", number, (len(all)+size-1)/size, size)
 	}
 	if to < len(all) {
 		v := q.URL.Query()
 		v.Set("page", strconv.Itoa(number+1))
 		p.Next = "https://" + q.Host + q.URL.Path + "?" + v.Encode()
 	}
-	return answer{Body: p}, nil
+	return all[from:to], p, nil
 }
 
 // number reads a parameter.

@@ -21,6 +21,9 @@ const maxWait = 60 * time.Second
 func (q *request) kindOf() (object.KindInfo, error) {
 	text := q.PathValue("type")
 	for _, k := range object.Kinds() {
+		if k.Path == text && !q.who.Reads(k.Name) {
+			return k, q.mayNotRead(k.Name)
+		}
 		if k.Path == text {
 			return k, nil
 		}
@@ -29,6 +32,18 @@ func (q *request) kindOf() (object.KindInfo, error) {
 		return k, refuse(http.StatusNotFound, "/api/%s is not there; did you mean /api/%s?", text, k.Path)
 	}
 	return object.KindInfo{}, refuse(http.StatusNotFound, "/api/%s is not there; /api/openapi.json lists what is", text)
+}
+
+func (q *request) mayNotRead(kind string) error {
+	return refuse(http.StatusForbidden, "user %s may not see objects of type %s", q.who.User, kind)
+}
+
+// recordOf finds the object that the path names, of a kind that the route names.
+func (q *request) recordOf(kind string) (*catalog.Record, error) {
+	if !q.who.Reads(kind) {
+		return nil, q.mayNotRead(kind)
+	}
+	return q.record(kind)
 }
 
 // record finds the object that the path names, if the caller may see it.
@@ -119,11 +134,14 @@ func (q *request) write(r *catalog.Record, f form, more map[string]json.RawMessa
 // refURL writes a reference. The scheme is https on every port: Ansible's comparison knows no other.
 func (q *request) refURL(kind, uuid string, name bool) string {
 	to := q.view.Get(kind, uuid)
+	if to == nil {
+		to = q.view.Named(kind, catalog.AdminTenant, uuid) // the default of a field that has no effect
+	}
 	info, ok := object.FindKind(kind)
 	if !ok || to == nil {
 		return uuid
 	}
-	u := "https://" + q.Host + "/api/" + info.Path + "/" + uuid
+	u := "https://" + q.Host + "/api/" + info.Path + "/" + to.UUID()
 	if name {
 		u += "#" + to.Name()
 	}
@@ -131,11 +149,7 @@ func (q *request) refURL(kind, uuid string, name bool) string {
 }
 
 func text(s string) json.RawMessage {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return json.RawMessage(`""`)
-	}
-	return b
+	return mustJSON(s)
 }
 
 func (q *request) create() (answer, error) {
@@ -210,11 +224,7 @@ func (q *request) wait(res controller.Result) (map[string]json.RawMessage, error
 		d = time.Duration(seconds) * time.Second
 	}
 	live := q.s.c.WaitLive(q.Context(), res.Revision, max(0, min(d, maxWait)))
-	raw, err := json.Marshal(live)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]json.RawMessage{"_live": raw}, nil
+	return map[string]json.RawMessage{"_live": mustJSON(live)}, nil
 }
 
 func (q *request) remove() (answer, error) {

@@ -10,11 +10,11 @@ import (
 
 // previewChange is one change of a preview, as it is sent.
 type previewChange struct {
-	Action string          `json:"action"` // create, update, patch, delete or apply
-	Type   string          `json:"type"`   // kind of object, such as pool
-	UUID   string          `json:"uuid"`   // of the object, or
-	Name   string          `json:"name"`
-	Data   json.RawMessage `json:"data"` // the object, or the patch
+	Action string          `json:"action,omitempty"` // create, update, patch, delete or apply
+	Type   string          `json:"type,omitempty"`   // kind of object, such as pool
+	UUID   string          `json:"uuid,omitempty"`   // of the object, or
+	Name   string          `json:"name,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"` // the object, or the patch
 }
 
 var verbs = map[string]controller.Verb{"create": controller.Create, "update": controller.Update, "patch": controller.Patch,

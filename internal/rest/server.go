@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/controller"
@@ -24,8 +25,9 @@ const AviVersion = "30.2.1"
 const (
 	MaxBody      = 16 << 20 // octets of a request
 	MaxBulk      = 64 << 20 // likewise of a macro, an import and a preview
-	MaxRequests  = 256      // at a time
-	MaxPage      = 200      // objects in a page
+	maxExplain   = 256 << 10
+	MaxRequests  = 256 // at a time
+	MaxPage      = 200 // objects in a page
 	defaultPage  = 25
 	headerTime   = 10 * time.Second
 	bodyTime     = 60 * time.Second
@@ -55,7 +57,8 @@ type Server struct {
 	room chan struct{}
 	done chan struct{}
 
-	started time.Time
+	started  time.Time
+	document func() []byte // of OpenAPI, made when it is first asked for
 }
 
 // Serve opens the API and serves it.
@@ -63,7 +66,7 @@ func Serve(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), done: make(chan struct{}), started: time.Now()}
+	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), done: make(chan struct{}), started: time.Now(), document: sync.OnceValue(document)}
 	addr, plain, err := where(cfg.Addr)
 	if err != nil {
 		return nil, err
