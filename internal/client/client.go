@@ -38,6 +38,8 @@ type Config struct {
 	CAFile      string
 	Fingerprint string
 	Insecure    bool
+	// Trace is told of every request and its answer; status is 0 when there was none. Nil: nobody is.
+	Trace func(method, url string, body []byte, status int, answer []byte)
 }
 
 // Client calls one API. Any number of goroutines may use it.
@@ -54,6 +56,18 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Msg }
+
+// UnreachableError says that no answer came. Whether a change has happened is not known.
+type UnreachableError struct {
+	Server string
+	Cause  error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("%s cannot be reached: %v", e.Server, e.Cause)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Cause }
 
 // UntrustedError says that nothing vouches for the server's certificate.
 type UntrustedError struct {
@@ -121,17 +135,32 @@ func (c *Client) Do(ctx context.Context, method, path string, body any) ([]byte,
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		c.trace(req, 0, nil)
 		return nil, c.explain(err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.base.Host, err)
+		return nil, &UnreachableError{c.base.Host, fmt.Errorf("the answer broke off: %w", err)}
 	}
+	c.trace(req, resp.StatusCode, data)
 	if resp.StatusCode >= 300 {
 		return nil, refusal(resp, data)
 	}
 	return data, nil
+}
+
+func (c *Client) trace(req *http.Request, status int, answer []byte) {
+	if c.cfg.Trace == nil {
+		return
+	}
+	var sent []byte
+	if req.GetBody != nil {
+		if b, err := req.GetBody(); err == nil {
+			sent, _ = io.ReadAll(b) // from memory
+		}
+	}
+	c.cfg.Trace(req.Method, req.URL.String(), sent, status, answer)
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {
@@ -184,7 +213,11 @@ func (c *Client) explain(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("%s cannot be reached: %w", c.base.Host, err)
+	var untrusted *UntrustedError
+	if errors.As(err, &untrusted) {
+		return untrusted
+	}
+	return &UnreachableError{c.base.Host, err}
 }
 
 func (c *Client) untrusted(cert *x509.Certificate, cause error) error {

@@ -49,29 +49,10 @@ func (c *Controller) Import(ctx context.Context, who Who, data []byte) (Result, 
 	if who.Role != RoleAdmin || !who.All() {
 		return Result{}, fault(Forbidden, "user %s may not import: that takes an admin of all tenants", who.User)
 	}
-	var kinds map[string]json.RawMessage
-	if err := json.Unmarshal(data, &kinds); err != nil {
-		return Result{}, fault(Invalid, "not an export: expected a list of objects for each kind, as JSON: %v", err)
-	}
 	v := c.View()
-	var ops []Op
-	for _, k := range object.Kinds() {
-		var list []json.RawMessage
-		raw, there := kinds[k.Name]
-		delete(kinds, k.Name)
-		if !there {
-			continue
-		}
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return Result{}, fault(Invalid, "%s: expected a list of objects", k.Name)
-		}
-		for _, item := range list {
-			ops = append(ops, importOp(v, k.Name, item))
-		}
-	}
-	delete(kinds, "META")
-	for name := range kinds {
-		return Result{}, fault(Invalid, "%q is no kind of object", name)
+	ops, err := fileOps(data, func(kind string, item json.RawMessage) (Op, error) { return importOp(v, kind, item), nil })
+	if err != nil {
+		return Result{}, err
 	}
 	who.AnyTenant, who.Tenant = true, catalog.AdminTenant
 	return c.Do(ctx, who, ops...)
@@ -80,13 +61,18 @@ func (c *Controller) Import(ctx context.Context, who Who, data []byte) (Result, 
 // importOp changes the object with the uuid of item if there is one, else the one with its name, else makes it.
 func importOp(v *catalog.View, kind string, item json.RawMessage) Op {
 	var id struct {
-		UUID          string
-		LastModified  string `json:"_last_modified"`
-		ConfigVersion json.RawMessage
+		UUID   string
+		Tenant string `json:"tenant_ref"`
 	}
 	op := Op{Verb: Apply, Kind: kind, Body: item}
-	if json.Unmarshal(item, &id) == nil && v.Get(kind, id.UUID) != nil {
+	if json.Unmarshal(item, &id) != nil {
+		return op
+	}
+	if v.Get(kind, id.UUID) != nil {
 		op.Verb, op.UUID = Update, id.UUID
+	}
+	if t := Lookup(v, "Tenant", id.Tenant, catalog.AdminTenant); t != nil && !Everybodys(kind) {
+		op.Tenant = t.UUID() // where its name is looked for
 	}
 	return op
 }

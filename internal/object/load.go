@@ -15,6 +15,34 @@ import (
 // In what it returns every field is filled in, enumerations are in Avi's long spelling, references are names, and
 // short forms are written out. The error joins a *FieldError for every fault, with name as the file's name.
 func Load(name string, data []byte) (*Set, error) {
+	l, err := load(name, data)
+	if err != nil {
+		return nil, err
+	}
+	l.set.Resolve()
+	l.check((*checker).all)
+	if err := join(l.faults); err != nil {
+		return nil, err
+	}
+	return l.set, nil
+}
+
+// LoadObjects reads a file as Load does, of objects that are not all there are: what they refer to may be elsewhere,
+// so references stay as they are written, and each object is checked by itself.
+func LoadObjects(name string, data []byte) ([]Any, error) {
+	l, err := load(name, data)
+	if err != nil {
+		return nil, err
+	}
+	l.check((*checker).each)
+	if err := join(l.faults); err != nil {
+		return nil, err
+	}
+	return l.set.Objects(), nil
+}
+
+// load reads the objects of a file, and fills in what follows from what was given. Faults are left in the loader.
+func load(name string, data []byte) (*loader, error) {
 	docs, fault := read(name, data)
 	if fault != nil {
 		return nil, fault
@@ -29,12 +57,7 @@ func Load(name string, data []byte) (*Set, error) {
 	for _, a := range l.set.Objects() {
 		a.complete()
 	}
-	l.set.Resolve()
-	l.check()
-	if err := join(l.faults); err != nil {
-		return nil, err
-	}
-	return l.set, nil
+	return l, nil
 }
 
 // objectID names an object of a Set by kind and place.
@@ -188,8 +211,8 @@ func (d *decoder) nameOf(n *yaml.Node) string {
 	return ""
 }
 
-// check finds the faults that a whole set shows, and keeps those that no fault of the file explains.
-func (l *loader) check() {
+// check finds the faults that a check shows, and keeps those that no fault of the file explains.
+func (l *loader) check(how func(*checker)) {
 	c := newChecker(l.set)
 	c.line = func(id objectID) int {
 		if n := l.nodes[id]; n != nil {
@@ -203,7 +226,7 @@ func (l *loader) check() {
 			l.tell(l.locate(l.nodes[id], p), p, msg)
 		}
 	}
-	c.all()
+	how(c)
 }
 
 // explained reports whether a fault of the file stands at a place, above it or below it: what a check says there

@@ -67,6 +67,22 @@ func (s *Set) node(form Form) *yaml.Node {
 	return n
 }
 
+// YAML writes JSON as YAML that is pleasant to read, members in their order. What is no JSON becomes an error.
+func YAML(data []byte) ([]byte, error) {
+	if !json.Valid(data) {
+		return nil, &FieldError{Msg: "not JSON"}
+	}
+	n := readJSON(data)
+	dress(n)
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(n); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), enc.Close()
+}
+
 // dress makes a tree that readJSON made one that is pleasant to read, and says the same in YAML.
 func dress(n *yaml.Node) {
 	for _, item := range n.Content {

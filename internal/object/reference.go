@@ -163,3 +163,16 @@ func ParseRef(text string) (r Reference, ok bool) {
 	}
 	return r, true
 }
+
+// RefName is the name that a reference of any spelling shows: that behind its # or in its query, else its uuid, else the
+// text itself.
+func RefName(text string) string {
+	r, ok := ParseRef(text)
+	switch {
+	case ok && r.Name != "":
+		return r.Name
+	case ok && r.UUID != "":
+		return r.UUID
+	}
+	return text
+}

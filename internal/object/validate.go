@@ -93,6 +93,12 @@ func (c *checker) fail(p *path, msg string) { c.report(c.at, p, msg) }
 
 // all checks each object, and then all together.
 func (c *checker) all() {
+	c.each()
+	c.together()
+}
+
+// each checks each object by itself.
+func (c *checker) each() {
 	for i := range theSchema().kinds {
 		k := &theSchema().kinds[i]
 		list := k.list(c.set)
@@ -101,7 +107,6 @@ func (c *checker) all() {
 			c.alone(Any{k, list.Index(j)})
 		}
 	}
-	c.together()
 }
 
 // alone checks one object by itself.

@@ -161,8 +161,7 @@ func (q *request) tests(kind string, v url.Values) ([]test, error) {
 	}
 	if key := v.Get("label_key"); key != "" {
 		out = append(out, func(r *catalog.Record) bool {
-			return slices.Contains(r.Object.Texts("markers.key"), key) &&
-				(v.Get("label_value") == "" || slices.Contains(r.Object.Texts("markers.values"), v.Get("label_value")))
+			return controller.HasMarker(r, key, v.Get("label_value"))
 		})
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/carillon-sip/carillon/internal/controller"
@@ -18,11 +19,16 @@ func (q *request) export() (answer, error) {
 	return answer{Raw: data, Type: "application/json"}, nil
 }
 
-// importAll brings in what export wrote.
+// importAll brings in what export wrote. With ?apply=true it is a file of objects of the caller's tenant, without
+// uuids, and the answer tells what became of each; then prune=key=value takes away what bears that marker and is not in
+// it, dry_run=true only tells, and delete=true takes away what the file names.
 func (q *request) importAll() (answer, error) {
 	body, err := q.body(MaxBulk)
 	if err != nil {
 		return answer{}, err
+	}
+	if flag(q.URL.Query(), "apply") {
+		return q.apply(body)
 	}
 	res, err := q.s.c.Import(q.Context(), q.who, body)
 	if err != nil {
@@ -38,4 +44,29 @@ func (q *request) importAll() (answer, error) {
 		out[name] = raw
 	}
 	return answer{Body: out}, nil
+}
+
+func (q *request) apply(body []byte) (answer, error) {
+	if q.all {
+		return answer{}, refuse(http.StatusBadRequest, "X-Avi-Tenant: * is for reading; name one tenant to change something")
+	}
+	v := q.URL.Query()
+	o := controller.ApplyOptions{Prune: v.Get("prune"), Delete: flag(v, "delete"), DryRun: flag(v, "dry_run")}
+	out, err := q.s.c.ApplyFile(q.Context(), q.who, body, o)
+	if err != nil {
+		return answer{}, err
+	}
+	a := struct {
+		*controller.Applied
+		Live json.RawMessage `json:"_live,omitempty"`
+	}{Applied: out}
+	if !o.DryRun {
+		q.view = q.s.c.View()
+		live, err := q.wait(controller.Result{Revision: out.Revision})
+		if err != nil {
+			return answer{}, err
+		}
+		a.Live = live["_live"]
+	}
+	return answer{Body: a}, nil
 }

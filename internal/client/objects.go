@@ -1,0 +1,131 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// Config is what the client was made with.
+func (c *Client) Config() Config { return c.cfg }
+
+// In returns a client that works in another tenant.
+func (c *Client) In(tenant string) *Client {
+	other := *c
+	other.cfg.Tenant = tenant
+	return &other
+}
+
+// Find returns the object of a kind with that name or uuid, references as URLs with #name behind them. found is false
+// when there is none.
+func (c *Client) Find(ctx context.Context, k object.KindInfo, name string, query url.Values) (data json.RawMessage, found bool, err error) {
+	v := url.Values{"include_name": {"true"}}
+	for n, values := range query {
+		v[n] = values
+	}
+	v.Set("name", name)
+	list, err := c.List(ctx, k.Path, v)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(list) > 0 {
+		return own(list), true, nil
+	}
+	v.Del("name")
+	data, err = c.Do(ctx, http.MethodGet, "/api/"+k.Path+"/"+url.PathEscape(name)+"?"+v.Encode(), nil)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return nil, false, nil
+	}
+	return data, err == nil, err
+}
+
+// own chooses the one of a user's tenant where another of that name is lent to all by admin.
+func own(list []json.RawMessage) json.RawMessage {
+	for _, data := range list {
+		var o struct {
+			Tenant string `json:"tenant_ref"`
+		}
+		if json.Unmarshal(data, &o) == nil && object.RefName(o.Tenant) != "admin" {
+			return data
+		}
+	}
+	return list[0]
+}
+
+// Names returns the names of the objects of a kind.
+func (c *Client) Names(ctx context.Context, k object.KindInfo) ([]string, error) {
+	list, err := c.List(ctx, k.Path, url.Values{"fields": {"name"}})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(list))
+	for _, data := range list {
+		var o struct{ Name string }
+		if err := json.Unmarshal(data, &o); err != nil {
+			return nil, err
+		}
+		out = append(out, o.Name)
+	}
+	return out, nil
+}
+
+// NotFound says that there is no such object, and which one may be meant.
+type NotFound struct {
+	Kind object.KindInfo
+	Name string
+	Near string
+}
+
+func (e *NotFound) Error() string {
+	text := fmt.Sprintf("there is no %s %q", e.Kind.Name, e.Name)
+	if e.Near != "" {
+		text += fmt.Sprintf("; did you mean %q?", e.Near)
+	}
+	return text
+}
+
+// NoSuch makes a NotFound with the nearest name that there is.
+func (c *Client) NoSuch(ctx context.Context, k object.KindInfo, name string) error {
+	names, err := c.Names(ctx, k)
+	if err != nil {
+		return err
+	}
+	return &NotFound{k, name, object.Nearest(name, names)}
+}
+
+// Applied is what a file of objects has done, or would do.
+type Applied struct {
+	Revision int64
+	Changed  bool
+	Objects  []ObjectChange
+	Warnings []string
+}
+
+// ObjectChange is what became of one object: create, update, delete or unchanged.
+type ObjectChange struct {
+	Action, Kind, UUID, Name string
+	Before, After            json.RawMessage
+}
+
+// Apply sends a file of objects, lists by kind. query holds prune, dry_run, delete and wait.
+func (c *Client) Apply(ctx context.Context, file []byte, query url.Values) (*Applied, error) {
+	v := url.Values{"apply": {"true"}}
+	for n, values := range query {
+		v[n] = values
+	}
+	data, err := c.Do(ctx, http.MethodPost, "/api/import?"+v.Encode(), file)
+	if err != nil {
+		return nil, err
+	}
+	var out Applied
+	if err := json.Unmarshal(data, &out); err != nil {
+		return nil, fmt.Errorf("the answer to an apply: %w", err)
+	}
+	return &out, nil
+}
