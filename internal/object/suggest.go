@@ -50,6 +50,3 @@ func quote(text string) string {
 	}
 	return strconv.Quote(text)
 }
-
-// Nearest returns the candidate that text was most likely meant to be, empty when none is near.
-func Nearest(text string, candidates []string) string { return nearest(text, candidates) }
