@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/stun"
@@ -43,6 +44,10 @@ type gear struct {
 	failed  [maxFailed]failed
 	nFailed int
 	late    bool // the batch is through; what is decided now is about its failures
+
+	taps     *taps // nil: nobody traces
+	sighting sighting
+	left     []byte // what was written last; valid iff taps
 }
 
 // queue is what is to be sent by a listener.
@@ -176,8 +181,9 @@ func (w *worker) begin() {
 	w.tellTime()
 }
 
-// tellTime reads the clock for what is decided next.
+// tellTime reads the clock, and who traces, for what is decided next.
 func (w *worker) tellTime() {
+	w.taps = w.e.taps.Load()
 	now := time.Now()
 	w.input.Now = w.e.tick(now)
 	w.input.NowNS = int64(now.Sub(w.e.start))
@@ -222,13 +228,13 @@ func (w *worker) datagram(d *transport.Datagram) {
 	switch sip.Classify(d.Data) {
 	case sip.KindSIP:
 	case sip.KindKeepAlive:
-		w.tally.reason(proxy.KeepAlive)
+		w.noSIP(d, proxy.KeepAlive)
 		return
 	case sip.KindSTUN:
 		w.answerSTUN(d)
 		return
 	default:
-		w.tally.reason(proxy.Junk)
+		w.noSIP(d, proxy.Junk)
 		return
 	}
 	w.msg.Parse(d.Data)
@@ -241,11 +247,19 @@ func (w *worker) datagram(d *transport.Datagram) {
 	} else {
 		v = w.proxy.Response(in)
 	}
-	w.act(&v)
+	w.act(&v, report.TraceMessageCame)
 }
 
-// act does what a verdict says.
-func (w *worker) act(v *proxy.Verdict) {
+// noSIP counts a datagram that is no message.
+func (w *worker) noSIP(d *transport.Datagram, why proxy.Reason) {
+	w.tally.reason(why)
+	if w.taps != nil {
+		w.tappedJunk(d, why)
+	}
+}
+
+// act does what a verdict says. what is the word that traces have for the message.
+func (w *worker) act(v *proxy.Verdict, what string) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
@@ -254,6 +268,9 @@ func (w *worker) act(v *proxy.Verdict) {
 	}
 	if v.Action != proxy.Resolve { // its end is yet to come
 		w.tally.verdict(&w.msg, v)
+	}
+	if w.taps != nil {
+		w.tapped(what, v, w.left)
 	}
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
@@ -281,6 +298,9 @@ func (w *worker) write(v *proxy.Verdict, size int) bool {
 	if v.To.Addr().Is4() && len(msg) > maxPayload4 {
 		return false
 	}
+	if w.taps != nil {
+		w.left = msg
+	}
 	return out.Add(msg, v.To, v.Face.Source, v.Order)
 }
 
@@ -300,11 +320,18 @@ func (w *worker) resend(v *proxy.Verdict) {
 	ack := w.room(w.out(w.input.Listener), proxy.AckRoom)
 	if ack, to, face, ok := w.proxy.AppendAck(ack, &w.input, v); ok {
 		w.out(face.Out).Add(ack, to, face.Source, v.Order)
+		if w.taps != nil {
+			w.tappedAck(v, ack, to, face)
+		}
 	}
 	next := w.proxy.Again(&w.input, v)
 	w.tally.again(&next)
 	if next.Action == proxy.Forward || next.Action == proxy.Answer {
 		w.write(&next, proxy.StoredMax)
+		if w.taps != nil {
+			next.Reason = v.Reason
+			w.tapped(report.TraceResent, &next, w.left)
+		}
 	}
 }
 
@@ -423,7 +450,7 @@ func (w *worker) lost(to netip.AddrPort, start []byte) {
 	w.input.From, w.input.Local = to, netip.Addr{}
 	w.msg.Parse(start) // cut off: its fault is no news
 	v := w.proxy.Unreachable(&w.input, to)
-	w.act(&v)
+	w.act(&v, report.TraceUnreachable)
 }
 
 // maxHear is how often a worker deals with errors about what it sent because of errors.
@@ -476,9 +503,9 @@ func (w *worker) answerSTUN(d *transport.Datagram) {
 	room := w.room(w.out(w.input.Listener), stun.MaxResponse)
 	reply, ok := stun.AppendBinding(room, d.Data, d.From)
 	if !ok {
-		w.tally.reason(proxy.Junk)
+		w.noSIP(d, proxy.Junk)
 		return
 	}
-	w.tally.reason(proxy.STUNAnswered)
+	w.noSIP(d, proxy.STUNAnswered)
 	w.out(w.input.Listener).Add(reply, d.From, d.Local, 0)
 }
