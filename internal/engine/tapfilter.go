@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/carillon-sip/carillon/internal/report"
@@ -13,7 +12,7 @@ import (
 
 // criteria is a filter as workers hold messages against it: no allocation, the cheap things first.
 type criteria struct {
-	services []string
+	services map[string]bool // none: all
 	callID   []byte
 	method   string
 	codes    report.Codes
@@ -34,8 +33,11 @@ type userPattern struct {
 }
 
 func compileFilter(f *report.TraceFilter) criteria {
-	c := criteria{services: f.Services, callID: []byte(f.CallID), method: f.Method, codes: f.Codes, source: f.Source, server: f.Server,
+	c := criteria{services: map[string]bool{}, callID: []byte(f.CallID), method: f.Method, codes: f.Codes, source: f.Source, server: f.Server,
 		from: pattern(f.From), to: pattern(f.To), user: pattern(f.User), only: f.Only || f.CallID != ""}
+	for _, name := range f.Services {
+		c.services[name] = true
+	}
 	if a, err := netip.ParseAddrPort(f.Server); err == nil {
 		c.serverAt = a
 	} else if a, err := netip.ParseAddr(f.Server); err == nil {
@@ -67,7 +69,7 @@ func (p *userPattern) fits(m *sip.Msg, uri sip.Span) bool {
 
 // service reports whether messages of a service may be seen at all.
 func (c *criteria) service(s *snapshot.Service) bool {
-	return len(c.services) == 0 || slices.Contains(c.services, s.Name)
+	return len(c.services) == 0 || c.services[s.Name]
 }
 
 // all holds a message against everything; m is nil for what is no SIP.

@@ -55,7 +55,7 @@ func (c Codes) Has(status int) bool { return status >= c.Least && status <= c.Mo
 // Limits of a filter.
 const (
 	maxFilterText = 512
-	maxServices   = 1000
+	maxServices   = 5000
 )
 
 // Values is the filter as it goes over the wire.
