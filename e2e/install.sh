@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip, Kamailio and Ansible. It does nothing when all is
+# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip, Kamailio, Ansible and tmux. It does nothing when all is
 # there, and starts no service: Kamailio's own is kept down by a policy that is taken away again.
 set -eu
 
@@ -10,6 +10,7 @@ need() { # program package
 need sipp sip-tester
 need baresip baresip-core
 need kamailio kamailio
+need tmux tmux
 need ansible-playbook ansible
 /usr/bin/python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
 [ -n "$missing" ] || exit 0

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/carillon-sip/carillon/internal/cli"
 )
 
 // version is set by the linker in releases.
@@ -26,15 +28,14 @@ func execute(args []string) int {
 	root.SetArgs(args)
 	err := root.Execute()
 	var u usage
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &u):
-		fmt.Fprintf(os.Stderr, "carillon: %v\nTry 'carillon --help'.\n", err)
-		return 2
+	if errors.As(err, &u) {
+		err = cli.UsageError{Err: err}
 	}
-	fmt.Fprintf(os.Stderr, "carillon: %v\n", err)
-	return 1
+	code, text := cli.ExitCode(err)
+	if text != "" {
+		fmt.Fprintf(os.Stderr, "carillon: %s\n", text)
+	}
+	return code
 }
 
 func rootCommand() *cobra.Command {
@@ -48,7 +49,9 @@ to the same server, notices dead servers before callers do, and shows what it di
   carillon run --listen udp://0.0.0.0:5060 \
       --server 10.0.0.1:5060 --server 10.0.0.2:5060    two servers behind one address
   carillon run -f lb.yaml                          objects from a file
-  carillon validate -f lb.yaml                     check a file`,
+  carillon validate -f lb.yaml                     check a file
+  carillon apply -f lb.yaml                        bring a file to a controller that runs
+  carillon shell                                   configure and look, as in Avi's CLI`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -56,7 +59,8 @@ to the same server, notices dead servers before callers do, and shows what it di
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand())
+	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand(), shellCommand(), manCommand(root))
+	root.AddCommand(cli.Commands(version)...)
 	root.SetContext(context.Background())
 	return root
 }

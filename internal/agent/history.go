@@ -39,7 +39,6 @@ type trackKey struct {
 // track is the history of one of them.
 type track struct {
 	name string // of the service or pool
-	pool bool   // it is a pool or a server
 	born uint32 // tick of its first values
 	seen uint32 // tick of its last values
 	fine []line

@@ -252,3 +252,25 @@ func (c *Client) List(ctx context.Context, kind string, query url.Values) ([]jso
 		}
 	}
 }
+
+// Fingerprint asks a server for its certificate, trusting it or not, and returns its SHA-256 in hex.
+func Fingerprint(ctx context.Context, server string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" {
+		return "", fmt.Errorf("server %q: expected https://host:port; without TLS there is no certificate", server)
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":443"
+	}
+	d := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}} // it is only looked at
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return "", &UnreachableError{u.Host, err}
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
+	return hex.EncodeToString(sum[:]), nil
+}

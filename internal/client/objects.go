@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/carillon-sip/carillon/internal/object"
 )
@@ -128,4 +130,51 @@ func (c *Client) Apply(ctx context.Context, file []byte, query url.Values) (*App
 		return nil, fmt.Errorf("the answer to an apply: %w", err)
 	}
 	return &out, nil
+}
+
+// File writes objects as the file that Apply sends. A marker, key=value, is put on every one of them; empty: none.
+func File(objects []object.Any, marker string) []byte {
+	lists := map[string][]json.RawMessage{}
+	for _, o := range objects {
+		data := o.JSON(object.JSONOptions{Form: object.SkipDefault, Secrets: true})
+		if marker != "" {
+			data = marked(data, marker)
+		}
+		lists[o.Kind()] = append(lists[o.Kind()], data)
+	}
+	out, err := json.Marshal(lists)
+	if err != nil {
+		panic("client: an object is no JSON: " + err.Error())
+	}
+	return out
+}
+
+// marked adds a marker to an object that does not bear it yet.
+func marked(data []byte, marker string) []byte {
+	type label struct {
+		Key    string   `json:"key"`
+		Values []string `json:"values,omitempty"`
+	}
+	var m map[string]json.RawMessage
+	var labels []label
+	if json.Unmarshal(data, &m) != nil || m["markers"] != nil && json.Unmarshal(m["markers"], &labels) != nil {
+		return data
+	}
+	key, value, valued := strings.Cut(marker, "=")
+	i := slices.IndexFunc(labels, func(l label) bool { return l.Key == key })
+	if i < 0 {
+		i, labels = len(labels), append(labels, label{Key: key})
+	}
+	if valued && !slices.Contains(labels[i].Values, value) {
+		labels[i].Values = append(labels[i].Values, value)
+	}
+	var err error
+	if m["markers"], err = json.Marshal(labels); err != nil {
+		return data
+	}
+	out, err := json.Marshal(m)
+	if err != nil {
+		return data
+	}
+	return out
 }

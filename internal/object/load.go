@@ -41,6 +41,37 @@ func LoadObjects(name string, data []byte) ([]Any, error) {
 	return l.set.Objects(), nil
 }
 
+// LoadOne reads one object of a kind, YAML or JSON, with that name unless it gives its own, and checks it by itself.
+// References stay as they are written.
+func LoadOne(kindName, name string, data []byte) (Any, error) {
+	k := findKind(kindName)
+	if k == nil {
+		return Any{}, &FieldError{Object: kindName, Msg: unknownKind(kindName)}
+	}
+	docs, fault := read("", data)
+	if fault == nil && len(docs) != 1 {
+		fault = &FieldError{Msg: "expected one object, got " + strconv.Itoa(len(docs)) + " documents"}
+	}
+	if fault != nil {
+		return Any{}, fault
+	}
+	l := &loader{set: &Set{}, nodes: map[objectID]*yaml.Node{}}
+	body, _ := l.open(docs[0])
+	if body.Kind == yaml.MappingNode && !hasKey(body, "name") {
+		body.Content = append(body.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "name", Line: body.Line},
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name, Line: body.Line})
+	}
+	l.add(k, body)
+	for _, a := range l.set.Objects() {
+		a.complete()
+	}
+	l.check((*checker).each)
+	if err := join(l.faults); err != nil {
+		return Any{}, err
+	}
+	return l.set.Objects()[0], nil
+}
+
 // load reads the objects of a file, and fills in what follows from what was given. Faults are left in the loader.
 func load(name string, data []byte) (*loader, error) {
 	docs, fault := read(name, data)

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/object"
@@ -267,13 +266,4 @@ func (q *request) groupOper(r *catalog.Record) report.Oper {
 		parts = append(parts, s.serviceOper(vs, s.service(vs)))
 	}
 	return bestOper(parts, "no virtual service refers to it")
-}
-
-// names are what objects are called.
-func names(records []*catalog.Record) []string {
-	out := []string{}
-	for _, r := range records {
-		out = append(out, r.Name())
-	}
-	return slices.Compact(out)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
 )
@@ -13,18 +14,27 @@ import (
 // hidden are members of answers that say nothing to people.
 var hidden = []string{"url", "_last_modified", "configpb_attributes"}
 
+// Options say how an object is shown.
+type Options struct {
+	Brief bool           // what is at its default is left out
+	Zone  *time.Location // of times; nil: that of the machine
+}
+
 // Rows are the lines of a two-column grid: members and values, members of members indented. kind names the fields;
-// empty: they stay in their order. With brief, what is at its default is left out.
-func Rows(kind string, n *Node, brief bool) [][]string {
-	r := rower{kind: kind, brief: brief}
+// empty: they stay in their order.
+func Rows(kind string, n *Node, o Options) [][]string {
+	if o.Zone == nil {
+		o.Zone = time.Local
+	}
+	r := rower{kind: kind, o: o}
 	r.members(n, "", "")
 	return r.rows
 }
 
 type rower struct {
-	kind  string
-	brief bool
-	rows  [][]string
+	kind string
+	o    Options
+	rows [][]string
 }
 
 // order puts the names of members into the order of the schema: uuid and name first, strangers last.
@@ -62,7 +72,7 @@ func (r *rower) members(n *Node, path, indent string) {
 			info, known = object.Describe(r.kind, at)
 		}
 		value := n.Get(name)
-		if r.brief && known && atDefault(info, value) {
+		if r.o.Brief && known && atDefault(info, value) {
 			continue
 		}
 		r.member(name, value, info, at, indent)
@@ -87,6 +97,9 @@ func (r *rower) member(name string, value *Node, info object.FieldInfo, path, in
 	switch {
 	case value.Type == Object && isAddress(value):
 		r.row(indent+name, value.Get("addr").String())
+	case isTime(value):
+		secs, _ := strconv.ParseInt(value.Get("secs").Text, 10, 64) // 0 of what is no number
+		r.row(indent+name, time.Unix(secs, 0).In(r.o.Zone).Format(time.DateTime))
 	case value.Type == Object:
 		r.row(indent+name, "")
 		r.members(value, path, indent+"  ")
@@ -104,6 +117,11 @@ func (r *rower) row(name, value string) { r.rows = append(r.rows, []string{name,
 // isAddress reports whether a value is {addr, type}.
 func isAddress(n *Node) bool {
 	return len(n.Names) <= 2 && n.Get("addr") != nil && (len(n.Names) == 1 || n.Get("type") != nil)
+}
+
+// isTime reports whether a value is {secs, usecs}.
+func isTime(n *Node) bool {
+	return n.Type == Object && len(n.Names) == 2 && n.Get("secs") != nil && n.Get("usecs") != nil
 }
 
 func scalar(n *Node, info object.FieldInfo) string {

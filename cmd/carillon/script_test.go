@@ -1,0 +1,47 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"carillon": main})
+}
+
+// TestScripts runs testdata/script: each with a controller of its own, empty, whose certificate is trusted by its file.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: controllerFor})
+}
+
+func controllerFor(env *testscript.Env) error {
+	data, password := filepath.Join(env.WorkDir, "data"), filepath.Join(env.WorkDir, "password")
+	if err := os.WriteFile(password, []byte("a good password\n"), 0o600); err != nil {
+		return err
+	}
+	sf := &storeFlags{where: storeEmbedded, data: data}
+	log := slog.New(slog.DiscardHandler)
+	st, err := sf.open(env.T().(testing.TB).Context(), log)
+	if err != nil {
+		return err
+	}
+	cp, err := startController(env.T().(testing.TB).Context(), st, sf, &apiFlags{addr: "127.0.0.1:0", passwordFile: password}, nil, log)
+	if err != nil {
+		return err
+	}
+	env.Defer(func() {
+		cp.stop()
+		if err := st.Close(); err != nil {
+			env.T().Log(err)
+		}
+	})
+	for name, value := range map[string]string{"CARILLON_SERVER": cp.api.URL(), "CARILLON_PASSWORD": "a good password", "CARILLON_DATA": data,
+		"CARILLON_CONFIG": filepath.Join(env.WorkDir, "config.yaml"), "FINGERPRINT": cp.api.Fingerprint()} {
+		env.Setenv(name, value)
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/client"
+	"github.com/carillon-sip/carillon/internal/object"
+)
+
+// command is one of the top level.
+type command struct {
+	name, args, help string
+	run              func(s *Shell, ctx context.Context, words []string, body []byte) error
+	complete         func(s *Shell, ctx context.Context, words []string) []Candidate // for the word behind words
+}
+
+// topCommands are those outside of an object.
+func topCommands() []command {
+	return []command{
+		{"configure", "TYPE NAME", "make or change an object", (*Shell).configure, (*Shell).completeObject},
+		{"show", "TYPE [NAME [WHAT]]", "show objects, and how they are doing", (*Shell).show, (*Shell).completeShow},
+		{"delete", "TYPE NAME", "delete an object", (*Shell).remove, (*Shell).completeObject},
+		{"watch", "show ...", "repeat a show until Ctrl-C", (*Shell).watch, func(s *Shell, ctx context.Context, words []string) []Candidate {
+			if len(words) == 0 {
+				return []Candidate{{"show", "show objects, and how they are doing"}}
+			}
+			return s.completeShow(ctx, words[1:])
+		}},
+		{"switchto", "tenant NAME", "work in another tenant", (*Shell).switchTo, (*Shell).completeSwitch},
+		{"terminal", "SETTING VALUE", "how output looks", (*Shell).terminal, completeTerminal},
+		{"export", "configuration file FILE", "write all objects into a file", (*Shell).export, fixed("configuration", "file")},
+		{"import", "configuration file FILE [keep_uuid]", "bring in a file of objects", (*Shell).importFile, fixed("configuration", "file")},
+		{"history", "", "the lines typed so far", (*Shell).history, nil},
+		{"help", "[COMMAND]", "what there is", (*Shell).helpCommand, nil},
+		{"exit", "", "end the shell", (*Shell).exit, nil},
+		{"quit", "", "end the shell", (*Shell).exit, nil},
+	}
+}
+
+func find(list []command, name string) *command {
+	for i := range list {
+		if strings.EqualFold(list[i].name, name) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func namesOf(list []command) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+func fixed(words ...string) func(*Shell, context.Context, []string) []Candidate {
+	return func(_ *Shell, _ context.Context, typed []string) []Candidate {
+		if len(typed) < len(words) {
+			return []Candidate{{words[len(typed)], ""}}
+		}
+		return nil
+	}
+}
+
+// kindOf reads the type of an object.
+func kindOf(words []string) (object.KindInfo, error) {
+	if len(words) == 0 {
+		return object.KindInfo{}, errors.New("a type of object is missing, such as pool; ? lists them")
+	}
+	k, ok := object.FindKind(words[0])
+	if !ok {
+		return k, unknown("type", words[0], types())
+	}
+	return k, nil
+}
+
+func types() []string {
+	var out []string
+	for _, k := range object.Kinds() {
+		out = append(out, k.Path)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s *Shell) exit(context.Context, []string, []byte) error {
+	s.done = true
+	return nil
+}
+
+func (s *Shell) history(context.Context, []string, []byte) error {
+	for i, text := range s.typed {
+		s.say("%4d  %s", i+1, text)
+	}
+	return nil
+}
+
+func (s *Shell) helpCommand(_ context.Context, words []string, _ []byte) error {
+	var rows [][]string
+	for _, c := range topCommands() {
+		if len(words) == 0 || c.name == words[0] {
+			rows = append(rows, []string{strings.TrimSpace(c.name + " " + c.args), c.help})
+		}
+	}
+	if len(rows) == 0 {
+		return unknown("command", words[0], namesOf(topCommands()))
+	}
+	s.out.Table([]string{"Command", "Meaning"}, rows)
+	if len(words) == 0 {
+		s.say("\nInside an object: FIELD VALUE, no FIELD, save, cancel, where, do show ...\nBehind any: | grep [-i] [-v] TEXT, | more, | begin TEXT, | count; --api-detail shows the requests.")
+	}
+	return nil
+}
+
+func (s *Shell) remove(ctx context.Context, words []string, _ []byte) error {
+	k, err := kindOf(words)
+	if err != nil {
+		return err
+	}
+	if len(words) != 2 {
+		return fmt.Errorf("expected delete %s NAME", k.Path)
+	}
+	n, err := s.fetch(ctx, k, words[1], url.Values{"fields": {"uuid"}})
+	if err != nil {
+		return err
+	}
+	if _, err := s.c.Do(ctx, http.MethodDelete, "/api/"+k.Path+"/"+n.Get("uuid").String(), nil); err != nil {
+		return err
+	}
+	s.say("%s %s is deleted.", k.Name, words[1])
+	return nil
+}
+
+func (s *Shell) switchTo(ctx context.Context, words []string, _ []byte) error {
+	if len(words) != 2 || words[0] != "tenant" {
+		return errors.New("expected switchto tenant NAME")
+	}
+	tenants, _ := object.FindKind("Tenant")
+	if _, found, err := s.c.Find(ctx, tenants, words[1], nil); err != nil {
+		return err
+	} else if !found {
+		return s.c.NoSuch(ctx, tenants, words[1])
+	}
+	other := s.c.In(words[1])
+	if _, err := other.Do(ctx, http.MethodGet, "/api/whoami", nil); err != nil {
+		return err
+	}
+	s.c = other
+	return nil
+}
+
+// tenant is the one that the shell works in.
+func (s *Shell) tenant() string {
+	if t := s.c.Config().Tenant; t != "" {
+		return t
+	}
+	return "admin"
+}
+
+func (s *Shell) export(ctx context.Context, words []string, _ []byte) error {
+	if len(words) != 3 || words[0] != "configuration" || words[1] != "file" {
+		return errors.New("expected export configuration file FILE")
+	}
+	data, err := s.c.Do(ctx, http.MethodGet, "/api/export", nil)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(words[2], data, 0o600); err != nil {
+		return err
+	}
+	s.say("%s holds all objects, secrets blanked.", words[2])
+	return nil
+}
+
+func (s *Shell) importFile(ctx context.Context, words []string, _ []byte) error {
+	if len(words) < 3 || len(words) > 4 || words[0] != "configuration" || words[1] != "file" || len(words) == 4 && words[3] != "keep_uuid" {
+		return errors.New("expected import configuration file FILE [keep_uuid]")
+	}
+	data, err := os.ReadFile(words[2])
+	if err != nil {
+		return err
+	}
+	if len(words) == 3 { // names count, not uuids
+		objects, err := object.LoadObjects(words[2], data)
+		if err != nil {
+			return err
+		}
+		res, err := s.c.Apply(ctx, client.File(objects, ""), nil)
+		if err != nil {
+			return err
+		}
+		s.say("%d objects brought in.", len(res.Objects))
+		return nil
+	}
+	if _, err := s.c.Do(ctx, http.MethodPost, "/api/import", data); err != nil {
+		return err
+	}
+	s.say("%s is brought in.", words[2])
+	return nil
+}
+
+// terminalWords are the settings, and what they take.
+var terminalWords = map[string][]string{
+	"mode": {"interactive", "script", "linux_command_line"}, "output": {"brief", "detailed"},
+	"length": nil, "session_timeout": nil, "timezone": nil, "display_api_details": nil,
+}
+
+var terminalHelp = map[string]string{
+	"mode": "script: show prints YAML", "output": "brief: defaults are left out", "length": "lines of a page for | more; 0: those of the terminal",
+	"session_timeout": "taken, without effect: every request logs in by itself", "timezone": "such as UTC or Europe/Berlin", "display_api_details": "show the requests of every command",
+}
+
+func completeTerminal(_ *Shell, _ context.Context, words []string) []Candidate {
+	var out []Candidate
+	switch len(words) {
+	case 0:
+		for _, name := range slices.Sorted(maps.Keys(terminalWords)) {
+			out = append(out, Candidate{name, terminalHelp[name]})
+		}
+	case 1:
+		for _, w := range terminalWords[words[0]] {
+			out = append(out, Candidate{w, ""})
+		}
+	}
+	return out
+}
+
+func (s *Shell) terminal(_ context.Context, words []string, _ []byte) error {
+	if len(words) == 0 {
+		output := "detailed"
+		if s.term.brief {
+			output = "brief"
+		}
+		s.out.Grid([]string{"Setting", "Value"}, [][]string{{"mode", s.term.mode}, {"output", output}, {"length", strconv.Itoa(s.term.length)},
+			{"session_timeout", fmt.Sprintf("%d mins", s.term.timeout)}, {"timezone", s.term.location.String()}, {"display_api_details", fmt.Sprint(s.term.api)}})
+		return nil
+	}
+	allowed, known := terminalWords[words[0]]
+	if !known {
+		return unknown("setting", words[0], slices.Sorted(maps.Keys(terminalWords)))
+	}
+	if words[0] == "display_api_details" {
+		s.term.api = len(words) < 2 || words[1] != "false"
+		return nil
+	}
+	if len(words) != 2 || allowed != nil && !slices.Contains(allowed, words[1]) {
+		return fmt.Errorf("expected terminal %s %s", words[0], strings.Join(allowed, "|"))
+	}
+	return s.set(words[0], words[1])
+}
+
+// set changes a setting.
+func (s *Shell) set(name, value string) error {
+	switch name {
+	case "mode":
+		s.term.mode = value
+	case "output":
+		s.term.brief = value == "brief"
+	case "timezone":
+		loc, err := time.LoadLocation(value)
+		if err != nil {
+			return err
+		}
+		s.term.location = loc
+	default:
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return fmt.Errorf("terminal %s: %q is no number from 0 on", name, value)
+		}
+		if name == "length" {
+			s.term.length = n
+		} else {
+			s.term.timeout = n
+		}
+	}
+	return nil
+}
