@@ -6,12 +6,14 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/carillon-sip/carillon/internal/exporter"
 )
 
 func controllerCommand() *cobra.Command {
 	var sf storeFlags
 	var af apiFlags
-	var level string
+	var level, metrics string
 	cmd := &cobra.Command{
 		Use:   "controller",
 		Short: "Run a controller: the REST API and the objects, no SIP",
@@ -37,6 +39,13 @@ of controllers work on one etcd cluster side by side.`,
 				return err
 			}
 			defer cp.stop()
+			if metrics != "" {
+				srv, err := exporter.Serve(metrics, nil, cp.collectors()...)
+				if err != nil {
+					return err
+				}
+				defer srv.Close()
+			}
 			<-ctx.Done()
 			log.Info("ending")
 			return nil
@@ -44,6 +53,7 @@ of controllers work on one etcd cluster side by side.`,
 	}
 	sf.add(cmd.Flags(), "where the objects are kept: embedded, in --data, or the URLs of an etcd cluster with commas between")
 	af.add(cmd.Flags())
+	cmd.Flags().StringVar(&metrics, "metrics", "", "address for /metrics (Prometheus) and /healthz, as 127.0.0.1:9090")
 	cmd.Flags().StringVar(&level, "log-level", "info", "least level of log lines: debug, info, warn or error")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/carillon-sip/carillon/internal/engine"
@@ -100,7 +101,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	}
 	defer running.stop()
 	if f.engine.metrics != "" {
-		srv, err := exporter.Serve(f.engine.metrics, running.engine)
+		srv, err := exporter.Serve(f.engine.metrics, running.engine, running.more...)
 		if err != nil {
 			return err
 		}
@@ -130,6 +131,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 type running struct {
 	engine *engine.Engine
 	apply  func(context.Context, *object.Set) error // of a file that has changed
+	more   []prometheus.Collector                   // what is counted beside the engine
 	stop   func()
 }
 
@@ -200,7 +202,7 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 		}
 		return nil
 	}
-	return &running{engine: ag.Engine(), apply: apply, stop: func() {
+	return &running{engine: ag.Engine(), apply: apply, more: cp.collectors(), stop: func() {
 		ag.Stop()
 		cp.stop()
 		if err := st.Close(); err != nil {

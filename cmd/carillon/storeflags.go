@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
 	"github.com/carillon-sip/carillon/internal/controller"
@@ -146,6 +147,14 @@ func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *a
 		fmt.Fprintf(os.Stderr, "\nThe first user is admin, with the password %s\nIt is shown this once: change it, or set CARILLON_ADMIN_PASSWORD.\n\n", first)
 	}
 	return cp, nil
+}
+
+// collectors are what the API counts, for Prometheus.
+func (cp *controlPlane) collectors() []prometheus.Collector {
+	if cp.api == nil {
+		return nil
+	}
+	return []prometheus.Collector{cp.api}
 }
 
 func (cp *controlPlane) stop() {

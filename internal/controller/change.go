@@ -62,7 +62,18 @@ type Result struct {
 // Do makes a change: all of it or, with an error, nothing. The records of the result stand in the order of the
 // operations; for a Delete it is the one that is gone.
 func (c *Controller) Do(ctx context.Context, who Who, ops ...Op) (Result, error) {
-	if err := who.may(ops); err != nil {
+	res, err := c.do(ctx, who, ops)
+	switch {
+	case err != nil:
+		c.counts.refused.Add(1)
+	case res.Changed:
+		c.counts.changes.Add(1)
+	}
+	return res, err
+}
+
+func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) {
+	if err := who.may(c.View(), ops); err != nil {
 		return Result{}, err
 	}
 	c.write.Lock()
@@ -90,6 +101,7 @@ func (c *Controller) Do(ctx context.Context, who Who, ops ...Op) (Result, error)
 			}
 			return c.result(p, revision), nil
 		}
+		c.counts.conflicts.Add(1)
 		if !c.caughtUp(ctx, p.before) {
 			return Result{}, fault(Unavailable, "another controller changed something, and this one does not see it; nothing was changed")
 		}

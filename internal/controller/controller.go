@@ -42,6 +42,7 @@ type Controller struct {
 	trouble atomic.Pointer[error] // of the store; nil while it is there
 	engines atomic.Pointer[registry]
 	first   string // password made at the first start
+	counts  counts
 
 	write   sync.Mutex // one change at a time is planned here; other controllers are met in the store
 	mu      sync.Mutex // of moved

@@ -213,12 +213,15 @@ func (p *plan) setTenant(s *step, info object.KindInfo, m map[string]json.RawMes
 			if t == nil {
 				return fault(Invalid, "%s/%s: tenant_ref: no Tenant %q", s.op.Kind, textOf(m["name"]), ref)
 			}
+			if !p.who.mayCreateIn(p.before, t.UUID(), s.op) {
+				return fault(Forbidden, "%s/%s: tenant_ref: user %s may not create a %s in tenant %s", s.op.Kind, textOf(m["name"]), p.who.User, s.op.Kind, t.Name())
+			}
 			s.to = t.UUID()
 		}
 		s.to = s.tenantFor(info)
 	}
 	delete(m, "tenant_ref")
-	if !Everybodys(info.Name) {
+	if !Everybodys(info.Name) || info.Name == "Role" { // of those only Avi's Role has one, and the system's have it too
 		m["tenant_ref"] = quoted(s.to)
 	}
 	if _, given := m["cloud_ref"]; !given && inCloud[info.Name] {

@@ -76,7 +76,7 @@ func (c *Controller) Preview(ctx context.Context, who Who, ops ...Op) (*Preview,
 	v := c.View()
 	out.Revision = v.Revision
 	p, err := c.plan(v, who, ops)
-	if mayErr := who.may(ops); mayErr != nil && err == nil {
+	if mayErr := who.may(v, ops); mayErr != nil && err == nil {
 		err = mayErr
 	}
 	if err != nil {

@@ -47,9 +47,42 @@ var operable = map[string][]string{
 	"Pool":           {"enabled", "graceful_disable_timeout", "servers"},
 }
 
+// everyTenant, where a tenant is expected, matches only what is given for all of them.
+const everyTenant = "*"
+
+// Everywhere is the same user with the role that was given for all tenants.
+func (w Who) Everywhere(v *catalog.View) Who {
+	if w.account != nil {
+		w.Role, w.Rights = w.account.roleIn(v, everyTenant)
+	}
+	return w
+}
+
 // may refuses what somebody's role does not allow, as far as the operations alone tell. What an operator changes is
-// looked at when the change is planned.
-func (w Who) may(ops []Op) error {
+// looked at when the change is planned. Users, roles, tenants and clouds are everybody's, so who is the admin of one
+// tenant may not change them: it could make itself the admin of all.
+func (w Who) may(v *catalog.View, ops []Op) error {
+	var own, everybodys []Op
+	for _, op := range ops {
+		if Everybodys(kindName(op.Kind)) {
+			everybodys = append(everybodys, op)
+		} else {
+			own = append(own, op)
+		}
+	}
+	if err := w.mayIn(own); err != nil || len(everybodys) == 0 {
+		return err
+	}
+	if err := w.Everywhere(v).mayIn(everybodys); err != nil {
+		return fault(Forbidden, "user %s may not change a %s: that takes a role for all tenants", w.User, kindName(everybodys[0].Kind))
+	}
+	return nil
+}
+
+func (w Who) mayIn(ops []Op) error {
+	if len(ops) == 0 {
+		return nil
+	}
 	switch w.Role {
 	case RoleAdmin:
 		return nil
@@ -71,6 +104,15 @@ func (w Who) may(ops []Op) error {
 		return nil
 	}
 	return fault(Forbidden, "user %s may not change anything: its role is %q", w.User, string(w.Role))
+}
+
+// mayCreateIn reports whether somebody may make an object in a tenant that the object names.
+func (w Who) mayCreateIn(v *catalog.View, tenant string, op *Op) bool {
+	if w.AnyTenant || w.account == nil || tenant == w.Tenant {
+		return true
+	}
+	there, ok := w.In(v, tenant)
+	return ok && there.mayIn([]Op{{Verb: Create, Kind: op.Kind}}) == nil
 }
 
 func kindName(text string) string {

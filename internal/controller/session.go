@@ -137,6 +137,12 @@ func (r *revoked) put(id string, until time.Time) {
 	r.mu.Unlock()
 }
 
+func (r *revoked) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.until)
+}
+
 func (r *revoked) drop(id string) {
 	r.mu.Lock()
 	delete(r.until, id)
@@ -227,6 +233,7 @@ func (c *Controller) check(name, password, address string) (*user, error) {
 		return u, nil
 	}
 	if wait := c.logins.wait(name, address, time.Now()); wait > 0 {
+		c.counts.lockedLogins.Add(1)
 		return nil, fault(TooMany, "too many failed logins: try again in %d s", int(wait.Seconds())+1)
 	}
 	c.logins.hashing <- struct{}{} // a hash takes 25 ms and 19 MiB
@@ -237,9 +244,11 @@ func (c *Controller) check(name, password, address string) (*user, error) {
 	}
 	if !checkPassword(hash, password) || u == nil { // a name that there is not takes as long
 		c.logins.failed(name, address, time.Now())
+		c.counts.badLogins.Add(1)
 		return nil, fault(Unauthorized, "Invalid credentials")
 	}
 	c.logins.good(u, password, name, address)
+	c.counts.logins.Add(1)
 	return u, nil
 }
 

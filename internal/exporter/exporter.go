@@ -26,15 +26,25 @@ type Server struct {
 
 // Serve listens on an address such as 127.0.0.1:9090 and answers /metrics
 // (Prometheus text or OpenMetrics), /healthz (the process lives) and /readyz (every
-// virtual service takes new calls; else 503 and which does not, and why).
-func Serve(addr string, eng *engine.Engine) (*Server, error) {
+// virtual service takes new calls; else 503 and which does not, and why). eng is nil
+// in a process without an engine; more is what else the process counts.
+func Serve(addr string, eng *engine.Engine, more ...prometheus.Collector) (*Server, error) {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(&collector{eng: eng}, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if eng != nil {
+		reg.MustRegister(&collector{eng: eng})
+	}
+	reg.MustRegister(more...)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, eng.Status()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if eng == nil {
+			fmt.Fprintln(w, "ok")
+			return
+		}
+		ready(w, eng.Status())
+	})
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("--metrics %s: %w", addr, err)

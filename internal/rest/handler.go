@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/controller"
@@ -76,7 +77,9 @@ func statusOf(err error) int {
 func (s *Server) handler() http.Handler {
 	mux := s.routes()
 	cross := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
+		w := &counted{ResponseWriter: plain}
+		defer func(began time.Time) { s.counts.count(r.Method, w.code(), time.Since(began)) }(time.Now())
 		select {
 		case s.room <- struct{}{}:
 			defer func() { <-s.room }()
@@ -101,6 +104,29 @@ func (s *Server) handler() http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// counted remembers the status of an answer.
+type counted struct {
+	http.ResponseWriter
+	status int // 0: none was written yet
+}
+
+func (w *counted) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *counted) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// Unwrap is for http.ResponseController.
+func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // tidy makes one slash of many and takes the last away.
 func tidy(path string) string {

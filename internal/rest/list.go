@@ -157,12 +157,13 @@ func (q *request) tests(kind string, v url.Values) ([]test, error) {
 	}
 	out = append(out, q.searches(v)...)
 	if uuid := v.Get("cloud_uuid"); uuid != "" {
-		out = append(out, func(r *catalog.Record) bool { return r.Object.Text("cloud_ref") == uuid })
+		out = append(out, func(r *catalog.Record) bool {
+			to := q.referred("Cloud", r.Object.Text("cloud_ref"))
+			return to != nil && to.UUID() == uuid
+		})
 	}
 	if key := v.Get("label_key"); key != "" {
-		out = append(out, func(r *catalog.Record) bool {
-			return controller.HasMarker(r, key, v.Get("label_value"))
-		})
+		out = append(out, func(r *catalog.Record) bool { return controller.HasMarker(r, key, v.Get("label_value")) })
 	}
 	return out, nil
 }
@@ -195,15 +196,23 @@ func (q *request) filter(kind, name, value string) (test, error) {
 		return has(func(s string) bool { return slices.Contains(words, s) }), nil
 	case "name":
 		return has(func(s string) bool {
-			to := q.view.Get("", s)
+			to := q.referred(object.RefKind(field), s)
 			return to != nil && to.Name() == value
 		}), nil
 	}
-	if kind := object.RefKind(field); kind != "" && how == "" {
+	if kind := object.RefKind(field); kind != "" && (how == "" || how == "uuid") {
 		to := controller.Lookup(q.view, kind, value, q.who.Tenant)
-		return has(func(s string) bool { return to != nil && s == to.UUID() }), nil
+		return has(func(s string) bool { return to != nil && q.referred(kind, s) == to }), nil
 	}
 	return has(func(s string) bool { return s == value }), nil
+}
+
+// referred is what a reference leads to. That of a field without effect may stand at its default, which is a name.
+func (q *request) referred(kind, text string) *catalog.Record {
+	if to := q.view.Get(kind, text); to != nil {
+		return to
+	}
+	return q.view.Named(kind, catalog.AdminTenant, text)
 }
 
 // related is refers_to=pool:uuid, those that refer to it, or referred_by=virtualservice:uuid, those it refers to.

@@ -54,11 +54,11 @@ func (q *request) macroPut() (answer, error) {
 		op.Verb = controller.Create
 	}
 	ops = append(ops, op)
-	res, err := q.do(ops...)
+	f, err := q.form()
 	if err != nil {
 		return answer{}, err
 	}
-	f, err := q.form()
+	res, err := q.do(ops...)
 	if err != nil {
 		return answer{}, err
 	}

@@ -94,7 +94,11 @@ func (q *request) form() (form, error) {
 	}
 	f.runtime = strings.Contains(v.Get("join_subresources"), "runtime")
 	if flag(v, "export_key") {
-		if q.who.Role != controller.RoleAdmin {
+		who := q.who
+		if q.all {
+			who = who.Everywhere(q.view)
+		}
+		if who.Role != controller.RoleAdmin {
 			return f, refuse(http.StatusForbidden, "export_key: only an admin may see keys")
 		}
 		f.Secrets = true
@@ -133,10 +137,7 @@ func (q *request) write(r *catalog.Record, f form, more map[string]json.RawMessa
 
 // refURL writes a reference. The scheme is https on every port: Ansible's comparison knows no other.
 func (q *request) refURL(kind, uuid string, name bool) string {
-	to := q.view.Get(kind, uuid)
-	if to == nil {
-		to = q.view.Named(kind, catalog.AdminTenant, uuid) // the default of a field that has no effect
-	}
+	to := q.referred(kind, uuid)
 	info, ok := object.FindKind(kind)
 	if !ok || to == nil {
 		return uuid
@@ -181,11 +182,11 @@ func (q *request) change(status int, limit int64, op controller.Op) (answer, err
 		return answer{}, err
 	}
 	op.Body = body
-	res, err := q.do(op)
+	f, err := q.form()
 	if err != nil {
 		return answer{}, err
 	}
-	f, err := q.form()
+	res, err := q.do(op)
 	if err != nil {
 		return answer{}, err
 	}
@@ -196,8 +197,11 @@ func (q *request) change(status int, limit int64, op controller.Op) (answer, err
 	return answer{Status: status, Raw: q.write(res.Records[0], f, live), Type: "application/json"}, nil
 }
 
-// do makes a change, and shows its revision.
+// do makes a change, and shows its revision. What is wrong with the query is found before anything is changed.
 func (q *request) do(ops ...controller.Op) (controller.Result, error) {
+	if _, _, err := q.patience(); err != nil {
+		return controller.Result{}, err
+	}
 	if q.all {
 		return controller.Result{}, refuse(http.StatusBadRequest, "X-Avi-Tenant: * is for reading; name one tenant to change something")
 	}
@@ -209,22 +213,29 @@ func (q *request) do(ops ...controller.Op) (controller.Result, error) {
 	return res, err
 }
 
-// wait waits for the engines to run a revision, if the query says so, and tells which do.
-func (q *request) wait(res controller.Result) (map[string]json.RawMessage, error) {
+// patience is how long the query says to wait for the engines, if it says so.
+func (q *request) patience() (d time.Duration, given bool, err error) {
 	text := q.URL.Query().Get("wait")
 	if text == "" {
-		return nil, nil
+		return 0, false, nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
+	if d, err = time.ParseDuration(text); err != nil {
 		seconds, convErr := strconv.Atoi(text)
 		if convErr != nil {
-			return nil, refuse(http.StatusBadRequest, "wait: %q is no time: expected one such as 10s; the change was made", text)
+			return 0, true, refuse(http.StatusBadRequest, "wait: %q is no time: expected one such as 10s", text)
 		}
 		d = time.Duration(seconds) * time.Second
 	}
-	live := q.s.c.WaitLive(q.Context(), res.Revision, max(0, min(d, maxWait)))
-	return map[string]json.RawMessage{"_live": mustJSON(live)}, nil
+	return max(0, min(d, maxWait)), true, nil
+}
+
+// wait waits for the engines to run a revision, if the query says so, and tells which do.
+func (q *request) wait(res controller.Result) (map[string]json.RawMessage, error) {
+	d, given, err := q.patience()
+	if !given || err != nil {
+		return nil, err
+	}
+	return map[string]json.RawMessage{"_live": mustJSON(q.s.c.WaitLive(q.Context(), res.Revision, d))}, nil
 }
 
 func (q *request) remove() (answer, error) {

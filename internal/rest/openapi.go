@@ -195,7 +195,7 @@ func schemaOf(v any, kind string) schema {
 			"count": schema{"type": "integer"}, "next": schema{"type": "string"}, "results": schema{"type": "array", "items": ref}}}
 	case anyPatch:
 		part := schema{"type": "object"}
-		return schema{"type": "object", "additionalProperties": false, "minProperties": 1, "properties": schema{
+		return schema{"type": "object", "additionalProperties": false, "properties": schema{
 			"add": part, "replace": part, "delete": part, "remove": part, "_last_modified": schema{"type": "string"},
 			"json_patch": schema{"type": "array", "items": schema{"type": "object", "required": []string{"op", "path"}}}}}
 	}

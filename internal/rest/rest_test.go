@@ -189,7 +189,7 @@ func (w *world) farm(name string) (pool, vip, vs string) {
 			map[string]any{"ip": map[string]string{"addr": "127.0.0.2", "type": "V4"}, "hostname": "one"},
 			map[string]any{"ip": map[string]string{"addr": "127.0.0.3", "type": "V4"}, "port": 5070}}}).text("uuid")
 	vip = w.must(201, "POST", "/api/vsvip", map[string]any{"name": name, "vip": []any{map[string]any{"vip_id": "1", "ip_address": map[string]string{"addr": "127.0.0.1", "type": "V4"}}}}).text("uuid")
-	vs = w.must(201, "POST", "/api/virtualservice", map[string]any{"name": name, "vsvip_ref": vip, "pool_ref": "/api/pool?name=" + name,
+	vs = w.must(201, "POST", "/api/virtualservice", map[string]any{"name": name, "vsvip_ref": vip, "pool_ref": pool,
 		"services": []any{map[string]any{"port": freePort(w.t)}}}).text("uuid")
 	return pool, vip, vs
 }

@@ -58,6 +58,7 @@ type Server struct {
 	done chan struct{}
 
 	started  time.Time
+	counts   requestCounts
 	document func() []byte // of OpenAPI, made when it is first asked for
 }
 
@@ -66,7 +67,7 @@ func Serve(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), done: make(chan struct{}), started: time.Now(), document: sync.OnceValue(document)}
+	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
 	addr, plain, err := where(cfg.Addr)
 	if err != nil {
 		return nil, err

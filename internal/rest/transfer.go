@@ -9,7 +9,7 @@ import (
 
 // export writes all objects; with ?secrets=true, which takes an admin, secrets too.
 func (q *request) export() (answer, error) {
-	if q.who.Role != controller.RoleAdmin || !q.who.All() {
+	if q.who.Everywhere(q.view).Role != controller.RoleAdmin {
 		return answer{}, refuse(http.StatusForbidden, "user %s may not export: that takes an admin of all tenants", q.who.User)
 	}
 	data, err := q.s.c.Export(flag(q.URL.Query(), "secrets"))
@@ -29,6 +29,9 @@ func (q *request) importAll() (answer, error) {
 	}
 	if flag(q.URL.Query(), "apply") {
 		return q.apply(body)
+	}
+	if _, _, err := q.patience(); err != nil {
+		return answer{}, err
 	}
 	res, err := q.s.c.Import(q.Context(), q.who, body)
 	if err != nil {

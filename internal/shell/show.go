@@ -209,7 +209,7 @@ func (s *Shell) watch(ctx context.Context, words []string, _ []byte) error {
 		words = words[2:]
 	}
 	if len(words) == 0 || words[0] != "show" {
-		return errors.New("expected watch show ...")
+		return errors.New("expected watch show and what to show")
 	}
 	if !s.out.Terminal && times == 0 {
 		times = 1
