@@ -55,13 +55,14 @@ type lines struct {
 	enc  *json.Encoder
 	tap  *engine.Tap
 	told uint64
+	lost uint64 // that were told of
 }
 
 func (l *lines) follow(ctx context.Context) error {
 	next := time.Now().Add(beatEvery)
 	for {
 		wait, cancel := context.WithDeadline(ctx, next)
-		messages, _, err := l.tap.Read(wait)
+		messages, lost, err := l.tap.Read(wait)
 		cancel()
 		if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 			return err
@@ -76,7 +77,7 @@ func (l *lines) follow(ctx context.Context) error {
 			}
 			l.told++
 		}
-		if now := time.Now(); !now.Before(next) {
+		if now := time.Now(); !now.Before(next) || lost > l.lost {
 			next = now.Add(beatEvery)
 			err = l.state()
 		} else {
@@ -91,7 +92,8 @@ func (l *lines) follow(ctx context.Context) error {
 // state tells how the trace is going, and lets it live on.
 func (l *lines) state() error {
 	l.tap.Renew()
-	err := l.enc.Encode(report.TraceLine{State: &report.TraceState{Engine: l.s.a.cfg.Name, At: time.Now().UTC(), Told: l.told, Lost: l.tap.Lost()}})
+	l.lost = l.tap.Lost()
+	err := l.enc.Encode(report.TraceLine{State: &report.TraceState{Engine: l.s.a.cfg.Name, At: time.Now().UTC(), Told: l.told, Lost: l.lost}})
 	if err != nil {
 		return err
 	}
