@@ -113,11 +113,14 @@ func (t *tracer) line(text []byte) error {
 	case l.Error != "":
 		t.e.Note("%s", l.Error)
 	case l.State != nil:
-		if !t.begun && t.o.Pcap != "-" && !t.o.JSON {
+		if !t.begun {
 			t.begun = true
 			t.e.Note("Tracing. Ctrl-C ends it.")
 		}
 		t.engines[l.State.Engine] = l.State
+		if t.o.JSON && t.failed == nil { // who reads by machine wants to know what is missing too
+			_, t.failed = t.e.Screen.Out.Write(append(slices.Clone(text), '\n'))
+		}
 	case l.Message != nil:
 		t.held = append(t.held, held{time.Now(), slices.Clone(text), l.Message})
 	}
