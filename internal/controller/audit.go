@@ -113,26 +113,35 @@ func short(raw json.RawMessage) json.RawMessage {
 	return quoted(fmt.Sprintf("(%d octets)", len(raw)))
 }
 
-// Audit returns changes, the newest first, from the one with that number on; 0: from the newest.
-func (c *Controller) Audit(ctx context.Context, from int64, limit int) ([]AuditEntry, error) {
+// auditScan is how many entries one question looks at, when those of other tenants are passed over.
+const auditScan = 1000
+
+// Audit returns the changes from a number on towards older ones, 0 being the newest, and the number to go on with, 0 at
+// the end. Of a tenant only those that were made in it; an empty one is all.
+func (c *Controller) Audit(ctx context.Context, from int64, limit int, tenant string) (out []AuditEntry, next int64, err error) {
 	newest := c.View().Changes
 	if from <= 0 || from > newest {
 		from = newest
 	}
-	var out []AuditEntry
-	for n := from; n > max(0, newest-AuditKept) && len(out) < limit; n-- {
+	oldest := max(0, newest-AuditKept)
+	for n := from; n > oldest; n-- {
+		if len(out) == limit || from-n == auditScan {
+			return out, n, nil
+		}
 		kv, found, _, err := c.st.Get(ctx, auditKey(n))
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, 0, unavailable(err)
 		}
 		if !found {
 			continue
 		}
 		var e AuditEntry
 		if err := json.Unmarshal(kv.Value, &e); err != nil {
-			return nil, fmt.Errorf("audit entry %d: %w", n, err)
+			return nil, 0, fmt.Errorf("audit entry %d: %w", n, err)
 		}
-		out = append(out, e)
+		if tenant == "" || e.Tenant == tenant {
+			out = append(out, e)
+		}
 	}
-	return out, nil
+	return out, 0, nil
 }

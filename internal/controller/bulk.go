@@ -48,7 +48,7 @@ func (c *Controller) ApplyFile(ctx context.Context, who Who, data []byte, o Appl
 		ops = append(ops, pruneOps(v, who, ops, o.Prune)...)
 	}
 	if o.DryRun {
-		if err := who.may(c.View(), ops); err != nil {
+		if err := who.may(v, ops); err != nil {
 			return nil, err
 		}
 		p, err := c.plan(v, who, ops)

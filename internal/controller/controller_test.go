@@ -152,7 +152,7 @@ func TestAudit(t *testing.T) {
 	c := start(t)
 	pool := farm(t, c, "edge", 5060).Records[1]
 	do(t, c, Op{Verb: Patch, Kind: "Pool", UUID: pool.UUID(), Body: []byte(`{"replace":{"description":"new"}}`)})
-	entries, err := c.Audit(t.Context(), 0, 10)
+	entries, _, err := c.Audit(t.Context(), 0, 10, "")
 	if err != nil || len(entries) < 2 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}

@@ -198,3 +198,31 @@ func TestExportImport(t *testing.T) {
 		t.Errorf("an import without secrets took the password away: %v", err)
 	}
 }
+
+// Everybody may change their own password, who knows the old one; sessions of the old one are over.
+func TestChangePassword(t *testing.T) {
+	c := start(t)
+	do(t, c, create("User", `{"name":"eye","password":"eye has a password","access":[{"role_ref":"/api/role?name=viewer","tenant_ref":"/api/tenant?name=admin"}]}`))
+	session, cookie, err := c.Login("eye", "eye has a password", "192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ChangePassword(t.Context(), session.Who, "wrong", "another password"); CodeOf(err) != Unauthorized {
+		t.Errorf("with a wrong old password: %v", err)
+	}
+	if err := c.ChangePassword(t.Context(), session.Who, "eye has a password", "short"); CodeOf(err) != Invalid {
+		t.Errorf("a short one: %v", err)
+	}
+	if err := c.ChangePassword(t.Context(), session.Who, "eye has a password", "another password"); err != nil {
+		t.Fatal(err)
+	}
+	if c.Session(cookie, "192.0.2.1") != nil {
+		t.Error("a session of the old password goes on")
+	}
+	if _, err := c.Basic("eye", "eye has a password", "192.0.2.1"); CodeOf(err) != Unauthorized {
+		t.Errorf("the old password is still good: %v", err)
+	}
+	if _, err := c.Basic("eye", "another password", "192.0.2.1"); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+}

@@ -154,3 +154,19 @@ func (c *Controller) setAdminPassword(ctx context.Context) error {
 
 // firstPassword makes the password of the first user.
 func firstPassword() string { return rand.Text()[:adminPassword] }
+
+// ChangePassword gives who asks another password. A wrong old one counts as a failed login.
+func (c *Controller) ChangePassword(ctx context.Context, who Who, old, password string) error {
+	if who.account == nil || password == "" {
+		return fault(Invalid, "password: missing")
+	}
+	u, err := c.check(who.User, old, who.Address)
+	if err != nil {
+		return err
+	}
+	self := system // whatever the role: nobody else's password is touched
+	self.User, self.Address = who.User, who.Address
+	patch := append(append([]byte(`{"replace":{"password":`), quoted(password)...), "}}"...)
+	_, err = c.Do(ctx, self, Op{Verb: Patch, Kind: "User", UUID: u.uuid, Body: patch})
+	return err
+}

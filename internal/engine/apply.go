@@ -51,7 +51,7 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	for k, g := range c.opened {
 		e.groups[k] = g
 	}
-	e.asked, e.set, e.around = c.asked, c.set, c.around
+	e.asked, e.set, e.around, e.refused = c.asked, c.set, c.around, c.refused
 	e.noteFaults(c.faults)
 	before := e.live.Load()
 	fresh := freshPools(c.snap, before)

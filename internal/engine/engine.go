@@ -64,10 +64,11 @@ type Engine struct {
 	awake atomic.Int32  // workers that have their gear
 	spare [2]chan *gear // by family
 
-	mu        sync.Mutex        // guards what follows
-	asked     *object.Set       // that was last given to Apply
-	set       *object.Set       // that is served: asked, but for what faults say
-	faults    map[string]*fault // by ID of the service
+	mu        sync.Mutex             // guards what follows
+	asked     *object.Set            // that was last given to Apply
+	refused   map[snapshot.Key]error // that could not be listened on then
+	set       *object.Set            // that is served: asked, but for what faults say
+	faults    map[string]*fault      // by ID of the service
 	groups    map[snapshot.Key]*group
 	states    map[string]*proxy.State // by ID of the service
 	books     map[string]*book        // likewise; of services that are gone too

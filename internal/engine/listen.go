@@ -34,7 +34,11 @@ func (e *Engine) open(c *change, wants []snapshot.Want) error {
 				c.back = append(c.back, g)
 				continue
 			}
-			g, err := e.listen(k, len(c.refused) >= maxHolders)
+			was := e.refused[k] // who has the port was found out then, which takes milliseconds
+			g, err := e.listen(k, was != nil || len(c.refused) >= maxHolders)
+			if sameRefusal(was, err) {
+				err = was
+			}
 			switch {
 			case err == nil:
 				c.opened[k] = g
@@ -47,6 +51,12 @@ func (e *Engine) open(c *change, wants []snapshot.Want) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sameRefusal reports whether an address can't be listened on for the same reason as before.
+func sameRefusal(was, is error) bool {
+	var a, b *transport.ListenError
+	return errors.As(was, &a) && errors.As(is, &b) && a.Errno == b.Errno
 }
 
 // closeUnwanted closes what was opened for a form of the configuration that did not come about.

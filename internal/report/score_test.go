@@ -97,14 +97,4 @@ func TestMetricIDs(t *testing.T) {
 		}
 		seen[m.ID] = true
 	}
-	q := SeriesQuery{Kind: OfPool, Entities: []string{"a", "T/b"}, IDs: []string{"l4_server.avg_open_conns", "sip_server.num_servers_up"}, Step: CoarseStep, Limit: 7, Server: AllServers}
-	got, err := ParseSeriesQuery(q.Values())
-	if err != nil || len(got.IDs) != 1 || got.Step != CoarseStep || got.Limit != 7 || len(got.Entities) != 2 || got.Server != AllServers {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for _, wrong := range []SeriesQuery{{Kind: "x"}, {Kind: OfPool, IDs: []string{"l4_client.avg_rx_pkts"}, Step: 5}, {Kind: OfPool, IDs: q.IDs, Step: 6}, {Kind: OfPool, IDs: q.IDs, Step: 5, Limit: -1}} {
-		if _, err := ParseSeriesQuery(wrong.Values()); err == nil {
-			t.Errorf("%+v is taken", wrong)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"strconv"
@@ -103,7 +104,29 @@ func (q *request) whoami() (answer, error) {
 	return answer{Body: map[string]any{"user": q.who.User, "role": q.who.Role, "tenant": q.view.TenantName(q.who.Tenant)}}, nil
 }
 
-// audit lists changes, the newest first.
+// userAccount is a new password of who asks, and the proof that it is them.
+type userAccount struct {
+	OldPassword string `json:"old_password"`
+	Password    string `json:"password"`
+}
+
+// changePassword changes the password of who is logged in, whatever their role. Their other sessions end.
+func (q *request) changePassword() (answer, error) {
+	body, err := q.body(maxLogin)
+	if err != nil {
+		return answer{}, err
+	}
+	var in userAccount
+	if err := json.Unmarshal(body, &in); err != nil {
+		return answer{}, refuse(http.StatusBadRequest, "expected {\"old_password\": ..., \"password\": ...}: %v", err)
+	}
+	if err := q.s.c.ChangePassword(q.Context(), q.who, in.OldPassword, in.Password); err != nil {
+		return answer{}, err
+	}
+	return q.whoami()
+}
+
+// audit lists changes, the newest first: those of the tenant, unless somebody has all of them.
 func (q *request) audit() (answer, error) {
 	if q.who.Role == "" || q.who.Role == controller.RoleCustom {
 		return answer{}, refuse(http.StatusForbidden, "user %s may not read the audit records", q.who.User)
@@ -116,15 +139,20 @@ func (q *request) audit() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	entries, err := q.s.c.Audit(q.Context(), int64(from), size)
+	tenant, count := "", min(q.view.Changes, controller.AuditKept)
+	if !q.who.All() {
+		tenant = q.who.Tenant
+	}
+	entries, next, err := q.s.c.Audit(q.Context(), int64(from), size, tenant)
 	if err != nil {
 		return answer{}, err
 	}
-	out := map[string]any{"count": min(q.view.Changes, controller.AuditKept), "results": entries}
-	if entries == nil {
-		out["results"] = []any{}
-	} else if last := entries[len(entries)-1].Number; last > 1 && len(entries) == size {
-		out["next"] = nextFrom(q, last-1)
+	if tenant != "" {
+		count = int64(len(entries)) // how many there are of the tenant nobody has counted
+	}
+	out := auditPage{Count: count, Results: append([]controller.AuditEntry{}, entries...)}
+	if next > 0 {
+		out.Next = nextFrom(q, next)
 	}
 	return answer{Body: out}, nil
 }

@@ -201,10 +201,8 @@ func (d *drainStatus) told(known *report.Pool, calls *report.Calls) {
 
 // going is how many calls a minute have gone from each server of a pool, over the last three minutes.
 func (q *request) going(r *catalog.Record) map[string]float64 {
-	const points = 3 * 60 / report.FineStep
-	ask := report.SeriesQuery{Kind: report.OfPool, Entities: []string{q.view.EngineName(r)}, Server: report.AllServers,
-		IDs: []string{"sip_server.max_known_calls"}, Step: report.FineStep, Limit: points}
-	series, _ := q.s.c.Series(q.Context(), url.Values(ask.Values())) // of an engine that does not answer nothing is known
+	query := url.Values{"metric_id": {"sip_server.calls"}, "entity": {r.UUID()}, "obj_id": {everything}, "step": {"5"}, "limit": {"36"}}
+	series, _ := q.s.c.Series(q.Context(), query) // of an engine that does not answer nothing is known
 	out := map[string]float64{}
 	for i := range series {
 		if n := len(series[i].Points); n >= 2 {

@@ -102,6 +102,9 @@ func (q *request) find(kind string) ([]*catalog.Record, error) {
 	}
 	if by := v.Get("sort"); by != "" {
 		field, down := strings.CutPrefix(by, "-")
+		if err := notSecret(kind, field); err != nil {
+			return nil, err
+		}
 		slices.SortStableFunc(out, func(a, b *catalog.Record) int {
 			n := cmp.Compare(a.Object.Text(field), b.Object.Text(field))
 			if down {
@@ -155,7 +158,11 @@ func (q *request) tests(kind string, v url.Values) ([]test, error) {
 			out = append(out, t)
 		}
 	}
-	out = append(out, q.searches(v)...)
+	found, err := q.searches(kind, v)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, found...)
 	if uuid := v.Get("cloud_uuid"); uuid != "" {
 		out = append(out, func(r *catalog.Record) bool {
 			to := q.referred("Cloud", r.Object.Text("cloud_ref"))
@@ -181,6 +188,9 @@ func (q *request) filter(kind, name, value string) (test, error) {
 	if _, known := object.Describe(kind, field); !known {
 		return nil, refuse(http.StatusBadRequest, "%s: %s has no such field to filter by", name, kind)
 	}
+	if err := notSecret(kind, field); err != nil {
+		return nil, err
+	}
 	has := func(ok func(string) bool) test {
 		return func(r *catalog.Record) bool { return slices.ContainsFunc(r.Object.Texts(field), ok) }
 	}
@@ -205,6 +215,14 @@ func (q *request) filter(kind, name, value string) (test, error) {
 		return has(func(s string) bool { return to != nil && q.referred(kind, s) == to }), nil
 	}
 	return has(func(s string) bool { return s == value }), nil
+}
+
+// notSecret refuses to look for, or sort by, what is never shown: piece by piece it could be guessed so.
+func notSecret(kind, field string) error {
+	if f, _ := object.Describe(kind, field); f.Secret {
+		return refuse(http.StatusBadRequest, "%s: it is a secret, and cannot be looked for", field)
+	}
+	return nil
 }
 
 // referred is what a reference leads to. That of a field without effect may stand at its default, which is a name.
@@ -237,8 +255,7 @@ func (q *request) related(name, value string) (test, error) {
 }
 
 // searches are search=text, search=(field,text)|(field,text), and isearch= without regard to case.
-func (q *request) searches(v url.Values) []test {
-	var out []test
+func (q *request) searches(kind string, v url.Values) (out []test, err error) {
 	for _, name := range []string{"search", "isearch"} {
 		if !v.Has(name) {
 			continue
@@ -247,27 +264,34 @@ func (q *request) searches(v url.Values) []test {
 		if name == "isearch" {
 			fold = strings.ToLower
 		}
-		out = append(out, search(v.Get(name), fold))
+		t, err := search(kind, v.Get(name), fold)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
 	}
-	return out
+	return out, nil
 }
 
-func search(text string, fold func(string) string) test {
+func search(kind, text string, fold func(string) string) (test, error) {
 	if !strings.HasPrefix(text, "(") {
 		want := []byte(fold(text))
 		return func(r *catalog.Record) bool {
 			return bytes.Contains([]byte(fold(string(r.Object.JSON(object.JSONOptions{Form: object.SkipDefault})))), want)
-		}
+		}, nil
 	}
 	type pair struct{ field, text string }
 	var pairs []pair
 	for part := range strings.SplitSeq(text, "|") {
 		field, what, _ := strings.Cut(strings.Trim(strings.TrimSpace(part), "()"), ",")
+		if err := notSecret(kind, strings.TrimSpace(field)); err != nil {
+			return nil, err
+		}
 		pairs = append(pairs, pair{strings.TrimSpace(field), fold(strings.TrimSpace(what))})
 	}
 	return func(r *catalog.Record) bool {
 		return slices.ContainsFunc(pairs, func(p pair) bool {
 			return slices.ContainsFunc(r.Object.Texts(p.field), func(s string) bool { return strings.Contains(fold(s), p.text) })
 		})
-	}
+	}, nil
 }

@@ -260,3 +260,56 @@ func TestTenantRef(t *testing.T) {
 		w.must(201, "POST", "/api/pool", `{"name":"admins","tenant_ref":"/api/tenant?name=`+tenant+`"}`)
 	}
 }
+
+// TestSecretsStay holds that nobody finds out a secret by asking whether it is so, or learns of another tenant.
+func TestSecretsStay(t *testing.T) {
+	w := newWorld(t)
+	_, _, vs := w.farm("edge")
+	for _, path := range []string{"/api/user?password.startswith=a", "/api/user?password.contains=x", "/api/user?password=x", "/api/user?sort=password", "/api/user?sort=-password",
+		"/api/user?search=(name,a)|(password,x)", "/api/user?isearch=(%20password%20,x)", "/api/sslkeyandcertificate?key.contains=A", "/api/user?password.in=a,b&exclude=password.in"} {
+		if r := w.admin("GET", path, nil); r.status != 400 || !strings.Contains(r.text("error"), "is a secret") {
+			t.Errorf("GET %s: %d %s", path, r.status, r.body)
+		}
+	}
+	if r := w.must(200, "GET", "/api/user?search=argon2", nil); r.text("count") != "0" {
+		t.Errorf("a search finds hashes: %s", r.body)
+	}
+	w.must(201, "POST", "/api/tenant", `{"name":"blue"}`)
+	w.must(201, "POST", "/api/pool", `{"name":"of-blue"}`, "X-Avi-Tenant: blue")
+	w.must(201, "POST", "/api/user", `{"name":"bob","password":"builds in blue","default_tenant_ref":"blue","access":[{"role_ref":"/api/role?name=admin","tenant_ref":"blue"}]}`)
+	bob := basic("bob", "builds in blue")
+	r := w.send("GET", "/api/audit", nil, bob)
+	if results, ok := r.at("results").([]any); r.status != 200 || !ok || len(results) != 1 || r.text("results.0.objects.0.name") != "of-blue" {
+		t.Errorf("audit of blue: %d %s", r.status, r.body)
+	}
+	if r := w.must(200, "GET", "/api/audit?page_size=2", nil); len(r.at("results").([]any)) != 2 || !strings.Contains(r.text("next"), "from=") {
+		t.Errorf("audit of all: %s", r.body)
+	}
+	for body, status := range map[string]int{`{"call_id":"a@b"}`: 403, `{"call_id":"a@b","virtualservice":"` + vs + `"}`: 404, `{"call_id":"a@b","virtualservice":"edge"}`: 404} {
+		if r := w.send("POST", "/api/explain", body, bob); r.status != status {
+			t.Errorf("explain %s: %d %s, want %d", body, r.status, r.body, status)
+		}
+	}
+}
+
+// TestExplain holds that a message pasted finds its way.
+func TestExplain(t *testing.T) {
+	w := newWorld(t)
+	w.farm("edge")
+	w.startEngine("se-1")
+	w.must(200, "GET", "/api/live?wait=10s", nil)
+	message := "OPTIONS sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.9:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:a@example.com>;tag=1\r\nTo: <sip:bob@example.com>\r\nCall-ID: one@two\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+	r := w.must(200, "POST", "/api/explain", map[string]string{"message": message, "source": "127.0.0.9:5060", "virtualservice": "edge"})
+	if r.text("virtual_service") != "edge" || r.text("parse.ok") != "true" || r.text("verdict.action") != "forward" {
+		t.Errorf("%s", r.body)
+	}
+	describedAPI(t).check("POST /api/explain", r)
+	for _, c := range []struct {
+		body   string
+		status int
+	}{{`{}`, 400}, {`{"message":"x","call_id":"y"}`, 400}, {`{"message":"x","source":"here"}`, 400}, {`{"call_id":"y","virtualservice":"nowhere"}`, 404}, {`{"call_id":"y","engine":"nobody"}`, 503}, {`[`, 400}} {
+		if r := w.admin("POST", "/api/explain", c.body); r.status != c.status {
+			t.Errorf("%s: %d %s, want %d", c.body, r.status, r.body, c.status)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,59 +312,59 @@ func (q *request) poolsFor(services []*catalog.Record, uuid string) ([]*catalog.
 	return out, nil
 }
 
-// maxAsked is how many entities one question to an engine names.
-const maxAsked = 100
-
 // ask gets series of one kind of entity. Of an entity of which engines tell nothing there are series without data.
 func (q *request) ask(of string, about []*catalog.Record, ids []report.MetricID, m *metricRequest, from, to int64) (out []series, errs []string, err error) {
-	query := report.SeriesQuery{Kind: of, Step: m.Step, Limit: m.Limit}
-	if from != 0 || to != 0 {
-		query.Limit = 0 // of all, those in between
-	}
+	server := ""
 	if m.Server != "" && of == report.OfPool {
-		query.Server = m.Server
+		server = m.Server
 		if addr, err := netip.ParseAddrPort(m.Server); err == nil {
-			query.Server = addr.String()
-		} else if m.Server != report.AllServers {
+			server = addr.String()
+		} else if m.Server != everything {
 			return nil, nil, refuse(http.StatusBadRequest, "obj_id: %q must be ip:port of a server, or *", m.Server)
 		}
 	}
+	var names []string
 	for _, id := range ids {
-		if query.Server != "" && !id.Server {
+		if server != "" && !id.Server {
 			return nil, nil, refuse(http.StatusBadRequest, "metric_id: %s is of a pool, not of its servers", id.ID)
 		}
-		query.IDs = append(query.IDs, id.ID)
+		names = append(names, id.ID)
 	}
-	for part := range slices.Chunk(about, maxAsked) {
-		query.Entities = query.Entities[:0]
-		for _, r := range part {
-			query.Entities = append(query.Entities, q.view.EngineName(r))
+	query := url.Values{"metric_id": {strings.Join(names, ",")}, "step": {strconv.Itoa(m.Step)}}
+	for name, n := range map[string]int64{"start": from, "stop": to, "limit": int64(m.Limit)} {
+		if n != 0 && (name != "limit" || from == 0 && to == 0) {
+			query.Set(name, strconv.FormatInt(n, 10))
 		}
-		got, err := q.s.c.Series(q.Context(), query.Values())
-		if err != nil {
-			errs = append(errs, strings.Split(err.Error(), "\n")...)
-		}
-		for _, r := range part {
-			for _, id := range ids {
-				out = append(out, q.seriesOf(r, id, &query, got, m, from, to)...)
+	}
+	if server != "" {
+		query.Set("obj_id", server)
+	}
+	switch len(about) {
+	case 0:
+		return nil, nil, nil
+	case 1:
+		query.Set("entity", about[0].UUID())
+	}
+	got, err := q.s.c.Series(q.Context(), query)
+	if err != nil {
+		errs = strings.Split(err.Error(), "\n")
+	}
+	by := map[string][]*report.Series{}
+	for i := range got {
+		by[got[i].ID+" "+got[i].Entity] = append(by[got[i].ID+" "+got[i].Entity], &got[i])
+	}
+	for _, r := range about {
+		for _, id := range ids {
+			found := by[id.ID+" "+q.view.EngineName(r)]
+			if len(found) == 0 && server != everything {
+				found = []*report.Series{{Server: server}}
+			}
+			for _, s := range found {
+				out = append(out, makeSeries(r.UUID(), id, s, m, from, to))
 			}
 		}
 	}
 	return out, errs, nil
-}
-
-// seriesOf picks the series of one figure of one entity.
-func (q *request) seriesOf(r *catalog.Record, id report.MetricID, query *report.SeriesQuery, got []report.Series, m *metricRequest, from, to int64) (out []series) {
-	name := q.view.EngineName(r)
-	for i := range got {
-		if s := &got[i]; s.ID == id.ID && s.Entity == name {
-			out = append(out, makeSeries(r.UUID(), id, s, m, from, to))
-		}
-	}
-	if len(out) == 0 && query.Server != report.AllServers {
-		out = append(out, makeSeries(r.UUID(), id, &report.Series{Server: query.Server}, m, from, to))
-	}
-	return out
 }
 
 func makeSeries(uuid string, id report.MetricID, s *report.Series, m *metricRequest, from, to int64) series {

@@ -61,9 +61,12 @@ var closedRoutes = []route{
 	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
-	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote", in: loose, out: loose, query: "wait"},
+	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote, or with apply=true a file of objects", in: loose, out: loose, query: "wait apply prune dry_run delete"},
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
+
+	{pattern: "GET /api/useraccount", h: (*request).whoami, sum: "The same, where Avi has it", out: map[string]string{}},
+	{pattern: "PUT /api/useraccount", h: (*request).changePassword, sum: "Change the own password", in: userAccount{}, out: map[string]string{}},
 
 	{pattern: "GET /api/{type}", h: (*request).list, sum: "List objects", out: anyList{}, query: lists + forms},
 	{pattern: "POST /api/{type}", h: (*request).create, sum: "Create an object", in: anyObject{}, out: anyObject{}, query: "wait " + forms, status: 201},

@@ -139,11 +139,11 @@ func TestMetrics(t *testing.T) {
 		{"/virtualservice/" + vs + "?metric_id=l4_client.avg_rx_pkts&start=yesterday", 400, "yesterday"},
 		{"/virtualservice/nowhere?metric_id=l4_client.avg_rx_pkts", 404, "not found"},
 		{"/pool/" + pool + "?metric_id=l4_client.avg_rx_pkts", 400, "is of a virtualservice"},
-		{"/pool/" + pool + "?metric_id=sip_server.num_servers_up&obj_id=*", 400, "not of its servers"},
+		{"/pool/" + pool + "?metric_id=sip_server.servers_up&obj_id=*", 400, "not of its servers"},
 		{"/pool/" + pool + "?metric_id=l4_server.avg_open_conns&obj_id=x", 400, "obj_id"},
 		{"/controller/x?metric_id=l4_client.avg_rx_pkts", 404, "metrics of virtualservice and pool only"},
 	} {
-		if r := w.admin("GET", "/api/analytics/metrics"+c.path, nil); r.status != c.status || !strings.Contains(string(r.body), c.words) {
+		if r := w.admin("GET", "/api/analytics/metrics"+c.path, nil); r.status != c.status || r.at("errors") != nil || !strings.Contains(string(r.body), c.words) {
 			t.Errorf("GET %s: %d %s, want %d with %s", c.path, r.status, r.body, c.status, c.words)
 		}
 	}

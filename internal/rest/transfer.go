@@ -27,11 +27,11 @@ func (q *request) importAll() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if flag(q.URL.Query(), "apply") {
-		return q.apply(body)
-	}
 	if _, _, err := q.patience(); err != nil {
 		return answer{}, err
+	}
+	if flag(q.URL.Query(), "apply") {
+		return q.apply(body)
 	}
 	res, err := q.s.c.Import(q.Context(), q.who, body)
 	if err != nil {
