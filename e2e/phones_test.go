@@ -19,6 +19,7 @@ type exchange struct {
 	t          *testing.T
 	wire       *lab.Capture
 	edge       netip.AddrPort
+	balancer   *lab.Balancer
 	registrars [2]*lab.Kamailio
 	phones     map[string]*lab.Baresip
 }
@@ -35,7 +36,7 @@ func startExchange(t *testing.T, setup lab.Setup, spec lab.RegistrarSpec, direct
 	}
 	x.registrars = lab.StartRegistrars(t, addrs, spec)
 	setup.Listen, setup.Servers = []netip.AddrPort{x.edge}, addrs[:]
-	lab.StartBalancer(t, setup)
+	x.balancer = lab.StartBalancer(t, setup)
 	for i, p := range users {
 		p.Addr, p.Outbound = lab.Addr(t, "127.0.0.3"+string(rune('1'+i))), x.edge
 		x.wire.Names[p.Addr] = p.User

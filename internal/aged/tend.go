@@ -34,6 +34,32 @@ func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
 	}
 }
 
+// Each tells of every entry, a shard at a time: its entries are copied under its lock, and told without it.
+func (t *Table[V]) Each(now Tick, tell func(key uint64, v V, expires Tick)) {
+	var copied []slot[V]
+	for i := range t.shards {
+		s := &t.shards[i]
+		copied = copied[:0]
+		for from := 0; ; from += scanSlots {
+			// slots may move between two holds: an entry may be missed or told twice, as one that comes or goes meanwhile
+			s.Lock()
+			if from >= len(s.slots) || s.live == 0 {
+				s.Unlock()
+				break
+			}
+			for _, e := range s.slots[from:min(from+scanSlots, len(s.slots))] {
+				if e.used() && !e.expires.Before(now) {
+					copied = append(copied, e)
+				}
+			}
+			s.Unlock()
+		}
+		for _, e := range copied {
+			tell(e.key, e.value, e.expires)
+		}
+	}
+}
+
 // grow doubles a shard that is three quarters full. The new slots are made
 // before the lock is taken.
 func (s *Shard[V]) grow(max int) {

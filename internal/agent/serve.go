@@ -57,6 +57,8 @@ func serve(a *Agent, addr, bearer string) (*server, error) {
 	mux.HandleFunc("GET /report", s.answer(s.report))
 	mux.HandleFunc("GET /series", s.answer(s.series))
 	mux.HandleFunc("POST /explain", s.answer(s.explain))
+	mux.HandleFunc("GET /calls", s.answer(s.calls))
+	mux.HandleFunc("GET /trace", s.trace)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: askTime, ReadTimeout: askTime, WriteTimeout: 6 * askTime, IdleTimeout: 2 * time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	go func() {
@@ -79,12 +81,19 @@ func (s *server) close() {
 	<-s.done
 }
 
+const errUnknown = "who asks does not know the secret of this cluster"
+
+// known reports whether who asks knows it.
+func (s *server) known(r *http.Request) bool {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return subtle.ConstantTimeCompare([]byte(token), []byte(s.bearer)) == 1
+}
+
 // answer lets in who knows the secret, so many at a time, and writes what h returns.
 func (s *server) answer(h func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(token), []byte(s.bearer)) != 1 {
-			write(w, http.StatusUnauthorized, map[string]string{"error": "who asks does not know the secret of this cluster"})
+		if !s.known(r) {
+			write(w, http.StatusUnauthorized, map[string]string{"error": errUnknown})
 			return
 		}
 		select {

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
@@ -122,7 +123,7 @@ func (c *desk) message(b []byte, fault sip.Fault) {
 	} else {
 		v = w.proxy.Response(&w.input)
 	}
-	w.act(&v)
+	w.act(&v, report.TraceMessageCame)
 }
 
 // flush sends what was decided to be sent.
@@ -168,7 +169,7 @@ func (c *desk) undelivered(to netip.AddrPort, b []byte) {
 	}
 	v := w.proxy.Unreachable(in, to)
 	if v.Reason != proxy.UnreachableStray {
-		w.act(&v)
+		w.act(&v, report.TraceUnreachable)
 		return
 	}
 	if v.Suspect != nil {
@@ -180,7 +181,7 @@ func (c *desk) undelivered(to netip.AddrPort, b []byte) {
 	}
 	w.msg.Parse(answer)
 	v = w.proxy.Response(in)
-	w.act(&v)
+	w.act(&v, report.TraceUnreachable)
 }
 
 // groupOf is the sockets that a face leaves by.

@@ -60,6 +60,9 @@ type Engine struct {
 
 	live atomic.Pointer[live]
 
+	taps      atomic.Pointer[taps] // nil: nobody traces
+	seenCalls seenCalls
+
 	awake atomic.Int32  // workers that have their gear
 	spare [2]chan *gear // by family
 
@@ -182,6 +185,7 @@ func Start(cfg Config) (*Engine, error) {
 // who wants to leave gently drains first.
 func (e *Engine) Stop() {
 	e.stop()
+	e.closeTaps()
 	e.mu.Lock()
 	for _, g := range e.groups {
 		g.close()

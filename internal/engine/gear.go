@@ -46,7 +46,7 @@ func (w *worker) layDown() {
 	g.clearOuts()
 	// what was read last, and how the world was then, are not to be kept alive by who rests
 	g.live, g.book, g.tally, g.input, g.nFailed, g.late = nil, nil, nil, proxy.Input{}, 0, false
-	g.msg.Buf = nil
+	g.msg.Buf, g.taps, g.sighting, g.left = nil, nil, sighting{}, nil
 	select {
 	case w.e.spare[family(w.group.key)] <- g:
 	default:

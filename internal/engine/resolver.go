@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
@@ -181,7 +182,7 @@ func (r *resolver) again(q *waiting) {
 	w.msg.Parse(q.data)
 	v := w.proxy.Request(&w.input)
 	w.flight.clear()
-	w.act(&v)
+	w.act(&v, report.TraceMessageCame)
 	w.flush()
 	if len(w.news) > 0 {
 		w.hear(true)

@@ -90,7 +90,8 @@ type ServerStatus struct {
 	Health           health.ServerStatus
 	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
-	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
+	DrainUntil       time.Time // when it is disabled for good; zero: it is not draining, or for ever
+	HashShare        float64   // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
 	Failovers        uint64 // transactions taken away from it
@@ -257,6 +258,7 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
+		ss.DrainUntil = e.drains[drainKey{p.ID, sv.Addr}]
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"
 		}

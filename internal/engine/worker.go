@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/stun"
@@ -45,6 +46,10 @@ type gear struct {
 	touched []*stream // that have something to be sent
 	text    []byte    // of a message that goes on a stream
 	late    bool      // the batch is through; what is decided now is about its failures
+
+	taps     *taps // nil: nobody traces
+	sighting sighting
+	left     []byte // what was written last; valid iff taps
 }
 
 // queue is what is to be sent by a listener.
@@ -182,8 +187,9 @@ func (w *worker) begin() {
 	w.tellTime()
 }
 
-// tellTime reads the clock for what is decided next.
+// tellTime reads the clock, and who traces, for what is decided next.
 func (w *worker) tellTime() {
+	w.taps = w.e.taps.Load()
 	now := time.Now()
 	w.input.Now = w.e.tick(now)
 	w.input.NowNS = int64(now.Sub(w.e.start))
@@ -228,13 +234,13 @@ func (w *worker) datagram(d *transport.Datagram) {
 	switch sip.Classify(d.Data) {
 	case sip.KindSIP:
 	case sip.KindKeepAlive:
-		w.tally.reason(proxy.KeepAlive)
+		w.noSIP(d, proxy.KeepAlive)
 		return
 	case sip.KindSTUN:
 		w.answerSTUN(d)
 		return
 	default:
-		w.tally.reason(proxy.Junk)
+		w.noSIP(d, proxy.Junk)
 		return
 	}
 	w.msg.Parse(d.Data)
@@ -247,11 +253,19 @@ func (w *worker) datagram(d *transport.Datagram) {
 	} else {
 		v = w.proxy.Response(in)
 	}
-	w.act(&v)
+	w.act(&v, report.TraceMessageCame)
 }
 
-// act does what a verdict says.
-func (w *worker) act(v *proxy.Verdict) {
+// noSIP counts a datagram that is no message.
+func (w *worker) noSIP(d *transport.Datagram, why proxy.Reason) {
+	w.tally.reason(why)
+	if w.taps != nil {
+		w.tappedJunk(d, why)
+	}
+}
+
+// act does what a verdict says. what is the word that traces have for the message.
+func (w *worker) act(v *proxy.Verdict, what string) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
@@ -260,6 +274,9 @@ func (w *worker) act(v *proxy.Verdict) {
 	}
 	if v.Action != proxy.Resolve { // its end is yet to come
 		w.tally.verdict(&w.msg, v)
+	}
+	if w.taps != nil {
+		w.tapped(what, v, w.left)
 	}
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
@@ -297,6 +314,9 @@ func (w *worker) writeDatagram(v *proxy.Verdict, size int) bool {
 	if v.To.Addr().Is4() && len(msg) > maxPayload4 {
 		return false
 	}
+	if w.taps != nil {
+		w.left = msg
+	}
 	return out.Add(msg, v.To, v.Face.Source, v.Order)
 }
 
@@ -314,6 +334,9 @@ func (w *worker) room(out *transport.Out, size int) []byte {
 // one wants; or tells the client that there is none.
 func (w *worker) resend(v *proxy.Verdict) {
 	if ack, to, face, ok := w.proxy.AppendAck(w.text[:0], &w.input, v); ok {
+		if w.taps != nil {
+			w.tappedAck(v, ack, to, face)
+		}
 		w.text = ack[:0]
 		w.writeAck(ack, to, face, v)
 	}
@@ -321,6 +344,10 @@ func (w *worker) resend(v *proxy.Verdict) {
 	w.tally.again(&next)
 	if next.Action == proxy.Forward || next.Action == proxy.Answer {
 		w.write(&next, proxy.StoredMax)
+		if w.taps != nil {
+			next.Reason = v.Reason
+			w.tapped(report.TraceResent, &next, w.left)
+		}
 	}
 }
 
@@ -362,6 +389,9 @@ func (w *worker) writeStream(v *proxy.Verdict) {
 		s = w.e.streams.toward(v.Face, w.groupOf(v.Face), v.To, v.Order, v.Server)
 	}
 	w.text = w.proxy.Append(w.text[:0], v)
+	if w.taps != nil {
+		w.left = w.text
+	}
 	if s == nil || !w.queue(s, w.text) {
 		w.notSent(v)
 	}
@@ -511,7 +541,7 @@ func (w *worker) lost(to netip.AddrPort, start []byte) {
 	w.input.From, w.input.Local, w.input.Flow = to, netip.Addr{}, 0
 	w.msg.Parse(start) // cut off: its fault is no news
 	v := w.proxy.Unreachable(&w.input, to)
-	w.act(&v)
+	w.act(&v, report.TraceUnreachable)
 }
 
 // maxHear is how often a worker deals with errors about what it sent because of errors.
@@ -564,9 +594,9 @@ func (w *worker) answerSTUN(d *transport.Datagram) {
 	room := w.room(w.out(w.input.Listener), stun.MaxResponse)
 	reply, ok := stun.AppendBinding(room, d.Data, d.From)
 	if !ok {
-		w.tally.reason(proxy.Junk)
+		w.noSIP(d, proxy.Junk)
 		return
 	}
-	w.tally.reason(proxy.STUNAnswered)
+	w.noSIP(d, proxy.STUNAnswered)
 	w.out(w.input.Listener).Add(reply, d.From, d.Local, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
@@ -79,7 +80,7 @@ func TestTooLongIsNobodysFault(t *testing.T) {
 	if v.Action != proxy.Answer {
 		t.Fatalf("%+v", v)
 	}
-	w.act(&v)
+	w.act(&v, report.TraceMessageCame)
 	if got := fmt.Sprint(e.Status().Services[0].Reasons); got != "map[queue_full:1]" {
 		t.Errorf("counted %s", got)
 	}

@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"internal/openapi":        1,
 	"internal/shell":          5,
 	"internal/cli":            5,
+	"internal/eyes":           5,
 	"internal/patch":          1,
 	"internal/snapshot":       2,
 	"internal/proxy":          3,

@@ -2,6 +2,9 @@ package object
 
 import "strconv"
 
+// Nearest returns the word that text was most likely meant to be, empty when none is near.
+func Nearest(text string, words []string) string { return nearest(text, words) }
+
 // nearest returns the candidate that text was most likely meant to be, empty when none is near.
 func nearest(text string, candidates []string) string {
 	best, bestDistance := "", 2+len(text)/5 // one slip, two in a long word, and so on
@@ -47,6 +50,3 @@ func quote(text string) string {
 	}
 	return strconv.Quote(text)
 }
-
-// Nearest returns the candidate that text was most likely meant to be, empty when none is near.
-func Nearest(text string, candidates []string) string { return nearest(text, candidates) }

@@ -75,6 +75,13 @@ func (s *State) Known(call uint64, now aged.Tick, snap *snapshot.Snapshot) *Call
 	return &CallTrace{snap.Server(c.server), uint32(until - now)}
 }
 
+// EachCall tells of every Call-ID that is known, by its hash.
+func (s *State) EachCall(now aged.Tick, snap *snapshot.Snapshot, tell func(k CallTrace, hash uint64)) {
+	s.calls.Each(now, func(hash uint64, c call, until aged.Tick) {
+		tell(CallTrace{snap.Server(c.server), uint32(until - now)}, hash)
+	})
+}
+
 func (p *Proxy) traceRequest(in *Input, t *Trace) {
 	m := in.Msg
 	r := request{Input: in, m: m, svc: in.Listener.Service, call: t.Call}

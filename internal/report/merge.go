@@ -140,6 +140,9 @@ func (s *Server) add(o *Server, engine string) {
 	s.Oper = both(s.Oper, o.Oper, engine)
 	addCounts(s.Requests, o.Requests)
 	addCounts(s.Responses, o.Responses)
+	if o.DrainUntil.After(s.DrainUntil) {
+		s.DrainUntil = o.DrainUntil
+	}
 	s.Failovers += o.Failovers
 	s.OpenTransactions += o.OpenTransactions
 	s.Calls += o.Calls

@@ -170,7 +170,8 @@ type Server struct {
 	Oper             Oper           `json:"oper_status"`
 	State            string         `json:"state"` // ours: up, down, draining, disabled, backoff
 	Ratio            int            `json:"ratio"`
-	HashShare        float64        `json:"hash_share"` // of the keys, 0 to 1
+	HashShare        float64        `json:"hash_share"`           // of the keys, 0 to 1
+	DrainUntil       time.Time      `json:"drain_until,omitzero"` // when it is disabled for good; of several engines the last
 	Requests         Counts[string] `json:"requests,omitempty"`
 	Responses        Counts[int]    `json:"responses,omitempty"`
 	Failovers        uint64         `json:"failovers"`

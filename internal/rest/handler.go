@@ -34,6 +34,7 @@ type answer struct {
 	Body   any // json.RawMessage goes out as it is
 	Raw    []byte
 	Type   string // of Raw
+	sent   bool   // it has been written already
 }
 
 // handle is one entry of the API.
@@ -168,6 +169,9 @@ func (s *Server) finish(q *request, a answer, err error) {
 			q.w.Header().Set("Retry-After", "1")
 		}
 		fail(q.w, status, words(err))
+		return
+	}
+	if a.sent {
 		return
 	}
 	if a.Status == 0 {

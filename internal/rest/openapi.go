@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"regexp"
@@ -72,6 +73,11 @@ var parameters = map[string]string{
 	"pool_uuid": "of the pools of a virtual service, this one", "pad_missing_data": "fill gaps with 0 and is_null", "include": "only some of config, runtime, health_score, alert, metrics",
 	"server": "only this one, ip:port", "from": "number of the newest entry to begin with", "secrets": "true: with secrets, for an admin",
 	"revision": "of the store; left out: the newest",
+	"call_id":  "exactly this Call-ID", "/api/trace?from": "user or number of From; a * at its end stands for anything", "to": "likewise of To", "user": "likewise of either",
+	"method": "of a request; of a response that of its CSeq", "code": "of a response: 486, 4xx, 400-499 or 4xx-6xx", "source": "address or prefix that sent it or gets it",
+	"virtualservice": "name or uuid; may be given several times", "only": "true: not the rest of the call too", "before": "true: also what came before of the same call, since the trace began",
+	"pool": "name or uuid", "after": "next of the page before", "/api/calls?limit": "calls in the answer, 0 to 1000", "/api/calls?server": "name, address or address:port",
+	"/api/trace?server": "name, address or address:port",
 }
 
 // document is the API as OpenAPI 3.1. It says what the table of routes and the types say, so it cannot say anything else.
@@ -146,7 +152,7 @@ func operation(paths schema, r *route, method, path, kind string, security []any
 		params = append(params, schema{"name": m[1], "in": "path", "required": true, "schema": schema{"type": "string"}})
 	}
 	for name := range strings.FieldsSeq(r.query) {
-		params = append(params, schema{"name": name, "in": "query", "description": parameters[name], "allowEmptyValue": true, "schema": schema{"type": "string"}})
+		params = append(params, schema{"name": name, "in": "query", "description": cmp.Or(parameters[path+"?"+name], parameters[name]), "allowEmptyValue": true, "schema": schema{"type": "string"}})
 	}
 	if params != nil {
 		op["parameters"] = params
@@ -173,6 +179,9 @@ func operation(paths schema, r *route, method, path, kind string, security []any
 }
 
 func content(v any, kind string) schema {
+	if l, ok := v.(lineByLine); ok {
+		return schema{"application/x-ndjson": schema{"schema": schemaOf(l.of, kind)}}
+	}
 	return schema{"application/json": schema{"schema": schemaOf(v, kind)}}
 }
 

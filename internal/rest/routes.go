@@ -56,6 +56,9 @@ var closedRoutes = []route{
 
 	{pattern: "POST /api/preview", h: (*request).preview, sum: "What changes would do, without doing them", in: previewBody{}, out: controller.Preview{}},
 	{pattern: "POST /api/explain", h: (*request).explain, sum: "Which way a message would go, and why", in: explainRequest{}, out: report.Explanation{}},
+	{pattern: "GET /api/trace", h: (*request).trace, sum: "Messages as engines see them, and what becomes of them, line by line until the reader goes; for an admin or an operator", out: lineByLine{report.TraceLine{}}, query: "call_id from to user method code server source virtualservice only before secrets"},
+	{pattern: "GET /api/calls", h: (*request).calls, sum: "Calls that are up", out: report.Calls{}, query: "pool server virtualservice limit after"},
+	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
 	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete"},
@@ -104,6 +107,9 @@ var closedRoutes = []route{
 	{pattern: "GET /api/pool/{uuid}/connpool", h: (*request).poolConnections, sum: "Open transactions by server", out: []connpool{}, query: "server"},
 	{pattern: "GET /api/pool/{uuid}/vs", h: (*request).poolServices, sum: "Virtual services that use it", out: []usedBy{}},
 
+	{pattern: "GET /api/pool/{uuid}/drain", h: (*request).drainProgress, sum: "How far servers are with ending their calls: those that are not enabled, or the one that is named", out: []drainStatus{}, query: "server"},
+	{pattern: "POST /api/pool/{uuid}/drain", h: (*request).drain, sum: "Give a server no new calls; those that it has may go on until the deadline", in: drainBody{}, out: []drainStatus{}, query: "wait"},
+	{pattern: "POST /api/pool/{uuid}/undrain", h: (*request).undrain, sum: "Give a server new calls again", in: drainBody{}, out: []drainStatus{}, query: "wait"},
 	{pattern: "POST /api/pool/{uuid}/scaleout", h: notHere("Pool", noScaling), sum: "Refused: " + noScaling, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/scalein", h: notHere("Pool", noScaling), sum: "Refused: " + noScaling, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/runtime/stats/clear", h: notHere("Pool", noClear), sum: "Refused: " + noClear, in: loose, out: loose},

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// recentCall is the idle time below which a call counts as recent.
+const recentCall = time.Minute
+
+// Calls lists Call-IDs that are known. The table holds a keyed hash and the server: neither the text nor the beginning
+// of a call is kept, since 16 octets for each are what a million of them may cost. Text and age are those that a trace
+// has seen. Its shards are locked one after the other, for some 10 µs at a time.
+func (e *Engine) Calls(q report.CallsQuery) *report.Calls {
+	l := e.live.Load()
+	now := e.tick(time.Now())
+	out := &report.Calls{Servers: []report.ServerCalls{}, Results: []report.Call{}}
+	for i, s := range l.snap.Services {
+		if len(q.Services) > 0 && !slices.Contains(q.Services, s.Name) || q.Pool != "" && q.Pool != s.Pool.Name && q.Pool != s.Pool.ID {
+			continue
+		}
+		c := callLister{q: &q, out: out, service: s, snap: l.snap, e: e, at: map[*snapshot.Server]int{}, idle: map[*snapshot.Server]time.Duration{}}
+		l.states[i].EachCall(now, l.snap, c.add)
+		c.finish()
+	}
+	slices.SortFunc(out.Results, func(a, b report.Call) int { return cmp.Compare(a.Key, b.Key) })
+	if len(out.Results) > q.Limit {
+		out.Results = out.Results[:q.Limit]
+		if q.Limit > 0 {
+			out.Next = out.Results[q.Limit-1].Key
+		}
+	}
+	return out
+}
+
+// callLister collects the calls of one service.
+type callLister struct {
+	q       *report.CallsQuery
+	out     *report.Calls
+	e       *Engine
+	service *snapshot.Service
+	snap    *snapshot.Snapshot
+	at      map[*snapshot.Server]int
+	idle    map[*snapshot.Server]time.Duration
+}
+
+func (c *callLister) add(k proxy.CallTrace, hash uint64) {
+	sv := k.Server
+	if sv == nil || !serverFits(sv, c.q.Server) {
+		return
+	}
+	left := time.Duration(k.LeftMS) * time.Millisecond
+	idle := max(time.Duration(c.service.CallTimeoutMS)*time.Millisecond-left, 0)
+	i, known := c.at[sv]
+	if !known {
+		i = len(c.out.Servers)
+		c.at[sv] = i
+		c.out.Servers = append(c.out.Servers, report.ServerCalls{Service: c.service.Name, Pool: sv.Pool.Name, Server: sv.Name, Addr: sv.Addr})
+	}
+	o := &c.out.Servers[i]
+	o.Calls++
+	c.idle[sv] += idle
+	if idle < recentCall {
+		o.Recent++
+	}
+	o.LeftS = max(o.LeftS, int(left.Seconds())+1)
+	c.out.Count++
+	key := c.service.Name + "/" + fmt.Sprintf("%016x", hash)
+	if key <= c.q.After {
+		return
+	}
+	c.out.Results = append(c.out.Results, report.Call{Key: key, Service: c.service.Name, Pool: sv.Pool.Name, Server: sv.Name, Addr: sv.Addr,
+		IdleS: idle.Seconds(), LeftS: left.Seconds(), Seen: c.e.seenCalls.get(hash)})
+	if len(c.out.Results) > 2*c.q.Limit+1024 { // a page is wanted, and there may be a million
+		slices.SortFunc(c.out.Results, func(a, b report.Call) int { return strings.Compare(a.Key, b.Key) })
+		c.out.Results = c.out.Results[:c.q.Limit+1]
+	}
+}
+
+func (c *callLister) finish() {
+	for sv, i := range c.at {
+		c.out.Servers[i].MeanS = int(c.idle[sv].Seconds()) / max(1, c.out.Servers[i].Calls)
+	}
+}
+
+// serverFits reports whether a server is the one with that name, address, or address and port; any if it is empty.
+func serverFits(sv *snapshot.Server, text string) bool {
+	if text == "" || sv.Name == text || sv.Addr.String() == text {
+		return true
+	}
+	a, err := netip.ParseAddr(text)
+	return err == nil && a == sv.Addr.Addr()
+}
+
+// maxSeen is how many Call-IDs that traces have seen are remembered.
+const maxSeen = 4096
+
+// seenCalls remembers what traces have seen of calls. It is off the message path: readers of taps write it.
+type seenCalls struct {
+	mu    sync.Mutex
+	calls map[uint64]*report.SeenCall
+	order []uint64 // as they were first seen
+}
+
+func (s *seenCalls) note(hash uint64, m *report.TraceMessage) {
+	last := m.Method
+	if m.Status > 0 {
+		last = strconv.Itoa(m.Status) + " " + m.Method
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.calls[hash]
+	if c == nil {
+		if s.calls == nil {
+			s.calls = map[uint64]*report.SeenCall{}
+		}
+		if len(s.order) >= maxSeen {
+			delete(s.calls, s.order[0])
+			s.order = s.order[1:]
+		}
+		c = &report.SeenCall{CallID: m.CallID, From: m.From, To: m.To, First: m.At}
+		s.calls[hash], s.order = c, append(s.order, hash)
+	}
+	c.Last, c.At = last, m.At
+}
+
+func (s *seenCalls) get(hash uint64) *report.SeenCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.calls[hash]; c != nil {
+		copied := *c
+		return &copied
+	}
+	return nil
+}

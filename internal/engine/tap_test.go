@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
+)
+
+// trace opens a tap and returns what reads so many messages from it.
+func trace(t *testing.T, e *Engine, f report.TraceFilter) (*Tap, func(n int) []report.TraceMessage) {
+	t.Helper()
+	tap, err := e.Tap(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Close)
+	var have []report.TraceMessage
+	return tap, func(n int) []report.TraceMessage {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for len(have) < n {
+			got, _, err := tap.Read(ctx)
+			if err != nil {
+				t.Fatalf("%d of %d messages, then %v", len(have), n, err)
+			}
+			have = append(have, got...)
+		}
+		out := have[:n]
+		have = have[n:]
+		return out
+	}
+}
+
+func word(m report.TraceMessage) string {
+	text := m.What + " " + m.Direction + " "
+	if m.Status > 0 {
+		text += fmt.Sprint(m.Status, " ")
+	}
+	text += m.Method + " " + m.Action + " " + m.Reason
+	if m.Answer > 0 {
+		text += fmt.Sprint(" ", m.Answer)
+	}
+	return text
+}
+
+func TestTapSeesACall(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	_, read := trace(t, e, report.TraceFilter{CallID: "call-1"})
+	client.send(lb, client.request("OPTIONS", "call-2", "y1", "")) // of no interest
+	server.recv()
+	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
+	m, from := server.recv()
+	server.answer(m, from, 486, "Busy Here")
+	answer, _ := client.recv()
+	ack := strings.Replace(client.request("ACK", "call-1", "x1", ""), "To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=tag-of-server", 1)
+	client.send(lb, ack)
+	got := read(3)
+	for i, want := range []string{"message from_client INVITE forward new_call", "message from_server 486 INVITE forward response",
+		"message from_client ACK forward known_call"} {
+		if word(got[i]) != want {
+			t.Errorf("message %d: %s, want %s", i, word(got[i]), want)
+		}
+	}
+	first, second := got[0], got[1]
+	if first.Source.Addr != client.addr || first.Local != lb || first.Out != lb || first.Target.Addr != server.addr || first.Target.Server == "" ||
+		first.From != "alice" || first.To != "bob" || first.Transaction != "z9hG4bKx1" || second.Transaction != "z9hG4bKx1" {
+		t.Errorf("%+v", first)
+	}
+	if second.Left != string(answer.Buf) || first.Left != string(m.Buf) || second.LatencyUS == 0 || !second.At.After(first.At) {
+		t.Errorf("what left is not what was got: %+v", second)
+	}
+	if seen := e.Calls(report.CallsQuery{Limit: 10}); seen.Count != 2 || len(seen.Results) != 2 || seen.Servers[0].Calls != 2 {
+		t.Errorf("calls: %+v", seen)
+	} else if a, b := seen.Results[0].Seen, seen.Results[1].Seen; (a == nil) == (b == nil) {
+		t.Errorf("one of both was traced: %+v %+v", a, b)
+	}
+}
+
+// What the balancer says itself, drops and takes elsewhere is told too.
+func TestTapSeesWhatEndsHere(t *testing.T) {
+	dead, server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	set := quick(t, "127.0.0.1:0", dead, server)
+	e, lb := start(t, set)
+	_, read := trace(t, e, report.TraceFilter{})
+	client.send(lb, strings.Replace(client.request("OPTIONS", "call-1", "x1", ""), "Max-Forwards: 70", "Max-Forwards: 0", 1))
+	client.recv()
+	client.send(lb, "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKno\nFrom: <sip:a@b>;tag=1\nTo: <sip:a@b>;tag=2\nCall-ID: q\nCSeq: 1 INVITE\nContent-Length: 0\n\n")
+	client.send(lb, "\x80\x00 a stray packet of RTP")
+	got := read(3)
+	for i, want := range []string{"message from_client OPTIONS answer options_answered 200", "message from_client 200 INVITE drop foreign_response", "no_sip from_client  drop junk"} {
+		if word(got[i]) != want {
+			t.Errorf("message %d: %s, want %s", i, word(got[i]), want)
+		}
+	}
+	dead.conn.Close()
+	for i := range 20 { // one of them is placed on the dead one
+		client.send(lb, client.request("INVITE", fmt.Sprint("call-", i), fmt.Sprint("b", i), ""))
+		server.recv()
+	}
+	for m := read(1)[0]; m.What != report.TraceResent; m = read(1)[0] {
+		if m.What == report.TraceUnreachable && (m.Reason != "failed_over_icmp" || m.Source.Addr != dead.addr) {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+func TestTapFilters(t *testing.T) {
+	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
+	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	name := e.Status().Pools[0].Servers[0].Name
+	for i, tt := range []struct {
+		filter report.TraceFilter
+		want   int // of INVITE, 486 and ACK
+	}{
+		{report.TraceFilter{Method: "INVITE", Only: true}, 2},
+		{report.TraceFilter{Method: "INVITE"}, 3},
+		{report.TraceFilter{Codes: report.Codes{Least: 400, Most: 699}}, 2},
+		{report.TraceFilter{Codes: report.Codes{Least: 400, Most: 699}, Before: true}, 3},
+		{report.TraceFilter{Codes: report.Codes{Least: 400, Most: 699}, Only: true}, 1},
+		{report.TraceFilter{From: "+alice"}, 3},
+		{report.TraceFilter{To: "b*"}, 3},
+		{report.TraceFilter{User: "bob"}, 3},
+		{report.TraceFilter{Server: name}, 3},
+		{report.TraceFilter{Server: server.addr.String(), Only: true}, 3},
+		{report.TraceFilter{Source: netip.MustParsePrefix("127.0.0.0/8")}, 3},
+		{report.TraceFilter{Services: []string{e.Status().Services[0].Name}}, 3},
+		{report.TraceFilter{Services: []string{"another"}}, 0},
+		{report.TraceFilter{From: "bob"}, 0},
+		{report.TraceFilter{Source: netip.MustParsePrefix("192.0.2.0/24")}, 0},
+		{report.TraceFilter{Server: "10.0.0.1"}, 0},
+		{report.TraceFilter{Method: "BYE"}, 0},
+	} {
+		tap, read := trace(t, e, tt.filter)
+		all, every := trace(t, e, report.TraceFilter{})
+		id := fmt.Sprint("filter-", i)
+		client.send(lb, client.request("INVITE", id, id, ""))
+		m, from := server.recv()
+		server.answer(m, from, 486, "Busy Here")
+		client.recv()
+		client.send(lb, strings.Replace(client.request("ACK", id, id, ""), "To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=tag-of-server", 1))
+		server.recv()
+		every(3) // so workers have shown everything
+		if len(read(tt.want)) != tt.want || len(tap.some) != 0 && !tt.filter.Before {
+			t.Errorf("%v: not %d messages", tt.filter.Values(), tt.want)
+		}
+		tap.Close()
+		all.Close()
+	}
+	if e.taps.Load() != nil {
+		t.Error("nobody traces, and workers do not know")
+	}
+}
+
+func TestTapIsBounded(t *testing.T) {
+	server := newPeer(t, "127.0.0.1:0")
+	e, _ := start(t, quick(t, "127.0.0.1:0", server))
+	for range MaxTaps {
+		trace(t, e, report.TraceFilter{})
+	}
+	if _, err := e.Tap(report.TraceFilter{}); err != ErrManyTaps {
+		t.Errorf("one too many: %v", err)
+	}
+	tap := e.taps.Load().list[0]
+	w := tapWorker(t, e)
+	text := []byte(strings.ReplaceAll(server.request("OPTIONS", "c", "x", ""), "\n", "\r\n"))
+	const n = 3 * pageMessages
+	for range n {
+		w.msg.Parse(text)
+		w.tapped(report.TraceMessageCame, &proxy.Verdict{}, nil)
+	}
+	got, lost, err := tap.Read(t.Context())
+	if err != nil || len(got) == 0 || len(got)+int(lost) != n {
+		t.Errorf("%d messages, %d lost of %d, %v", len(got), lost, n, err)
+	}
+	if a := testing.AllocsPerRun(100, func() { w.tapped(report.TraceMessageCame, &proxy.Verdict{}, nil) }); a != 0 {
+		t.Errorf("%v allocations a message", a)
+	}
+	e.closeTaps()
+	if _, _, err := tap.Read(t.Context()); err == nil {
+		_, _, err = tap.Read(t.Context())
+		if err != ErrTapClosed {
+			t.Errorf("a closed tap: %v", err)
+		}
+	}
+}
+
+// tapWorker is a worker that reads no socket, and knows the taps there are.
+func tapWorker(t testing.TB, e *Engine) *worker {
+	w := newWorker(e, e.live.Load().groups[0], new(lane))
+	if err := w.pickUp(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.layDown)
+	w.begin()
+	w.input.From = netip.MustParseAddrPort("192.0.2.7:5060")
+	return w
+}
+
+func TestBlank(t *testing.T) {
+	text := "REGISTER sip:alice:secret@example.com SIP/2.0\r\n" +
+		"Authorization: Digest username=\"a,b\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", response=\"0123456789abcdef\",\r\n  cnonce=\"0a4f\", qop=auth, nc=00000001\r\n" +
+		"proxy-authorization : Basic QWxhZGRpbg==\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\nAuthentication-Info: rspauth=\"abc\", nextnonce=\"def\", qop=auth\r\n" +
+		"Contact: <sip:1001@10.0.0.1:5060;transport=udp>\r\n\r\n" +
+		"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCk|2^20\r\nk=clear:key\r\na=ice-pwd:asd\r\na=rtpmap:8 PCMA/8000\r\n"
+	want := "REGISTER sip:alice:******@example.com SIP/2.0\r\n" +
+		"Authorization: Digest username=\"a,b\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", response=\"****************\",\r\n  cnonce=\"****\", qop=auth, nc=00000001\r\n" +
+		"proxy-authorization : Basic ************\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\nAuthentication-Info: rspauth=\"***\", nextnonce=\"***\", qop=auth\r\n" +
+		"Contact: <sip:1001@10.0.0.1:5060;transport=udp>\r\n\r\n" +
+		"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:************************\r\nk=*********\r\na=ice-pwd:***\r\na=rtpmap:8 PCMA/8000\r\n"
+	b := []byte(text)
+	if blank(b); string(b) != want {
+		t.Errorf("%s", b)
+	}
+}
+
+func FuzzBlank(f *testing.F) {
+	f.Add("x", "Authorization: Digest response=\"%s\"\r\n")
+	f.Add("x", "a=crypto:1 A inline:%s\r\n")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		text := []byte(a + "\r\nAuthorization: Digest response=\"geheim\"\r\n" + b)
+		n := len(text)
+		blank(text)
+		if len(text) != n || strings.Count(string(text), "geheim") > strings.Count(a+b, "geheim") {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// What a message costs that a tap looks at: of all that are armed none wants it, or one copies it.
+func BenchmarkTap(b *testing.B) {
+	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, object.QuickOptions{NoMonitor: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := Start(Config{Set: set, Revision: 1, Secret: []byte("a secret for tests"), Workers: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Stop()
+	text := []byte(strings.ReplaceAll("INVITE sip:bob@example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1;rport\nMax-Forwards: 70\n"+
+		"From: <sip:alice@example.com>;tag=a\nTo: <sip:bob@example.com>\nCall-ID: 00000000-3848276298220188511@192.0.2.7\nCSeq: 1 INVITE\nContent-Length: 700\n\n", "\n", "\r\n") + strings.Repeat("x", 700))
+	for _, tt := range []struct {
+		name   string
+		filter *report.TraceFilter
+	}{
+		{"nobody", nil},
+		{"another Call-ID", &report.TraceFilter{CallID: "another"}},
+		{"another method", &report.TraceFilter{Method: "REGISTER"}},
+		{"another number", &report.TraceFilter{User: "4711"}},
+		{"copied", &report.TraceFilter{}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			if tt.filter != nil {
+				tap, err := e.Tap(*tt.filter)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer tap.Close()
+				go func() {
+					for {
+						select {
+						case <-tap.some:
+							tap.mu.Lock()
+							tap.page.reset()
+							tap.mu.Unlock()
+						case <-tap.closed:
+							return
+						}
+					}
+				}()
+			}
+			w := tapWorker(b, e)
+			w.msg.Parse(text)
+			v := &proxy.Verdict{Action: proxy.Drop, Reason: proxy.NewCall}
+			b.ReportAllocs()
+			for b.Loop() {
+				if w.taps != nil {
+					w.tapped(report.TraceMessageCame, v, text)
+				}
+			}
+		})
+	}
+}

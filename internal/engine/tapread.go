@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// reader is the other end of a tap.
+type reader struct {
+	page *page
+	msg  sip.Msg
+	past past
+}
+
+// Read waits for messages and returns those that are there, and how many could not be copied since the trace began.
+func (t *Tap) Read(ctx context.Context) ([]report.TraceMessage, uint64, error) {
+	select {
+	case <-t.some:
+	case <-t.closed:
+		return nil, t.Lost(), ErrTapClosed
+	case <-ctx.Done():
+		return nil, t.Lost(), ctx.Err()
+	}
+	r := &t.read
+	t.mu.Lock()
+	t.page, r.page = r.page, t.page
+	lost := t.lost
+	t.mu.Unlock()
+	var out []report.TraceMessage
+	for i := range r.page.list {
+		s := &r.page.list[i]
+		m, parsed := t.message(r.page, s)
+		if m.CallID != "" {
+			t.e.seenCalls.note(t.e.sealer.CallHash([]byte(m.CallID)), m)
+		}
+		if t.before {
+			out = t.withPast(out, m, s, parsed)
+		} else {
+			out = append(out, *m)
+		}
+	}
+	r.page.reset()
+	return out, lost, nil
+}
+
+// Lost is how many messages that fitted could not be copied.
+func (t *Tap) Lost() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost
+}
+
+// message turns a sighting into words. parsed is the message it is about; nil if there is none.
+func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip.Msg) {
+	came, left := p.text[s.came[0]:s.came[1]], p.text[s.left[0]:s.left[1]]
+	if !t.secret {
+		blank(came)
+		blank(left)
+	}
+	pool := s.listener.Service.Pool
+	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: s.listener.Key.Transport.String(),
+		Source: partyAt(pool, s.from), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
+		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
+	if s.face != nil {
+		to := partyAt(pool, s.to)
+		m.Target, m.Out = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port())
+		if s.action == proxy.Answer && s.what == report.TraceMessageCame {
+			m.Answer = s.status
+		}
+	}
+	m.Direction = "from_client"
+	if m.Source.Server != "" {
+		m.Direction = "from_server"
+	}
+	if s.server != nil {
+		m.Server = s.server.Name
+	}
+	text := came
+	if len(text) == 0 {
+		text = left
+	}
+	if sip.Classify(text) != sip.KindSIP {
+		return m, nil
+	}
+	msg := &t.read.msg
+	msg.Parse(text)
+	describe(m, msg)
+	return m, msg
+}
+
+// describe tells what a message says of itself, as far as it can be read.
+func describe(m *report.TraceMessage, msg *sip.Msg) {
+	start, _, _ := bytes.Cut(msg.Buf, []byte("\r\n"))
+	m.Start, m.Method, m.CallID, m.CSeq = string(start), string(methodIn(msg)), string(msg.Bytes(msg.CallID)), msg.CSeq
+	m.From, m.To = userOf(msg, msg.From.URI), userOf(msg, msg.To.URI)
+	via := 0
+	if !msg.IsRequest {
+		m.Status = msg.Status
+		via = 1 // behind ours
+	}
+	if msg.NVia > via {
+		m.Transaction = string(msg.Bytes(msg.Via[via].Branch))
+	}
+}
+
+func userOf(m *sip.Msg, uri sip.Span) string {
+	u, _ := sip.ParseURI(m.Buf, uri) // what cannot be read has no user
+	return string(m.Bytes(u.User))
+}
+
+func partyAt(pool *snapshot.Pool, a netip.AddrPort) report.TraceParty {
+	p := report.TraceParty{Addr: a}
+	if sv := pool.ServerAt(a); sv != nil {
+		p.Server = cmp.Or(sv.Name, sv.Addr.String())
+	}
+	return p
+}
+
+// localOf is the address of ours that a message came to.
+func localOf(s *sighting) netip.AddrPort {
+	if s.local.IsValid() {
+		return netip.AddrPortFrom(s.local, s.listener.Addr.Port())
+	}
+	return s.listener.Addr
+}
+
+// pastOctets bounds what a tap remembers of messages that did not fit yet.
+const pastOctets = 16 << 20
+
+// past is messages of calls that nobody has asked for yet, the oldest first.
+type past struct {
+	queue []*report.TraceMessage
+	calls map[string][]*report.TraceMessage // by Call-ID; nil entry: it is asked for
+	size  int
+	shown map[string]time.Time
+}
+
+// withPast appends a message that fits, or belongs to a call of which one did, with what came before; another one is
+// remembered.
+func (t *Tap) withPast(out []report.TraceMessage, m *report.TraceMessage, s *sighting, parsed *sip.Msg) []report.TraceMessage {
+	p := &t.read.past
+	if p.shown == nil {
+		p.shown = map[string]time.Time{}
+	}
+	if _, ok := p.shown[m.CallID]; ok && m.CallID != "" {
+		p.shown[m.CallID] = m.At
+		return append(out, *m)
+	}
+	if !t.fits.all(s, parsed) {
+		p.keep(m)
+		return out
+	}
+	if m.CallID == "" {
+		return append(out, *m)
+	}
+	if len(p.shown) >= followed {
+		p.forget(m.At)
+	}
+	p.shown[m.CallID] = m.At
+	for _, old := range p.calls[m.CallID] {
+		out = append(out, *old)
+	}
+	delete(p.calls, m.CallID)
+	return append(out, *m)
+}
+
+// forget makes room among the calls that are shown: those of which nothing came for a while go.
+func (p *past) forget(now time.Time) {
+	for id, at := range p.shown {
+		if now.Sub(at) > tapLife || len(p.shown) >= followed {
+			delete(p.shown, id)
+		}
+	}
+}
+
+// keep remembers a message, and forgets the oldest.
+func (p *past) keep(m *report.TraceMessage) {
+	if m.CallID == "" {
+		return
+	}
+	p.queue = append(p.queue, m)
+	p.calls[m.CallID] = append(p.calls[m.CallID], m)
+	p.size += sizeOf(m)
+	for p.size > pastOctets && len(p.queue) > 0 {
+		old := p.queue[0]
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+		p.size -= sizeOf(old)
+		if of := p.calls[old.CallID]; len(of) > 0 && of[0] == old {
+			if len(of) == 1 {
+				delete(p.calls, old.CallID)
+			} else {
+				p.calls[old.CallID] = of[1:]
+			}
+		}
+	}
+}
+
+func sizeOf(m *report.TraceMessage) int { return len(m.Came) + len(m.Left) + 512 }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package eyes
+
+// machine looks at nothing: limits of this system are not known.
+func (d *doctor) machine(*sample) {
+	d.note("skipped", "limits", "", "buffers, files and clock are looked at on Linux only")
+}
