@@ -285,6 +285,9 @@ func validUUID(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
 	}
+	if strings.Trim(s, ".") == "" {
+		return false // of a path these are no names: nobody could reach the object
+	}
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
 	})
@@ -323,6 +326,7 @@ func (p *plan) settle(i int, s *step) error {
 	if err := joined(errs); err != nil {
 		return err
 	}
+	o = p.withoutDefaults(o)
 	if s.old != nil && object.Equal(s.old.Object, o) {
 		p.records = append(p.records, s.old)
 		return nil
@@ -338,6 +342,19 @@ func (p *plan) settle(i int, s *step) error {
 	p.records = append(p.records, r)
 	p.changes = append(p.changes, catalog.Change{Put: r})
 	return nil
+}
+
+// withoutDefaults takes references away that say what they would say if they were not there: answers show the defaults of
+// fields without effect as URLs, and an answer that is sent back must change nothing.
+func (p *plan) withoutDefaults(o object.Any) object.Any {
+	for _, ref := range o.Refs() {
+		info, known := object.Describe(o.Kind(), ref.Path)
+		to := p.after.Get(ref.Kind, ref.Value)
+		if known && info.Effect != object.Acted && to != nil && isSystem(to) && string(info.Default) == string(quoted(to.Name())) {
+			o = o.WithRef(ref.Path, "")
+		}
+	}
+	return o
 }
 
 // lookup finds what a reference means to an object of a tenant.
