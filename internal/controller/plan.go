@@ -145,6 +145,10 @@ func (p *plan) both(ref object.Ref) string {
 func (p *plan) find(s *step, info object.KindInfo) error {
 	op := s.op
 	if op.Verb == Apply {
+		if s.old = p.before.Get(op.Kind, op.UUID); s.old != nil && p.who.AnyTenant {
+			s.to = s.old.Tenant
+			return nil
+		}
 		var named struct{ Name string }
 		if err := json.Unmarshal(op.Body, &named); err == nil {
 			s.old = p.before.Named(op.Kind, s.tenantFor(info), named.Name)
@@ -192,7 +196,7 @@ func (p *plan) members(s *step, body []byte) ([]byte, error) {
 			return nil, fault(Invalid, "%s/%s: uuid: is %s and cannot be changed", s.op.Kind, s.old.Name(), s.old.UUID())
 		}
 		m["uuid"] = quoted(s.old.UUID())
-	case s.op.UUID != "":
+	case s.op.UUID != "" && s.op.Verb != Apply:
 		m["uuid"] = quoted(s.op.UUID)
 	case validUUID(id) && p.before.Get("", id) == nil:
 	case id != "" && validUUID(id):
@@ -350,8 +354,11 @@ func (p *plan) withoutDefaults(o object.Any) object.Any {
 	for _, ref := range o.Refs() {
 		info, known := object.Describe(o.Kind(), ref.Path)
 		to := p.after.Get(ref.Kind, ref.Value)
-		if known && info.Effect != object.Acted && to != nil && isSystem(to) && string(info.Default) == string(quoted(to.Name())) {
-			o = o.WithRef(ref.Path, "")
+		if !known || info.Effect == object.Acted || to == nil || !isSystem(to) {
+			continue
+		}
+		if without := o.WithRef(ref.Path, ""); without.Text(ref.Path) == to.Name() {
+			o = without
 		}
 	}
 	return o

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -341,6 +342,10 @@ func TestConcurrentWrites(t *testing.T) {
 func TestSentBack(t *testing.T) {
 	w := newWorld(t)
 	w.farm("edge")
+	w.startEngine("se-1")
+	for w.ctl.View().Named("ServiceEngine", "admin", "se-1") == nil && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
 	w.must(201, "POST", "/api/poolgroup", `{"name":"g","members":[{"pool_ref":"/api/pool?name=edge"}]}`)
 	for _, k := range object.Kinds() {
 		for _, how := range []string{"", "?include_name", "?skip_default=true"} {
