@@ -21,7 +21,7 @@ const (
 	Update      // the whole object, what is left out falls to its default
 	Patch       // Avi's add, replace and delete, or json_patch
 	Delete
-	Apply // Update where the name is taken, else Create
+	Apply // Update where the uuid is there, or the name is taken, else Create
 )
 
 var verbWords = [...]string{"create", "update", "patch", "delete", "apply"}
@@ -32,7 +32,7 @@ func (v Verb) String() string { return verbWords[v] }
 type Op struct {
 	Verb   Verb
 	Kind   string
-	UUID   string // of the object; Create: empty, or the one it is to have
+	UUID   string // of the object; Create: empty, or the one it is to have; Apply: looked for before the name is
 	Tenant string // uuid; empty: that of the caller
 	Body   []byte // JSON of the object, or of the patch
 	// Owner marks an object as managed by somebody (its created_by); empty: as the body says.

@@ -69,6 +69,11 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.AdminPassword != "" {
+		if err := fitPassword(cfg.AdminPassword); err != nil { // before anything is made with it
+			return nil, fmt.Errorf("password of the user admin: %w", err)
+		}
+	}
 	run, stop := context.WithCancel(context.Background())
 	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), revoked: newRevoked()}
 	c.view.Store(catalog.Empty())

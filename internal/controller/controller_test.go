@@ -193,3 +193,17 @@ func TestPasswords(t *testing.T) {
 		t.Errorf("another address is shut out: %v", err)
 	}
 }
+
+// TestFirstPasswordFits holds that a password which nobody could log in with is refused before the store is made with it.
+func TestFirstPasswordFits(t *testing.T) {
+	st := openStore(t)
+	for _, password := range []string{"short", strings.Repeat("x", maxPassword+1)} {
+		if c, err := Start(t.Context(), Config{Store: st, AdminPassword: password}); err == nil || !strings.Contains(err.Error(), "must have 8 to 1024 characters") {
+			t.Errorf("%d characters: %v", len(password), err)
+			c.Stop()
+		}
+	}
+	if _, found, _, err := st.Get(t.Context(), catalog.Generation); found || err != nil {
+		t.Errorf("something was made: %v", err)
+	}
+}

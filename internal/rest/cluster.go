@@ -128,7 +128,7 @@ func (q *request) changePassword() (answer, error) {
 
 // audit lists changes, the newest first: those of the tenant, unless somebody has all of them.
 func (q *request) audit() (answer, error) {
-	if q.who.Role == "" || q.who.Role == controller.RoleCustom {
+	if !q.who.LooksBack() {
 		return answer{}, refuse(http.StatusForbidden, "user %s may not read the audit records", q.who.User)
 	}
 	size, err := q.number("page_size", defaultPage, 1, MaxPage)
@@ -140,7 +140,7 @@ func (q *request) audit() (answer, error) {
 		return answer{}, err
 	}
 	tenant, count := "", min(q.view.Changes, controller.AuditKept)
-	if !q.who.All() {
+	if !q.who.Everywhere(q.view).LooksBack() {
 		tenant = q.who.Tenant
 	}
 	entries, next, err := q.s.c.Audit(q.Context(), int64(from), size, tenant)
