@@ -140,8 +140,9 @@ func TestOpenAPIValid(t *testing.T) {
 			t.Errorf("%s %s: responses %v", method, path, responses)
 		}
 		for status, r := range responses {
-			if r.(map[string]any)["content"] != nil {
-				d.schema("paths", path, method, "responses", status, "content", "application/json", "schema")
+			content, _ := r.(map[string]any)["content"].(map[string]any)
+			for kind := range content {
+				d.schema("paths", path, method, "responses", status, "content", kind, "schema")
 			}
 		}
 	})
@@ -180,7 +181,7 @@ func TestAnswersFit(t *testing.T) {
 		"{key}", "127.0.0.2:5060", "/{type}/{uuid}", "/virtualservice/"+vs)
 	tried := 0
 	d.operations(func(method, p string, _ map[string]any) {
-		if method != "get" || p == "/logout" {
+		if method != "get" || p == "/logout" || p == "/api/trace" { // which does not end: TestTrace
 			return
 		}
 		query := ""
