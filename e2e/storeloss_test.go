@@ -53,9 +53,9 @@ func TestStoreLost(t *testing.T) {
 		said := c.apis[1].Do("GET", "/api/live?wait=5s", nil)
 		return said["live"] == true && len(said["engines"].([]any)) == len(c.engines)
 	})
-	if said := c.apis[2].Named("pool", "servers"); said["description"] != "after" {
-		t.Errorf("another controller reads %v", said["description"])
-	}
+	lab.Until(t, "another controller reads it", func() bool { // it may wait some seconds before it looks for the store again
+		return c.apis[2].Named("pool", "servers")["description"] == "after"
+	})
 	c.calls(t, "with the store back", 0, 1, 2)
 }
 

@@ -282,7 +282,7 @@ func announce(log *slog.Logger, eng *engine.Engine) {
 	for _, s := range st.Services {
 		for _, l := range s.Listeners {
 			if !l.Egress {
-				log.Info("listening", "virtual_service", s.Name, "address", "udp://"+l.Addr.String(), "workers", l.Workers, "pool", s.Pool)
+				log.Info("listening", "virtual_service", s.Name, "address", strings.ToLower(l.Transport.String())+"://"+l.Addr.String(), "workers", l.Workers, "pool", s.Pool)
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"github.com/carillon-sip/carillon/internal/client"
 )
 
 // minSecret is the least length of a secret, in octets.
@@ -64,21 +66,5 @@ func writeSecret(file string, secret []byte) error {
 	return os.Link(tmp.Name(), file)
 }
 
-// stateDir is where state is kept: systemd's STATE_DIRECTORY, /var/lib/carillon for
-// root, else the user's own.
-func stateDir() string {
-	if d := os.Getenv("STATE_DIRECTORY"); d != "" {
-		return d
-	}
-	if os.Geteuid() == 0 {
-		return "/var/lib/carillon"
-	}
-	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
-		return filepath.Join(d, "carillon")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = os.TempDir()
-	}
-	return filepath.Join(home, ".local", "state", "carillon")
-}
+// stateDir is where state is kept when --data does not say.
+func stateDir() string { return client.StateDir() }

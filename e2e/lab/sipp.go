@@ -2,8 +2,10 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,6 +37,8 @@ type SIPpSpec struct {
 	T1       time.Duration  // first retransmission after so long; zero: what the scenario says, mostly 2 s
 	Keys     map[string]string
 	Args     []string
+	// Transport is SIPp's own name for it: "u1" (also ""), "t1" for one TCP connection, "tn" for one a call.
+	Transport string
 }
 
 // openCalls is how many calls a caller has at most under way at a time, beside those it holds.
@@ -47,7 +51,7 @@ func StartSIPp(t testing.TB, s SIPpSpec) *SIPp {
 	dir := t.TempDir()
 	x := &SIPp{t: t, Addr: s.Local, stats: filepath.Join(dir, "stats.csv"), errors: filepath.Join(dir, "errors.log")}
 	args := []string{
-		"-sf", s.scenario(t, dir), "-i", s.Local.Addr().String(), "-p", strconv.Itoa(int(s.Local.Port())), "-t", "u1", "-nostdin",
+		"-sf", s.scenario(t, dir), "-i", s.Local.Addr().String(), "-p", strconv.Itoa(int(s.Local.Port())), "-t", cmp.Or(s.Transport, "u1"), "-nostdin",
 		"-buff_size", "4000000", "-d", strconv.Itoa(int(s.Hold.Milliseconds())),
 		"-trace_err", "-error_file", x.errors, "-trace_stat", "-stf", x.stats, "-fd", "1",
 	}
@@ -71,6 +75,13 @@ func StartSIPp(t testing.TB, s SIPpSpec) *SIPp {
 		Until(t, s.Name+" has bound "+s.Local.String(), func() bool {
 			if x.Exited() {
 				t.Fatalf("%s ended at its start: %s", s.Name, x.Errors())
+			}
+			if strings.HasPrefix(s.Transport, "t") {
+				c, err := net.Dial("tcp", s.Local.String())
+				if err == nil {
+					c.Close()
+				}
+				return err == nil
 			}
 			return Bound(s.Local)
 		})

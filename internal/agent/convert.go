@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/metric"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/transport"
 )
 
 // Convert turns what an engine knows of itself into its report.
@@ -32,7 +34,10 @@ func convertService(s *engine.ServiceStatus, pool *engine.PoolStatus, name strin
 		if l.Egress {
 			continue
 		}
-		r := report.Listener{Engine: name, Addr: l.Addr, Workers: l.Workers}
+		r := report.Listener{Engine: name, Addr: l.Addr, Transport: strings.ToLower(l.Transport.String()), Workers: l.Workers, Conns: conns(l.Conns)}
+		if c := l.Conns; c != nil {
+			r.RxPackets, r.TxPackets, r.RxBytes, r.TxBytes = c.In, c.Out, c.InBytes, c.OutBytes
+		}
 		for i := range l.Sockets {
 			k := &l.Sockets[i]
 			r.RxPackets += k.In
@@ -42,6 +47,19 @@ func convertService(s *engine.ServiceStatus, pool *engine.PoolStatus, name strin
 			r.RxDropped += k.KernelDrops
 		}
 		out.Listeners = append(out.Listeners, r)
+	}
+	return out
+}
+
+func conns(c *transport.ConnStats) *report.Conns {
+	if c == nil {
+		return nil
+	}
+	out := &report.Conns{Open: c.Open, Accepted: c.Accepted, Opened: c.Opened, Handshakes: c.Handshakes, Resumed: c.Resumed, Closed: map[string]uint64{}}
+	for r, n := range c.Closed {
+		if n > 0 {
+			out.Closed[transport.Reason(r).String()] = n
+		}
 	}
 	return out
 }

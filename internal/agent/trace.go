@@ -43,9 +43,8 @@ func (s *server) trace(w http.ResponseWriter, r *http.Request) {
 	if l.state() != nil {
 		return
 	}
-	if err := l.follow(r.Context()); err != nil {
-		s.a.log.Debug("a trace has ended", "error", err)
-	}
+	err = l.follow(r.Context()) // always one: who asked has gone, or the tap is closed
+	s.a.log.Debug("a trace has ended", "why", err)
 }
 
 // lines is a trace on its way out.

@@ -228,9 +228,6 @@ asked: it must be that one. A controller logs its fingerprint when it starts.`,
 			if err != nil {
 				return err
 			}
-			if !strings.Contains(cfg.Server, "://") {
-				cfg.Server = "https://" + cfg.Server
-			}
 			shown, err := client.Fingerprint(cmd.Context(), cfg.Server)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -126,6 +127,9 @@ func Resolve(o Options) (Config, error) {
 		x = &Context{}
 	}
 	server := first(o.Server, os.Getenv("CARILLON_SERVER"), x.Server, DefaultServer)
+	if !strings.Contains(server, "://") {
+		server = "https://" + server
+	}
 	if x.Server != "" && !sameServer(server, x.Server) {
 		x = &Context{}
 	}

@@ -57,7 +57,9 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	fresh := freshPools(c.snap, before)
 	e.settleConditions(fresh)
 	e.inherit(c.snap)
-	e.retire(e.assemble(c.snap), before)
+	next := e.assemble(c.snap)
+	e.secure(next)
+	e.retire(next, before)
 	for _, g := range c.opened {
 		g.run(e, e.cfg.Workers)
 	}

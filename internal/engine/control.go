@@ -26,6 +26,10 @@ func (e *Engine) control(ctx context.Context) {
 	defer looks.Stop()
 	retries := time.NewTicker(retryEvery)
 	defer retries.Stop()
+	links := time.NewTicker(linksEvery)
+	defer links.Stop()
+	tickets := time.NewTicker(time.Hour)
+	defer tickets.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -49,6 +53,12 @@ func (e *Engine) control(ctx context.Context) {
 		case <-retries.C:
 			e.mu.Lock()
 			e.retry()
+			e.mu.Unlock()
+		case <-links.C:
+			e.streams.tend()
+		case <-tickets.C:
+			e.mu.Lock()
+			e.secure(e.live.Load())
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

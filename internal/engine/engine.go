@@ -9,6 +9,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -43,6 +44,7 @@ type Config struct {
 	Strict bool
 	Logger *slog.Logger // nil: nothing is logged
 	UDP    transport.Options
+	Stream transport.StreamOptions
 
 	machine machine // the zero value: this one
 }
@@ -86,6 +88,9 @@ type Engine struct {
 	backoff  chan backoff
 	kick     chan struct{}
 	resolver *resolver
+	streams  *streams
+	desks    *desks
+	ownTLS   *tls.Config // see anonymous; under mu
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -105,7 +110,8 @@ type group struct {
 	bound   netip.AddrPort
 	lanes   []*lane
 	workers []*worker
-	last    atomic.Pointer[live] // the last one that had the listener; valid once it is gone
+	stream  *transport.StreamListener // of a listener of streams, which has no lanes and workers
+	last    atomic.Pointer[live]      // the last one that had the listener; valid once it is gone
 }
 
 type drainKey struct {
@@ -159,6 +165,7 @@ func Start(cfg Config) (*Engine, error) {
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
 	e.around = &around{machine: cfg.machine}
 	e.resolver = newResolver(e)
+	e.streams, e.desks = newStreams(e), newDesks(e)
 	set := cfg.Set
 	if set == nil {
 		set = new(object.Set)
@@ -189,12 +196,16 @@ func (e *Engine) Stop() {
 		}
 	}
 	e.mu.Unlock()
+	e.streams.closeGroup(nil)
 	e.health.Close()
 	e.wg.Wait()
 	e.closeSpare()
 }
 
 func (g *group) close() {
+	if g.stream != nil {
+		g.stream.Close()
+	}
 	for _, l := range g.lanes {
 		l.sock.Close()
 	}

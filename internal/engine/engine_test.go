@@ -347,7 +347,7 @@ func TestNameOfBothFamilies(t *testing.T) {
 		port := client.addr.Port()
 		six, four := netip.AddrPortFrom(netip.IPv6Loopback(), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 		for name, addrs := range map[string][]netip.AddrPort{"six-first": {six, four}, "four-first": {four, six}} {
-			key := string(proxy.NameKey(nil, []byte(name+".test"), port))
+			key := string(proxy.NameKey(nil, []byte(name+".test"), port, sip.UDP))
 			e.resolver.learn(answer{key, addrs})
 			server.send(at, strings.Replace(server.request("NOTIFY", name, name, ""), "sip:bob@example.com SIP", fmt.Sprintf("sip:bob@%s.test:%d SIP", name, port), 1))
 			if m, from := client.recv(); from != at {

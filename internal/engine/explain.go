@@ -61,7 +61,7 @@ func (x *explainer) message(ctx context.Context, q *report.ExplainRequest) (*rep
 		return nil, err
 	}
 	x.sourceOf(q)
-	x.out.Service, x.out.UUID, x.out.Listener = x.listener.Service.Name, x.listener.Service.UUID, "udp "+x.listener.Addr.String()
+	x.out.Service, x.out.UUID, x.out.Listener = x.listener.Service.Name, x.listener.Service.UUID, strings.ToLower(x.listener.Key.Transport.String())+" "+x.listener.Addr.String()
 	if kind != sip.KindSIP {
 		x.noSIP(kind)
 		return &x.out, nil
@@ -272,10 +272,10 @@ func (x *explainer) lookUp(ctx context.Context, names *proxy.Names) {
 		known[k] = n
 	}
 	n := proxy.Name{}
-	if addrs := x.e.resolver.lookup(ctx, host, port); len(addrs) > 0 {
+	if addrs := x.e.resolver.lookup(ctx, host, port, x.verdict.Lookup); len(addrs) > 0 {
 		n.Addr = ofFamily(addrs, family(x.listener.Key))
 	}
-	known[string(proxy.NameKey(nil, []byte(host), port))] = n
+	known[string(proxy.NameKey(nil, []byte(host), port, x.verdict.Lookup))] = n
 	names.Replace(known)
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -64,9 +65,9 @@ func listenWords(err error) string {
 		if who == "" {
 			who = " by another process"
 		}
-		return fmt.Sprintf("udp %s is taken%s", le.Addr, who)
+		return fmt.Sprintf("%s %s is taken%s", cmp.Or(le.Network, "udp"), le.Addr, who)
 	default:
-		return fmt.Sprintf("udp %s can't be listened on: %s%s", le.Addr, le.Errno.Error(), le.Why)
+		return fmt.Sprintf("%s %s can't be listened on: %s%s", cmp.Or(le.Network, "udp"), le.Addr, le.Errno.Error(), le.Why)
 	}
 }
 

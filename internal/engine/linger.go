@@ -171,6 +171,9 @@ func (e *Engine) closeLeft(now time.Time) {
 		}
 		for _, g := range l.groups {
 			g.close()
+			if g.stream != nil {
+				e.streams.closeGroup(g)
+			}
 		}
 		for id, s := range l.states {
 			s.Close(l.snap)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
@@ -42,7 +43,7 @@ func (e *Engine) open(c *change, wants []snapshot.Want) error {
 			switch {
 			case err == nil:
 				c.opened[k] = g
-			case errors.Is(err, syscall.EADDRINUSE) && e.egressAt(k.Addr, wants) != nil:
+			case errors.Is(err, syscall.EADDRINUSE) && e.egressAt(k, wants) != nil:
 				c.held = append(c.held, k)
 			default:
 				c.refused[k] = err
@@ -78,6 +79,9 @@ func (c *change) closeUnwanted(wants []snapshot.Want) {
 // listen opens the sockets of a listener, those of an egress on the port that it
 // would have rather than any.
 func (e *Engine) listen(k snapshot.Key, quiet bool) (*group, error) {
+	if k.Transport.Stream() {
+		return e.listenStream(k)
+	}
 	opt := e.cfg.UDP
 	opt.Quiet = quiet
 	sockets, err := transport.ListenUDP(netip.AddrPortFrom(k.Addr.Addr(), max(k.Addr.Port(), k.Port)), e.cfg.Sockets, opt)
@@ -96,11 +100,26 @@ func (e *Engine) listen(k snapshot.Key, quiet bool) (*group, error) {
 	return g, nil
 }
 
-// egressAt is the group of an egress that has the port of an address and is not
+func (e *Engine) listenStream(k snapshot.Key) (*group, error) {
+	secure := k.Transport == sip.TLS
+	ln, err := transport.ListenStream(netip.AddrPortFrom(k.Addr.Addr(), max(k.Addr.Port(), k.Port)), secure, e.cfg.Stream)
+	if err != nil && k.Port != 0 {
+		e.log.Warn("the port of a virtual service is taken for the transport that only its servers have: another is used, and another one after a restart",
+			"virtual_service", k.Egress, "error", err)
+		ln, err = transport.ListenStream(netip.AddrPortFrom(k.Addr.Addr(), 0), secure, e.cfg.Stream)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &group{key: k, bound: ln.LocalAddr(), stream: ln}, nil
+}
+
+// egressAt is the group of an egress that has the port of a listener's address and is not
 // wanted any more, or nil.
-func (e *Engine) egressAt(a netip.AddrPort, wants []snapshot.Want) *group {
+func (e *Engine) egressAt(k snapshot.Key, wants []snapshot.Want) *group {
 	clash := func(g *group) bool {
-		return g.key.Egress != "" && g.bound.Port() == a.Port() && g.bound.Addr().Is4() == a.Addr().Is4() &&
+		return g.key.Egress != "" && g.bound.Port() == k.Addr.Port() && g.bound.Addr().Is4() == k.Addr.Addr().Is4() &&
+			g.key.Transport.Stream() == k.Transport.Stream() &&
 			!slices.ContainsFunc(wants, func(w snapshot.Want) bool { return slices.Contains(w.Keys, g.key) })
 	}
 	for _, g := range e.groups {
@@ -121,7 +140,7 @@ func (e *Engine) egressAt(a netip.AddrPort, wants []snapshot.Want) *group {
 // The kernel has just said that nothing but the port is in the way.
 func (e *Engine) takeOver(c *change, wants []snapshot.Want) error {
 	for _, k := range c.held {
-		for g := e.egressAt(k.Addr, wants); g != nil; g = e.egressAt(k.Addr, wants) {
+		for g := e.egressAt(k, wants); g != nil; g = e.egressAt(k, wants) {
 			e.dismiss(g)
 		}
 		g, err := e.listen(k, true)
@@ -140,6 +159,7 @@ func (e *Engine) takeOver(c *change, wants []snapshot.Want) error {
 // dismiss closes a group at once.
 func (e *Engine) dismiss(g *group) {
 	g.close()
+	e.streams.closeGroup(g)
 	if e.groups[g.key] == g {
 		delete(e.groups, g.key)
 	}

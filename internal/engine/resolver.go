@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -33,7 +34,7 @@ type resolver struct {
 	pending map[string][]waiting // by name key; only run touches it
 	worker  *worker              // decides and sends; it has no socket to read
 	proxies [2]*proxy.Proxy      // of worker, by family of the listener
-	lookup  func(ctx context.Context, host string, port uint16) []netip.AddrPort
+	lookup  func(ctx context.Context, host string, port uint16, t sip.Transport) []netip.AddrPort
 }
 
 // waiting is a message that waits for a name.
@@ -43,8 +44,10 @@ type waiting struct {
 	local netip.Addr
 	key   snapshot.Key // of the listener it came in on
 	live  *live        // as it was then
+	flow  uint64
 	host  string
 	port  uint16 // 0: none was given
+	over  sip.Transport
 }
 
 type answer struct {
@@ -74,7 +77,7 @@ func family(k snapshot.Key) int {
 // ask hands over the message that a worker has just decided about. It copies, so
 // it allocates: names are for the few, and the queue is bounded.
 func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
-	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key, live: w.live,
+	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key, live: w.live, flow: w.input.Flow, over: v.Lookup,
 		host: strings.ToLower(string(v.Host)), port: uint16(v.Status)}
 	select {
 	case r.queue <- q:
@@ -93,7 +96,7 @@ func (r *resolver) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case q := <-r.queue:
-			key := string(proxy.NameKey(nil, []byte(q.host), q.port))
+			key := string(proxy.NameKey(nil, []byte(q.host), q.port, q.over))
 			first := len(r.pending[key]) == 0
 			if len(r.pending[key]) >= waitingPerName {
 				r.serve(&q)
@@ -110,7 +113,7 @@ func (r *resolver) run(ctx context.Context) {
 				case <-ctx.Done():
 					return
 				}
-				addrs := r.lookup(ctx, q.host, q.port)
+				addrs := r.lookup(ctx, q.host, q.port, q.over)
 				<-slots
 				select {
 				case r.answers <- answer{key, addrs}:
@@ -175,7 +178,7 @@ func (r *resolver) again(q *waiting) {
 	w := r.worker
 	r.serve(q)
 	w.tellTime()
-	w.input.From, w.input.Local = q.from, q.local
+	w.input.From, w.input.Local, w.input.Flow = q.from, q.local, q.flow
 	w.msg.Parse(q.data)
 	v := w.proxy.Request(&w.input)
 	w.flight.clear()
@@ -203,14 +206,14 @@ func (r *resolver) serve(q *waiting) {
 	w.book, w.tally = b, b.names
 }
 
-// lookup finds the addresses of a SIP host over UDP: SRV if no port was given,
+// lookup finds the addresses of a SIP host for a transport: SRV if no port was given,
 // then A and AAAA (RFC 3263 section 4.2).
-func lookup(ctx context.Context, host string, port uint16) []netip.AddrPort {
+func lookup(ctx context.Context, host string, port uint16, t sip.Transport) []netip.AddrPort {
 	ctx, cancel := context.WithTimeout(ctx, resolverTimeout)
 	defer cancel()
 	var res net.Resolver
 	if port == 0 {
-		if _, srvs, err := res.LookupSRV(ctx, "sip", "udp", host); err == nil {
+		if _, srvs, err := res.LookupSRV(ctx, [...]string{"sip", "sip", "sips"}[t], [...]string{"udp", "tcp", "tcp"}[t], host); err == nil {
 			var out []netip.AddrPort
 			for _, s := range srvs { // in the order of RFC 2782 already
 				out = append(out, addrs(ctx, &res, strings.TrimSuffix(s.Target, "."), s.Port)...)
@@ -219,7 +222,7 @@ func lookup(ctx context.Context, host string, port uint16) []netip.AddrPort {
 				return out
 			}
 		}
-		port = 5060
+		port = t.DefaultPort()
 	}
 	return addrs(ctx, &res, host, port)
 }

@@ -50,10 +50,12 @@ type ServiceStatus struct {
 
 // ListenerStatus is one listening address.
 type ListenerStatus struct {
-	Addr    netip.AddrPort
-	Egress  bool
-	Workers int
-	Sockets []SocketStatus
+	Addr      netip.AddrPort
+	Transport sip.Transport
+	Egress    bool
+	Workers   int
+	Sockets   []SocketStatus
+	Conns     *transport.ConnStats // of streams, else nil
 }
 
 // SocketStatus is a socket and how its workers share it.
@@ -183,7 +185,11 @@ func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State)
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
 	for _, ln := range s.Listeners {
 		g := l.groups[ln.Index]
-		ls := ListenerStatus{Addr: ln.Addr, Egress: ln.Egress, Workers: len(g.workers)}
+		ls := ListenerStatus{Addr: ln.Addr, Transport: ln.Key.Transport, Egress: ln.Egress, Workers: len(g.workers)}
+		if g.stream != nil {
+			st := g.stream.Counters().Read()
+			ls.Conns = &st
+		}
 		for _, l := range g.lanes {
 			ls.Sockets = append(ls.Sockets, SocketStatus{l.sock.Stats(), l.shared.Load(), l.waits.Load()})
 		}

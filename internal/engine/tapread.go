@@ -66,12 +66,12 @@ func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip
 		blank(left)
 	}
 	pool := s.listener.Service.Pool
-	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: "UDP",
+	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: s.listener.Key.Transport.String(),
 		Source: partyAt(pool, s.from), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
 		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
 	if s.face != nil {
 		to := partyAt(pool, s.to)
-		m.Target, m.Out = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port())
+		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port()), s.face.Transport.String()
 		if s.action == proxy.Answer && s.what == report.TraceMessageCame {
 			m.Answer = s.status
 		}

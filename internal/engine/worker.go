@@ -43,7 +43,9 @@ type gear struct {
 	quote   [quoteRoom]byte
 	failed  [maxFailed]failed
 	nFailed int
-	late    bool // the batch is through; what is decided now is about its failures
+	touched []*stream // that have something to be sent
+	text    []byte    // of a message that goes on a stream
+	late    bool      // the batch is through; what is decided now is about its failures
 
 	taps     *taps // nil: nobody traces
 	sighting sighting
@@ -84,6 +86,10 @@ const (
 
 // run starts the workers of a group, each at one of its lanes.
 func (g *group) run(e *Engine, workers int) {
+	if g.stream != nil {
+		e.wg.Go(func() { g.accept(e) })
+		return
+	}
 	for i := range workers {
 		g.workers = append(g.workers, newWorker(e, g, g.lanes[i%len(g.lanes)]))
 	}
@@ -263,8 +269,8 @@ func (w *worker) act(v *proxy.Verdict, what string) {
 	if !w.late {
 		w.flight.add(v.Order)
 	}
-	if (v.Action == proxy.Forward || v.Action == proxy.Answer) && !w.write(v, len(w.msg.Buf)) {
-		v.Action, v.Reason = proxy.Drop, proxy.QueueFull
+	if v.Action == proxy.Forward || v.Action == proxy.Answer {
+		w.write(v, len(w.msg.Buf))
 	}
 	if v.Action != proxy.Resolve { // its end is yet to come
 		w.tally.verdict(&w.msg, v)
@@ -288,10 +294,20 @@ func (w *worker) act(v *proxy.Verdict, what string) {
 	}
 }
 
-// write puts the message of a verdict into the queue of the socket it leaves by. It
-// reports false for one that is longer than a datagram can be: a response, since
+// write puts the message of a verdict into the queue of the socket or connection it leaves by. One that can't go makes it a
+// verdict to drop it.
+func (w *worker) write(v *proxy.Verdict, size int) {
+	switch {
+	case v.Face.Transport.Stream():
+		w.writeStream(v)
+	case !w.writeDatagram(v, size):
+		v.Action, v.Reason = proxy.Drop, proxy.QueueFull
+	}
+}
+
+// writeDatagram reports false for what is longer than a datagram can be: a response, since
 // requests are refused before.
-func (w *worker) write(v *proxy.Verdict, size int) bool {
+func (w *worker) writeDatagram(v *proxy.Verdict, size int) bool {
 	out := w.out(v.Face.Out)
 	room := w.room(out, size+proxy.Growth)
 	msg := w.proxy.Append(room, v)
@@ -317,12 +333,12 @@ func (w *worker) room(out *transport.Out, size int) []byte {
 // resend sends a stored request to another server, after the ACK that the first
 // one wants; or tells the client that there is none.
 func (w *worker) resend(v *proxy.Verdict) {
-	ack := w.room(w.out(w.input.Listener), proxy.AckRoom)
-	if ack, to, face, ok := w.proxy.AppendAck(ack, &w.input, v); ok {
-		w.out(face.Out).Add(ack, to, face.Source, v.Order)
+	if ack, to, face, ok := w.proxy.AppendAck(w.text[:0], &w.input, v); ok {
 		if w.taps != nil {
 			w.tappedAck(v, ack, to, face)
 		}
+		w.text = ack[:0]
+		w.writeAck(ack, to, face, v)
 	}
 	next := w.proxy.Again(&w.input, v)
 	w.tally.again(&next)
@@ -333,6 +349,75 @@ func (w *worker) resend(v *proxy.Verdict) {
 			w.tapped(report.TraceResent, &next, w.left)
 		}
 	}
+}
+
+func (w *worker) writeAck(ack []byte, to netip.AddrPort, face *snapshot.Face, v *proxy.Verdict) {
+	if face.Transport.Stream() {
+		if s := w.e.streams.toward(face, w.groupOf(face), to, v.Order, v.Server); s != nil {
+			w.queue(s, ack)
+		}
+		return
+	}
+	out := w.out(face.Out)
+	w.room(out, len(ack))
+	out.Add(ack, to, face.Source, v.Order)
+}
+
+// writeStream puts the message of a verdict into the queue of a connection: the one it names, one that leads to the same
+// address, or a new one. A request whose connection is gone is decided about again.
+func (w *worker) writeStream(v *proxy.Verdict) {
+	var s *stream
+	if v.Flow != 0 {
+		s = w.e.streams.at(v.Flow)
+	}
+	if s == nil && v.Flow != 0 {
+		switch {
+		case v.Action == proxy.Forward && w.msg.IsRequest:
+			w.input.Gone = v.Flow
+			*v = w.proxy.Request(&w.input)
+			w.input.Gone = 0
+			if v.Action == proxy.Forward || v.Action == proxy.Answer {
+				w.write(v, len(w.msg.Buf))
+			}
+			return
+		case v.Action == proxy.Answer, v.Face.Transport == sip.TLS, !v.To.IsValid():
+			v.Action, v.Reason = proxy.Drop, proxy.ConnectionGone
+			return
+		}
+	}
+	if s == nil {
+		s = w.e.streams.toward(v.Face, w.groupOf(v.Face), v.To, v.Order, v.Server)
+	}
+	w.text = w.proxy.Append(w.text[:0], v)
+	if w.taps != nil {
+		w.left = w.text
+	}
+	if s == nil || !w.queue(s, w.text) {
+		w.notSent(v)
+	}
+}
+
+// queue gives a message to a connection, which is to be flushed.
+func (w *worker) queue(s *stream, b []byte) bool {
+	if !s.conn.Queue(b) {
+		return false
+	}
+	s.conn.CountOut()
+	if !slices.Contains(w.touched, s) {
+		w.touched = append(w.touched, s)
+	}
+	return true
+}
+
+// notSent has decided anew about a request that no connection could be had for. That takes a desk, and whoever
+// decides now must not wait for one.
+func (w *worker) notSent(v *proxy.Verdict) {
+	if v.Action == proxy.Forward && w.msg.IsRequest {
+		g, to, data := w.groupOf(v.Face), v.To, slices.Clone(w.text)
+		w.e.wg.Go(func() { w.e.undelivered(g, to, data) })
+		return
+	}
+	v.Action, v.Reason = proxy.Drop, proxy.ConnectionGone
 }
 
 // out is the queue of what leaves by a listener. There are few: the worker's own, and others of its service.
@@ -382,6 +467,12 @@ func include(set []int, i int) []int {
 
 // flush sends what is queued, and then what the failures of that have queued.
 func (w *worker) flush() {
+	for len(w.touched) > 0 {
+		last := len(w.touched) - 1
+		s := w.touched[last]
+		w.touched[last], w.touched = nil, w.touched[:last]
+		s.conn.Flush()
+	}
 	for {
 		for n := len(w.used); n > 0; n = len(w.used) {
 			i := w.used[n-1]
@@ -447,7 +538,7 @@ func (w *worker) sendQueue(i int) {
 // lost decides about a datagram of ours, of which start is the beginning, that did
 // not arrive.
 func (w *worker) lost(to netip.AddrPort, start []byte) {
-	w.input.From, w.input.Local = to, netip.Addr{}
+	w.input.From, w.input.Local, w.input.Flow = to, netip.Addr{}, 0
 	w.msg.Parse(start) // cut off: its fault is no news
 	v := w.proxy.Unreachable(&w.input, to)
 	w.act(&v, report.TraceUnreachable)

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -40,6 +41,14 @@ var (
 	sockWaits   = desc("socket_order_waits_total", "Batches that waited for an earlier one with messages of the same Call-ID.", "virtual_service", "address", "socket")
 	sockTrains  = desc("socket_trains_total", "Trains of datagrams that crossed the kernel as one, by direction.", "virtual_service", "address", "socket", "direction")
 	sockBatches = desc("socket_batch_size", "Datagrams a call of the kernel moved, by direction.", "virtual_service", "address", "socket", "direction")
+
+	connOpen   = desc("connections_open", "Connections of the listener.", "virtual_service", "address", "transport")
+	connIn     = desc("connections_accepted_total", "Connections accepted.", "virtual_service", "address", "transport")
+	connOut    = desc("connections_opened_total", "Connections opened by the balancer.", "virtual_service", "address", "transport")
+	connClosed = desc("connections_closed_total", "Connections that ended or were refused, by reason.", "virtual_service", "address", "transport", "reason")
+	connMsgs   = desc("connection_messages_total", "Messages on connections, by direction.", "virtual_service", "address", "transport", "direction")
+	connBytes  = desc("connection_bytes_total", "Octets on connections, by direction; of TLS what is on the wire.", "virtual_service", "address", "transport", "direction")
+	connTLS    = desc("tls_handshakes_total", "TLS handshakes; resumed says whether a session was taken up again.", "virtual_service", "address", "resumed")
 
 	poolUp      = desc("pool_up", "1 if the pool takes new calls.", "pool")
 	poolServers = desc("pool_servers_up", "Servers that are up, neither disabled nor draining.", "pool")
@@ -131,9 +140,31 @@ func (e emitter) service(s *engine.ServiceStatus) {
 	}
 	e.ch <- prometheus.MustNewConstHistogram(latency, s.Latency.Count, float64(s.Latency.SumNS)/1e9, s.Latency.Buckets(latencyBounds), s.Name)
 	for i := range s.Listeners {
+		if l := &s.Listeners[i]; l.Conns != nil {
+			e.connections(s.Name, l.Addr.String(), strings.ToLower(l.Transport.String()), l.Conns)
+		}
 		for j := range s.Listeners[i].Sockets {
 			e.socket(s.Name, s.Listeners[i].Addr.String(), strconv.Itoa(j), &s.Listeners[i].Sockets[j])
 		}
+	}
+}
+
+func (e emitter) connections(service, addr, over string, c *transport.ConnStats) {
+	e.gauge(connOpen, float64(c.Open), service, addr, over)
+	e.counter(connIn, c.Accepted, service, addr, over)
+	e.counter(connOut, c.Opened, service, addr, over)
+	e.counter(connMsgs, c.In, service, addr, over, "in")
+	e.counter(connMsgs, c.Out, service, addr, over, "out")
+	e.counter(connBytes, c.InBytes, service, addr, over, "in")
+	e.counter(connBytes, c.OutBytes, service, addr, over, "out")
+	for r, n := range c.Closed {
+		if n > 0 {
+			e.counter(connClosed, n, service, addr, over, transport.Reason(r).String())
+		}
+	}
+	if over == "tls" {
+		e.counter(connTLS, c.Handshakes-c.Resumed, service, addr, "false")
+		e.counter(connTLS, c.Resumed, service, addr, "true")
 	}
 }
 

@@ -40,7 +40,7 @@ var enumerations = map[reflect.Type]*enumeration{
 		{long: "APPLICATION_PROFILE_TYPE_SSL"}}},
 	reflect.TypeFor[Protocol](): {"PROTOCOL_TYPE_", []word{
 		{long: string(ProtocolUDPProxy)},
-		{long: "PROTOCOL_TYPE_TCP_PROXY"}, {long: "PROTOCOL_TYPE_TCP_FAST_PATH"},
+		{long: string(ProtocolTCPProxy)}, {long: "PROTOCOL_TYPE_TCP_FAST_PATH"},
 		{long: "PROTOCOL_TYPE_UDP_FAST_PATH"}, {long: "PROTOCOL_TYPE_SCTP_PROXY"},
 		{long: "PROTOCOL_TYPE_SCTP_FAST_PATH"}}},
 	reflect.TypeFor[MonitorType](): {"HEALTH_MONITOR_", append([]word{

@@ -35,8 +35,25 @@ const ApplicationSIP ApplicationType = "APPLICATION_PROFILE_TYPE_SIP"
 // Protocol is the kind of a network profile.
 type Protocol string
 
-// ProtocolUDPProxy is the one that a virtual service can use; profiles of the others are kept.
-const ProtocolUDPProxy Protocol = "PROTOCOL_TYPE_UDP_PROXY"
+// The protocols that a virtual service can use; profiles of the others are kept.
+const (
+	ProtocolUDPProxy Protocol = "PROTOCOL_TYPE_UDP_PROXY"
+	ProtocolTCPProxy Protocol = "PROTOCOL_TYPE_TCP_PROXY" // TLS with Service.EnableSSL
+)
+
+// Values of SIPServiceProfile.Path.
+const (
+	PathNever       = "SIP_PATH_NEVER"
+	PathIfSupported = "SIP_PATH_IF_SUPPORTED"
+	PathAlways      = "SIP_PATH_ALWAYS"
+)
+
+// Values of Pool.ServerTransport.
+const (
+	ServerTransportSame = "SERVER_TRANSPORT_SAME"
+	ServerTransportUDP  = "SERVER_TRANSPORT_UDP"
+	ServerTransportTCP  = "SERVER_TRANSPORT_TCP"
+)
 
 // MonitorType is the kind of a health monitor.
 type MonitorType string

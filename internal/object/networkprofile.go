@@ -11,10 +11,10 @@ type NetworkProfile struct {
 
 // Profile is the body of a NetworkProfile.
 type Profile struct {
-	Type               Protocol           `json:"type" default:"PROTOCOL_TYPE_TCP_PROXY" doc:"kind of transport; a virtual service takes PROTOCOL_TYPE_UDP_PROXY"`
+	Type               Protocol           `json:"type" default:"PROTOCOL_TYPE_TCP_PROXY" doc:"kind of transport; a virtual service takes PROTOCOL_TYPE_UDP_PROXY and PROTOCOL_TYPE_TCP_PROXY"`
 	UDPProxyProfile    UDPProxyProfile    `json:"udp_proxy_profile" when:"PROTOCOL_TYPE_UDP_PROXY" doc:"settings of the UDP proxy"`
 	UDPFastPathProfile UDPFastPathProfile `json:"udp_fast_path_profile" when:"PROTOCOL_TYPE_UDP_FAST_PATH" idle:"" doc:"settings of the UDP fast path"`
-	TCPProxyProfile    TCPProxyProfile    `json:"tcp_proxy_profile" when:"PROTOCOL_TYPE_TCP_PROXY" idle:"" doc:"settings of the TCP proxy"`
+	TCPProxyProfile    TCPProxyProfile    `json:"tcp_proxy_profile" when:"PROTOCOL_TYPE_TCP_PROXY" doc:"settings of the TCP proxy"`
 	TCPFastPathProfile TCPFastPathProfile `json:"tcp_fast_path_profile" when:"PROTOCOL_TYPE_TCP_FAST_PATH" idle:"" doc:"settings of the TCP fast path"`
 	Kept               Kept               `json:"-"`
 }
@@ -52,8 +52,8 @@ type DSRProfile struct {
 // TCPProxyProfile holds the settings of a NetworkProfile of type PROTOCOL_TYPE_TCP_PROXY.
 type TCPProxyProfile struct {
 	Automatic                     bool   `json:"automatic" default:"true" idle:"" doc:"the system chooses all below"`
-	IdleConnectionType            string `json:"idle_connection_type" default:"KEEP_ALIVE" words:"- KEEP_ALIVE CLOSE_IDLE" idle:"" doc:"what becomes of a connection that is idle"`
-	IdleConnectionTimeoutS        int    `json:"idle_connection_timeout" default:"600" range:"5..14400,0" special:"0 is for ever" unit:"s" idle:"" doc:"when a connection counts as idle"`
+	IdleConnectionType            string `json:"idle_connection_type" default:"KEEP_ALIVE" words:"- KEEP_ALIVE CLOSE_IDLE" doc:"what becomes of a connection that is idle: CLOSE_IDLE closes it, KEEP_ALIVE leaves it to the keep-alives of TCP whether it lives"`
+	IdleConnectionTimeoutS        int    `json:"idle_connection_timeout" default:"600" range:"5..14400,0" special:"0 is for ever" unit:"s" doc:"when a connection counts as idle"`
 	MaxRetransmissions            int    `json:"max_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a connection is given up"`
 	MaxSYNRetransmissions         int    `json:"max_syn_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a new connection is given up"`
 	ReceiveWindowKB               int    `json:"receive_window" default:"64" range:"2..65536" unit:"KB" idle:"" doc:"receive window"`

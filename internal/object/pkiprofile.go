@@ -2,12 +2,12 @@ package object
 
 import "slices"
 
-// PKIProfile says which certificates of others are trusted. Nothing acts on it yet.
+// PKIProfile says which certificates of others are trusted.
 type PKIProfile struct {
 	Name        string           `json:"name" required:"" doc:"unique among PKI profiles"`
 	UUID        string           `json:"uuid" doc:"references may name the object by it"`
 	Description string           `json:"description" doc:"free text"`
-	CACerts     []SSLCertificate `json:"ca_certs" items:"0..1000" idle:"" doc:"certificates of the authorities that are trusted"`
+	CACerts     []SSLCertificate `json:"ca_certs" items:"0..1000" doc:"certificates of the authorities that are trusted"`
 	CRLCheck    bool             `json:"crl_check" default:"true" idle:"" doc:"certificates that were revoked are refused"`
 	Kept        Kept             `json:"-"`
 }

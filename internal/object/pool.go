@@ -25,6 +25,10 @@ type Pool struct {
 	MaxConnectionsPerServer   int         `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
 	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
 	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
+	SSLProfileRef             string      `json:"ssl_profile_ref" ref:"SSLProfile" doc:"servers are spoken to over TLS, by this profile; none: in plain"`
+	SSLKeyAndCertificateRef   string      `json:"ssl_key_and_certificate_ref" ref:"SSLKeyAndCertificate" doc:"certificate that is shown to servers over TLS"`
+	PKIProfileRef             string      `json:"pki_profile_ref" ref:"PKIProfile" doc:"servers must show a certificate that these authorities have signed, for their hostname or address (RFC 5922); none: any is taken"`
+	ServerTransport           string      `json:"server_transport" default:"SERVER_TRANSPORT_SAME" words:"SERVER_TRANSPORT_ SAME UDP TCP" own:"" doc:"transport to servers of a pool without ssl_profile_ref; SAME: UDP for what came over UDP, TCP for what came over TCP or TLS"`
 	DialogStateShared         bool        `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
 	Kept                      Kept        `json:"-"`
 }
@@ -61,7 +65,6 @@ var poolKept = slices.Concat(
 	refuse(keptText, "groups of addresses are not supported yet; list the servers", `ipaddrgroup_ref`),
 	refuse(keptBool, "the client's port cannot be kept toward servers yet; give servers a port", `use_service_port`),
 	refuse(keptBool, noNames, `resolve_pool_by_dns`),
-	refuse(keptText, noTLS, `pki_profile_ref ssl_key_and_certificate_ref ssl_profile_ref`),
 	refuse(keptBool, noTLS, `use_service_ssl_mode`),
 )
 

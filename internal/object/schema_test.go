@@ -106,6 +106,7 @@ HealthMonitor.jitter_percent 10 0..50
 Pool.dialog_state_shared false
 Pool.retry_budget_per_second 10 0..100000
 Pool.retry_budget_percent 20 0..100
+Pool.server_transport SERVER_TRANSPORT_SAME
 SIPMonitor.max_forwards 70 1..255
 SIPMonitor.sip_from -
 SIPMonitor.sip_headers items 0..32
@@ -114,9 +115,10 @@ SIPMonitor.sip_response_codes items 0..64
 SIPServiceProfile.failover_retransmissions 2 0..10
 SIPServiceProfile.max_calls 1000000 1000..50000000
 SIPServiceProfile.max_transactions 1000000 1000..50000000
+SIPServiceProfile.path SIP_PATH_NEVER
 SIPServiceProfile.record_route false
 SIPServiceProfile.retry_on_503 true
-`)
+VirtualService.pki_profile_ref -`)
 	var got []string
 	for _, sh := range theSchema().shapes {
 		for i := range sh.fields {
@@ -257,6 +259,7 @@ Pool[1]: name: missing: expected text
 Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
 Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random, fewest-tasks, fastest-response, least-load, fewest-servers or core-affinity
 Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
+Pool[1]: server_transport: missing: expected same, udp or tcp
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -75,10 +75,27 @@ func (s *Set) NetworkProfile(name string) *NetworkProfile {
 	return cmp.Or(find(s.NetworkProfiles, name, func(o *NetworkProfile) string { return o.Name }), systemValue[NetworkProfile](name))
 }
 
+// SSLProfile returns the SSL profile with that name, the system's own if the set has none, else nil.
+func (s *Set) SSLProfile(name string) *SSLProfile {
+	return cmp.Or(find(s.SSLProfiles, name, func(o *SSLProfile) string { return o.Name }), systemValue[SSLProfile](name))
+}
+
+// SSLKeyAndCertificate returns the certificate with that name, nil when there is none.
+func (s *Set) SSLKeyAndCertificate(name string) *SSLKeyAndCertificate {
+	return find(s.SSLKeyAndCertificates, name, func(o *SSLKeyAndCertificate) string { return o.Name })
+}
+
+// PKIProfile returns the PKI profile with that name, nil when there is none.
+func (s *Set) PKIProfile(name string) *PKIProfile {
+	return find(s.PKIProfiles, name, func(o *PKIProfile) string { return o.Name })
+}
+
 // Listen is one address that a virtual service listens on.
 type Listen struct {
 	Addr      netip.AddrPort // port 0: any free port
 	Advertise netip.Addr     // address for Via and Record-Route; invalid: none configured, use the one in Addr
+	TCP       bool
+	TLS       bool // over TCP
 }
 
 // Listens returns the addresses that vs listens on: every enabled VIP with every port, IPv4 before IPv6.
@@ -88,23 +105,37 @@ func (s *Set) Listens(vs *VirtualService) []Listen {
 	if vip == nil || !vs.Enabled {
 		return nil
 	}
-	return vip.listens(vs)
+	return vip.listens(vs, s.isTCP)
 }
 
-func (v *VsVip) listens(vs *VirtualService) []Listen {
+// isTCP reports whether a network profile is of TCP.
+func (s *Set) isTCP(ref string) bool {
+	p := s.NetworkProfile(ref)
+	return p != nil && p.Profile.Type == ProtocolTCPProxy
+}
+
+// listens asks isTCP about network profiles.
+func (v *VsVip) listens(vs *VirtualService, isTCP func(ref string) bool) []Listen {
 	var out []Listen
-	ports := vs.Ports()
+	var ports []Listen
+	for i := range vs.Services {
+		sv := &vs.Services[i]
+		tcp := isTCP(cmp.Or(sv.OverrideNetworkProfileRef, vs.NetworkProfileRef))
+		for _, p := range sv.ports() {
+			ports = append(ports, Listen{Addr: netip.AddrPortFrom(netip.Addr{}, p), TCP: tcp, TLS: tcp && sv.EnableSSL})
+		}
+	}
 	for i := range v.Vip {
 		vip := &v.Vip[i]
 		if !vip.Enabled {
 			continue
 		}
-		for _, port := range ports {
+		for _, l := range ports {
 			if vip.IPAddress.IsValid() {
-				out = append(out, Listen{netip.AddrPortFrom(vip.IPAddress, port), vip.FloatingIP})
+				out = append(out, Listen{netip.AddrPortFrom(vip.IPAddress, l.Addr.Port()), vip.FloatingIP, l.TCP, l.TLS})
 			}
 			if vip.IP6Address.IsValid() {
-				out = append(out, Listen{netip.AddrPortFrom(vip.IP6Address, port), vip.FloatingIP6})
+				out = append(out, Listen{netip.AddrPortFrom(vip.IP6Address, l.Addr.Port()), vip.FloatingIP6, l.TCP, l.TLS})
 			}
 		}
 	}
@@ -131,11 +162,16 @@ func (s *Set) FQDNs(vs *VirtualService) []string {
 // Ports returns every port vs listens on, ranges spelled out.
 func (vs *VirtualService) Ports() []uint16 {
 	var out []uint16
-	for _, sv := range vs.Services {
-		out = append(out, sv.Port)
-		for p := int(sv.Port) + 1; p <= int(sv.PortRangeEnd); p++ {
-			out = append(out, uint16(p))
-		}
+	for i := range vs.Services {
+		out = append(out, vs.Services[i].ports()...)
+	}
+	return out
+}
+
+func (sv *Service) ports() []uint16 {
+	out := []uint16{sv.Port}
+	for p := int(sv.Port) + 1; p <= int(sv.PortRangeEnd); p++ {
+		out = append(out, uint16(p))
 	}
 	return out
 }

@@ -20,7 +20,8 @@ func mustLoad(t *testing.T, text string) *Set {
 func TestListens(t *testing.T) {
 	s := mustLoad(t, `
 VirtualService:
-- {name: a, vsvip_ref: v, pool_ref: p, services: [{port: 5060, port_range_end: 5061}, 5070], fqdn: a.example.com}
+- {name: a, vsvip_ref: v, pool_ref: p, network_profile_ref: System-TCP-Proxy,
+   services: [{port: 5060, override_network_profile_ref: System-UDP-Proxy}, {port: 5061}, 5070], fqdn: a.example.com}
 - {name: b, vsvip_ref: v, pool_ref: p, services: [5080], enabled: false}
 VsVip:
 - name: v
@@ -30,8 +31,9 @@ VsVip:
   - {ip_address: 10.0.0.2, enabled: false}
 Pool: [{name: p, servers: [10.0.0.9, "10.0.0.9:5061"], default_server_port: 5060}]`)
 	vs := s.VirtualService("a")
-	want := "[{10.0.0.1:5060 192.0.2.1} {[2001:db8::1]:5060 invalid IP} {10.0.0.1:5061 192.0.2.1} " +
-		"{[2001:db8::1]:5061 invalid IP} {10.0.0.1:5070 192.0.2.1} {[2001:db8::1]:5070 invalid IP}]"
+	vs.Services[1].EnableSSL = true
+	want := "[{10.0.0.1:5060 192.0.2.1 false false} {[2001:db8::1]:5060 invalid IP false false} {10.0.0.1:5061 192.0.2.1 true true} " +
+		"{[2001:db8::1]:5061 invalid IP true true} {10.0.0.1:5070 192.0.2.1 true false} {[2001:db8::1]:5070 invalid IP true false}]"
 	if got := fmt.Sprint(s.Listens(vs)); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

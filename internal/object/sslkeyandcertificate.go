@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// SSLKeyAndCertificate is a certificate with its key. Nothing acts on it yet.
+// SSLKeyAndCertificate is a certificate with its key.
 type SSLKeyAndCertificate struct {
 	Name               string         `json:"name" required:"" doc:"unique among certificates"`
 	UUID               string         `json:"uuid" doc:"references may name the object by it"`
@@ -23,17 +23,17 @@ type SSLKeyAndCertificate struct {
 	Type               string         `json:"type" default:"SSL_CERTIFICATE_TYPE_VIRTUALSERVICE" words:"SSL_CERTIFICATE_TYPE_ VIRTUALSERVICE SYSTEM CA" idle:"" doc:"what the certificate is for"`
 	Format             string         `json:"format" default:"SSL_PEM" words:"SSL_ PEM PKCS12" idle:"" doc:"how key and certificate are written; only PEM is read"`
 	Status             string         `json:"status" default:"SSL_CERTIFICATE_FINISHED" words:"SSL_CERTIFICATE_ FINISHED PENDING" idle:"" doc:"PENDING: the certificate is still to come"`
-	Certificate        SSLCertificate `json:"certificate" required:"" idle:"" doc:"the certificate"`
-	Key                string         `json:"key" secret:"" idle:"" doc:"private key, PEM"`
+	Certificate        SSLCertificate `json:"certificate" required:"" doc:"the certificate"`
+	Key                string         `json:"key" secret:"" doc:"private key, PEM"`
 	KeyPassphrase      string         `json:"key_passphrase" secret:"" idle:"" doc:"passphrase of the key"`
-	CACerts            []CertRef      `json:"ca_certs" items:"0..32" idle:"" doc:"certificates that lead to one that others trust"`
+	CACerts            []CertRef      `json:"ca_certs" items:"0..32" doc:"certificates that lead to one that others trust"`
 	EnableOCSPStapling bool           `json:"enable_ocsp_stapling" default:"false" idle:"" doc:"show that the certificate was not revoked"`
 	Kept               Kept           `json:"-"`
 }
 
 // SSLCertificate is a certificate, and what it says.
 type SSLCertificate struct {
-	Certificate        string   `json:"certificate" idle:"" doc:"the certificate, PEM"`
+	Certificate        string   `json:"certificate" doc:"the certificate, PEM"`
 	Subject            SSLName  `json:"subject" readonly:"" optional:"" idle:"" doc:"whom it is for"`
 	Issuer             SSLName  `json:"issuer" readonly:"" optional:"" idle:"" doc:"who signed it"`
 	SelfSigned         bool     `json:"self_signed" default:"false" readonly:"" idle:"" doc:"signed with its own key"`
@@ -65,7 +65,7 @@ type SSLName struct {
 // CertRef is a certificate on the way to one that others trust.
 type CertRef struct {
 	Name  string `json:"name" idle:"" doc:"subject of the certificate"`
-	CARef string `json:"ca_ref" ref:"SSLKeyAndCertificate" idle:"" doc:"the certificate"`
+	CARef string `json:"ca_ref" ref:"SSLKeyAndCertificate" doc:"the certificate"`
 	Kept  Kept   `json:"-"`
 }
 

@@ -89,11 +89,20 @@ func (c *checker) listens(vs *VirtualService) {
 	if !ok || !vs.Enabled {
 		return
 	}
-	own := c.set.VsVips[vip].listens(vs)
+	own := c.set.VsVips[vip].listens(vs, func(ref string) bool {
+		p := named(c, c.set.NetworkProfiles, ref)
+		return p != nil && p.Profile.Type == ProtocolTCPProxy
+	})
 	c.claim(vs, own)
 	if pool, ok := c.index.names["Pool"][vs.PoolRef]; ok {
 		c.itself(&c.set.Pools[pool], own)
 	}
+}
+
+// claim is what a virtual service listens on: UDP and TCP have ports of their own.
+type claim struct {
+	addr netip.AddrPort
+	tcp  bool
 }
 
 // claim checks that no two virtual services, or ports of one, listen on the same address.
@@ -102,9 +111,10 @@ func (c *checker) claim(vs *VirtualService, own []Listen) {
 		if l.Addr.Port() == 0 {
 			continue
 		}
-		owner, taken := c.claims[l.Addr]
+		key := claim{l.Addr, l.TCP}
+		owner, taken := c.claims[key]
 		if !taken {
-			c.claims[l.Addr] = c.at
+			c.claims[key] = c.at
 			continue
 		}
 		at := (*path)(nil).field("services")

@@ -13,9 +13,14 @@ func (c *checker) uses(vs *VirtualService) {
 		c.fail(root.field("application_profile_ref"), p.Name+" is of type "+string(p.Type)+": a virtual service takes "+
 			string(ApplicationSIP)+"; "+SystemSIP+" is always there")
 	}
-	if p := named(c, c.set.NetworkProfiles, vs.NetworkProfileRef); p != nil && p.Profile.Type != ProtocolUDPProxy {
-		c.fail(root.field("network_profile_ref"), p.Name+" is of type "+string(p.Profile.Type)+": a virtual service takes "+
-			string(ProtocolUDPProxy)+"; "+SystemUDPProxy+" is always there")
+	c.usedNetwork(root.field("network_profile_ref"), vs.NetworkProfileRef)
+	for i := range vs.Services {
+		c.usedService(root.field("services").item(i), vs, &vs.Services[i])
+	}
+	for i, ref := range vs.SSLKeyAndCertificateRefs {
+		if k := named(c, c.set.SSLKeyAndCertificates, ref); k != nil && (k.Key == "" || k.Certificate.Certificate == "") {
+			c.fail(root.field("ssl_key_and_certificate_refs").item(i), k.Name+" has no certificate and key: a virtual service takes one with both")
+		}
 	}
 	if vs.PoolGroupRef != "" && vs.PoolRef == "" {
 		c.fail(root.field("pool_group_ref"), "a virtual service cannot use pool groups yet; name one pool in pool_ref")
@@ -26,6 +31,34 @@ func (c *checker) uses(vs *VirtualService) {
 	}
 	c.used[i] = true
 	c.usedPool(i, c.at.label)
+}
+
+// usedNetwork checks that a network profile is of a type that a virtual service takes.
+func (c *checker) usedNetwork(at *path, ref string) {
+	if p := named(c, c.set.NetworkProfiles, ref); p != nil && p.Profile.Type != ProtocolUDPProxy && p.Profile.Type != ProtocolTCPProxy {
+		c.fail(at, p.Name+" is of type "+string(p.Profile.Type)+": a virtual service takes "+string(ProtocolUDPProxy)+" and "+
+			string(ProtocolTCPProxy)+"; "+SystemUDPProxy+" is always there")
+	}
+}
+
+// usedService checks what a port speaks.
+func (c *checker) usedService(at *path, vs *VirtualService, sv *Service) {
+	ref := sv.OverrideNetworkProfileRef
+	if ref != "" {
+		c.usedNetwork(at.field("override_network_profile_ref"), ref)
+	} else {
+		ref = vs.NetworkProfileRef
+	}
+	if !sv.EnableSSL {
+		return
+	}
+	if p := named(c, c.set.NetworkProfiles, ref); p != nil && p.Profile.Type == ProtocolUDPProxy {
+		c.fail(at.field("enable_ssl"), "TLS needs TCP, and "+p.Name+" is of type "+string(ProtocolUDPProxy)+
+			": name a profile of type "+string(ProtocolTCPProxy)+" in override_network_profile_ref")
+	}
+	if len(vs.SSLKeyAndCertificateRefs) == 0 {
+		c.fail(at.field("enable_ssl"), "needs a certificate in ssl_key_and_certificate_refs of the virtual service")
+	}
 }
 
 // usedPool checks that a pool can choose servers and probe them. Of a pool on no virtual service nobody asks that.

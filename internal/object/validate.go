@@ -81,12 +81,12 @@ type checker struct {
 	at     objectID
 	line   func(objectID) int
 	report func(objectID, *path, string)
-	claims map[netip.AddrPort]objectID // listening addresses: whose
-	used   []bool                      // pools that a virtual service names, by their place
+	claims map[claim]objectID // listening addresses: whose
+	used   []bool             // pools that a virtual service names, by their place
 }
 
 func newChecker(s *Set) *checker {
-	return &checker{set: s, index: newIndex(s), used: make([]bool, len(s.Pools)), line: func(objectID) int { return 0 }, claims: make(map[netip.AddrPort]objectID, 2*len(s.VirtualServices))}
+	return &checker{set: s, index: newIndex(s), used: make([]bool, len(s.Pools)), line: func(objectID) int { return 0 }, claims: make(map[claim]objectID, 2*len(s.VirtualServices))}
 }
 
 func (c *checker) fail(p *path, msg string) { c.report(c.at, p, msg) }

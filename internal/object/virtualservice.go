@@ -7,28 +7,33 @@ import (
 
 // VirtualService is one address of the farm: it joins a VIP, ports, profiles and a pool.
 type VirtualService struct {
-	Name                  string    `json:"name" required:"" doc:"unique among virtual services"`
-	UUID                  string    `json:"uuid" doc:"references may name the object by it"`
-	Description           string    `json:"description" doc:"free text"`
-	Enabled               bool      `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
-	TrafficEnabled        bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
-	Type                  VSType    `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
-	Services              []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
-	VsVipRef              string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
-	PoolRef               string    `json:"pool_ref" ref:"Pool" doc:"where requests go"`
-	PoolGroupRef          string    `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref; refused until the data plane can do it"`
-	ApplicationProfileRef string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
-	NetworkProfileRef     string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"how datagrams are treated; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
-	FQDN                  string    `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
-	DNSInfo               []DNSInfo `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual service"`
-	Kept                  Kept      `json:"-"`
+	Name                     string    `json:"name" required:"" doc:"unique among virtual services"`
+	UUID                     string    `json:"uuid" doc:"references may name the object by it"`
+	Description              string    `json:"description" doc:"free text"`
+	Enabled                  bool      `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
+	TrafficEnabled           bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
+	Type                     VSType    `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
+	Services                 []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
+	VsVipRef                 string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
+	PoolRef                  string    `json:"pool_ref" ref:"Pool" doc:"where requests go"`
+	PoolGroupRef             string    `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref; refused until the data plane can do it"`
+	ApplicationProfileRef    string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
+	NetworkProfileRef        string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"UDP or TCP, where services[] say nothing else; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
+	SSLKeyAndCertificateRefs []string  `json:"ssl_key_and_certificate_refs" items:"0..16" ref:"SSLKeyAndCertificate" doc:"certificates for services with enable_ssl; the one whose name a client asks for is shown, else the first"`
+	SSLProfileRef            string    `json:"ssl_profile_ref" ref:"SSLProfile" doc:"versions and ciphers of TLS with clients; none: TLS 1.2 and 1.3"`
+	PKIProfileRef            string    `json:"pki_profile_ref" ref:"PKIProfile" own:"" doc:"clients must show a certificate that these authorities have signed; none: no client certificate is asked for"`
+	FQDN                     string    `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
+	DNSInfo                  []DNSInfo `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual service"`
+	Kept                     Kept      `json:"-"`
 }
 
 // Service is one listening port, or a range of them.
 type Service struct {
-	Port         uint16 `json:"port" required:"" range:"0..65535" special:"0 takes any free port" doc:"port to listen on"`
-	PortRangeEnd uint16 `json:"port_range_end" default:"0" range:"0..65535" special:"0 is a single port" doc:"last port of a range that starts at port"`
-	Kept         Kept   `json:"-"`
+	Port                      uint16 `json:"port" required:"" range:"0..65535" special:"0 takes any free port" doc:"port to listen on"`
+	PortRangeEnd              uint16 `json:"port_range_end" default:"0" range:"0..65535" special:"0 is a single port" doc:"last port of a range that starts at port"`
+	OverrideNetworkProfileRef string `json:"override_network_profile_ref" ref:"NetworkProfile" doc:"UDP or TCP on this port; none: as network_profile_ref says"`
+	EnableSSL                 bool   `json:"enable_ssl" default:"false" doc:"TLS, over a TCP proxy"`
+	Kept                      Kept   `json:"-"`
 }
 
 // DNSInfo is one DNS name of a virtual service or VIP.
@@ -50,11 +55,11 @@ var virtualServiceKept = slices.Concat(
 	quiet(keptNumber, `bgp_local_preference bgp_num_as_path_prepend:1..10 ssl_sess_cache_avg_size=1024:1024..16383 weight=1:1..128`),
 	quiet(keptList, `bgp_peer_labels labels`),
 	quiet(keptObject, `analytics_policy`),
-	noted(keptText, `server_network_profile_ref ssl_profile_ref traffic_clone_profile_ref vh_parent_vs_ref`),
+	noted(keptText, `server_network_profile_ref traffic_clone_profile_ref vh_parent_vs_ref`),
 	noted(keptBool, `allow_invalid_client_cert close_client_conn_on_config_update limit_doser
 		remove_listening_port_on_vs_down use_vip_as_snat`),
 	noted(keptNumber, `max_cps_per_client=0:10..1000,0 min_pools_up=0:0..65535`),
-	noted(keptList, `nsx_securitygroup snat_ip snat_ip6_addresses sp_pool_refs ssl_key_and_certificate_refs
+	noted(keptList, `nsx_securitygroup snat_ip snat_ip6_addresses sp_pool_refs
 		ssl_profile_selectors static_dns_records vh_domain_name vh_matches`),
 	noted(keptObject, `connections_rate_limit performance_limits requests_rate_limit sideband_profile`),
 	refuse(keptList, "a pool for each port is not supported yet; use a virtual service for each", `service_pool_select`),
@@ -70,8 +75,7 @@ var virtualServiceKept = slices.Concat(
 
 var serviceKept = slices.Concat(
 	noted(keptBool, `enable_http2 horizon_internal_ports is_active_ftp_data_port`),
-	refuse(keptText, "a profile for each port is not supported yet; use a virtual service for each", `override_application_profile_ref override_network_profile_ref`),
-	refuse(keptBool, noTLS, `enable_ssl`),
+	refuse(keptText, "an application profile for each port is not supported yet; use a virtual service for each", `override_application_profile_ref`),
 )
 
 var dnsInfoKept = slices.Concat(

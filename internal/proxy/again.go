@@ -68,7 +68,7 @@ func (p *Proxy) storedHash(in *Input, req *stored) uint64 {
 // p.again; in is what led to it.
 func (p *Proxy) storedRequest(in *Input, req *stored) request {
 	p.stored = *in
-	p.stored.Msg, p.stored.From, p.stored.Local, p.stored.Listener = &p.again, req.from, req.local, req.listener
+	p.stored.Msg, p.stored.From, p.stored.Local, p.stored.Listener, p.stored.Flow = &p.again, req.from, req.local, req.listener, req.flow
 	return request{Input: &p.stored, m: &p.again, svc: req.listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
 }
 
@@ -216,4 +216,14 @@ func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 	out := p.sendToServer(&r, choice{server: s.server, attempt: s.attempt, reason: s.reason})
 	out.Method = p.again.Method
 	return out
+}
+
+// AppendUndelivered appends the response that whoever sent a request is to get, as if the next hop had said it: m is the
+// request as it left and came to nothing. It is given to Response, which knows the way back. Nothing is appended for
+// what wants no response.
+func (p *Proxy) AppendUndelivered(dst []byte, m *sip.Msg, status int, reason string) []byte {
+	if m.Err != sip.NoFault || !m.IsRequest || m.Method == sip.Ack {
+		return dst
+	}
+	return m.AppendReply(dst, &sip.Reply{Status: status, Reason: reason, ToTag: p.statelessTag(m)})
 }

@@ -25,6 +25,9 @@ func (p *Proxy) inward(r *request) Verdict {
 		// our own URI as Request-URI, and no Route to restore it from: it is for us
 		return p.refuse(r.Input, 404, "Not Found", LocalRequestRefused)
 	}
+	if r.uri.Scheme == sip.SchemeSIPS && r.svc.Pool.Toward(r.Listener.Key.Transport) != sip.TLS {
+		return p.refuseSIPS(r)
+	}
 	c := p.place(r)
 	if c.server == nil {
 		return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
@@ -72,7 +75,10 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 	p.routeEdits(r, hop)
 	p.via(face, in, r, c.attempt)
 	p.receivedEdit(r)
-	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))})
+	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.clientFlow())
+	if r.m.Method == sip.Register && r.svc.Path {
+		p.pushPath(r, face, in)
+	}
 	p.hops()
 	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
 }
@@ -196,7 +202,7 @@ func (p *Proxy) serverNamed(r *request, u *sip.URI) *snapshot.Server {
 		host = u.Maddr
 	}
 	if a, ok := sip.HostAddr(r.m.Bytes(host)); ok {
-		return r.svc.Pool.ServerAt(netip.AddrPortFrom(a, orDefault(u.Port)))
+		return r.svc.Pool.ServerAt(netip.AddrPortFrom(a, uriPort(u)))
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/aged"
 	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/selfsigned"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -161,10 +164,21 @@ func (l *ladder) compile() {
 		l.listens = []string{"192.0.2.100:5060"}
 	}
 	for _, s := range l.listens {
-		a := netip.MustParseAddrPort(s)
-		v := object.Vip{Enabled: true, VipID: s, IPAddress: a.Addr()}
-		vip.Vip = append(vip.Vip, v)
-		vs.Services = []object.Service{{Port: a.Port()}}
+		t, a := cutTransport(s)
+		if !slices.ContainsFunc(vip.Vip, func(v object.Vip) bool { return v.IPAddress == a.Addr() }) {
+			vip.Vip = append(vip.Vip, object.Vip{Enabled: true, VipID: s, IPAddress: a.Addr()})
+		}
+		sv := object.Service{Port: a.Port(), EnableSSL: t == sip.TLS}
+		if t.Stream() {
+			sv.OverrideNetworkProfileRef = "tcp"
+		}
+		vs.Services = slices.DeleteFunc(vs.Services, func(o object.Service) bool {
+			return o.OverrideNetworkProfileRef == sv.OverrideNetworkProfileRef && o.EnableSSL == sv.EnableSSL
+		})
+		vs.Services = append(vs.Services, sv)
+	}
+	if slices.ContainsFunc(vs.Services, func(o object.Service) bool { return o.EnableSSL }) {
+		vs.SSLKeyAndCertificateRefs = []string{"cert"}
 	}
 	for _, s := range l.servers {
 		drained := strings.HasSuffix(s, "/drain")
@@ -174,10 +188,12 @@ func (l *ladder) compile() {
 	}
 	vs.VsVipRef, vs.PoolRef, vs.ApplicationProfileRef, vs.NetworkProfileRef, vs.FQDN = "vip", "pool", "app", "net", l.fqdn
 	pool.LBAlgorithm, pool.LBAlgorithmHash = object.ConsistentHash, object.HashCallID
-	app.Type = object.ApplicationSIP
+	app.Type, net.Profile.Type = object.ApplicationSIP, object.ProtocolUDPProxy
+	tcp := object.New[object.NetworkProfile]("tcp")
 	l.profiles(&vs, &pool, &app.SIPServiceProfile)
 	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
-		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net}}
+		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net, tcp},
+		SSLKeyAndCertificates: l.certificates()}
 	if len(l.other) > 0 {
 		l.addOther(set)
 	}
@@ -200,6 +216,29 @@ func (l *ladder) compile() {
 	for _, p := range snap.Pools {
 		p.View.Load().Publish()
 	}
+}
+
+// cutTransport reads "tcp:192.0.2.1:5060"; without a transport it is UDP.
+func cutTransport(s string) (sip.Transport, netip.AddrPort) {
+	word, rest, _ := strings.Cut(s, ":")
+	t, ok := sip.TransportNamed([]byte(word))
+	if !ok {
+		rest = s
+	}
+	return t, netip.MustParseAddrPort(rest)
+}
+
+func (l *ladder) certificates() []object.SSLKeyAndCertificate {
+	if !strings.Contains(fmt.Sprint(l.listens), "tls:") {
+		return nil
+	}
+	cert, key, err := selfsigned.Make("example.com", nil, nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	k := object.New[object.SSLKeyAndCertificate]("cert")
+	k.Certificate.Certificate, k.Key = string(cert), string(key)
+	return []object.SSLKeyAndCertificate{k}
 }
 
 // addOther adds a virtual service with another address and pool, like the first in all else.
@@ -260,6 +299,12 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.RetryBudgetPercent, pool.RetryBudgetPerSecond = 0, n
 		case "graceful_disable_timeout":
 			pool.GracefulDisableTimeoutMin = n
+		case "path":
+			p.Path = "SIP_PATH_" + v
+		case "server_transport":
+			pool.ServerTransport = "SERVER_TRANSPORT_" + v
+		case "server_tls":
+			pool.SSLProfileRef = "System-Standard"
 		case "min_servers_up":
 			pool.MinServersUp = n
 		case "max_concurrent_connections_per_server":
@@ -306,7 +351,7 @@ func (l *ladder) command(f []string) string {
 			n.Addr = netip.MustParseAddrPort(f[3])
 		}
 		port, _ := strconv.Atoi(f[2])
-		m[string(NameKey(nil, []byte(f[1]), uint16(port)))] = n
+		m[string(NameKey(nil, []byte(f[1]), uint16(port), sip.UDP))] = n
 		l.names.Replace(m)
 	case "icmp":
 		step, _ := strconv.Atoi(f[2])
@@ -325,11 +370,11 @@ func (l *ladder) command(f []string) string {
 
 func (l *ladder) tick() aged.Tick { return aged.Tick(l.now.Milliseconds()) }
 
-// input is a message at the first listener of its family, or at the one on port.
-func (l *ladder) input(from netip.AddrPort, at netip.AddrPort, m *sip.Msg) *Input {
+// input is a message at the first listener of its family and transport, or at the one on port.
+func (l *ladder) input(t sip.Transport, from netip.AddrPort, at netip.AddrPort, m *sip.Msg) *Input {
 	in := &Input{Msg: m, From: from, Local: at.Addr(), Snapshot: l.snap, Now: l.tick(), NowNS: l.now.Nanoseconds()}
 	for _, ln := range l.snap.Listeners {
-		if ln.Addr.Addr().Is4() == from.Addr().Is4() && in.Listener == nil && (at.Port() == 0 || at.Port() == ln.Addr.Port()) {
+		if ln.Addr.Addr().Is4() == from.Addr().Is4() && ln.Key.Transport == t && in.Listener == nil && (at.Port() == 0 || at.Port() == ln.Addr.Port()) {
 			in.Listener = ln
 		}
 	}
@@ -344,8 +389,13 @@ func (l *ladder) receive(where string, lines []string) string {
 	}
 	l.step++
 	f := strings.Fields(l.fill(where))
-	from := netip.MustParseAddrPort(f[0])
+	source, number, onFlow := strings.Cut(f[0], "#")
+	t, from := cutTransport(source)
 	var at netip.AddrPort
+	gone := uint64(0)
+	if len(f) == 3 && f[1] == "without" {
+		gone, f = parseFlow(f[2]), f[:1]
+	}
 	if len(f) > 2 {
 		var err error
 		if at, err = netip.ParseAddrPort(f[2]); err != nil {
@@ -358,7 +408,10 @@ func (l *ladder) receive(where string, lines []string) string {
 	}
 	m := new(sip.Msg)
 	m.Parse(raw)
-	in := l.input(from, at, m)
+	in := l.input(t, from, at, m)
+	if in.Gone = gone; onFlow {
+		in.Flow = parseFlow(number)
+	}
 	var v Verdict
 	if m.IsRequest {
 		v = l.proxy.Request(in)
@@ -368,11 +421,16 @@ func (l *ladder) receive(where string, lines []string) string {
 	return l.show(in, &v, raw)
 }
 
+func parseFlow(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 48)
+	return n
+}
+
 func (l *ladder) unreachable(dest netip.AddrPort, datagram []byte) string {
 	l.step++
 	m := new(sip.Msg)
 	m.Parse(datagram[:min(len(datagram), 548)])
-	in := l.input(dest, netip.AddrPort{}, m)
+	in := l.input(sip.UDP, dest, netip.AddrPort{}, m)
 	v := l.proxy.Unreachable(in, dest)
 	return l.show(in, &v, datagram)
 }
@@ -425,9 +483,15 @@ func (l *ladder) emit(out *strings.Builder, v *Verdict, raw []byte) {
 		l.t.Fatalf("step %d: what we send does not parse: %v\n%s", l.step, again.Err, data)
 	}
 	l.learn(data)
+	if v.Flow != 0 {
+		fmt.Fprintf(out, " on flow %d, else", v.Flow)
+	}
 	fmt.Fprintf(out, " to %s", v.To)
+	if v.Face.Transport.Stream() {
+		fmt.Fprintf(out, " over %s", v.Face.Transport)
+	}
 	l.where[fmt.Sprintf("$%d.to", l.step)] = v.To.String()
-	if v.Face.SentBy != netip.MustParseAddrPort(l.listens[0]) {
+	if _, first := cutTransport(l.listens[0]); v.Face.SentBy != first {
 		fmt.Fprintf(out, " from %s", v.Face.SentBy)
 	}
 	if v.Action == Answer {
@@ -443,18 +507,30 @@ func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(strings.ReplaceAll(s, "\r", ""), "\n"), "\n", "\n  ")
 }
 
-var sealed = regexp.MustCompile(`(branch=z9hG4bK|<sip:)([A-Za-z0-9_-]{22})\b`)
+var sealed = regexp.MustCompile(`(branch=z9hG4bK|<sips?:|;i=)([A-Za-z0-9_-]{20,22})\b`)
 
 // learn gives a name to each token that is seen for the first time.
 func (l *ladder) learn(data []byte) {
 	for _, m := range sealed.FindAllStringSubmatch(string(data), -1) {
 		kind := "route"
-		if strings.HasPrefix(m[1], "branch") {
+		switch {
+		case strings.HasPrefix(m[1], "branch"):
 			kind = "branch"
+		case m[1] == ";i=":
+			kind = "i"
+		case len(m[2]) != token.Len:
+			continue
 		}
-		if _, known := l.tokens[m[2]]; !known {
-			l.tokens[m[2]] = fmt.Sprintf("$%d.%s", l.step, kind)
+		if _, known := l.tokens[m[2]]; known {
+			continue
 		}
+		name := fmt.Sprintf("$%d.%s", l.step, kind)
+		for _, other := range l.tokens {
+			if other == name {
+				name += "2"
+			}
+		}
+		l.tokens[m[2]] = name
 	}
 }
 
@@ -467,8 +543,10 @@ func (l *ladder) name(s string) string {
 }
 
 func (l *ladder) fill(s string) string {
-	for tok, name := range l.tokens {
-		s = strings.ReplaceAll(s, name, tok)
+	toks := slices.Collect(maps.Keys(l.tokens))
+	slices.SortFunc(toks, func(a, b string) int { return len(l.tokens[b]) - len(l.tokens[a]) }) // $1.route2 before $1.route
+	for _, tok := range toks {
+		s = strings.ReplaceAll(s, l.tokens[tok], tok)
 	}
 	for name, addr := range l.where {
 		s = strings.ReplaceAll(s, name, addr)

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/sip"
 )
 
 // Names is what is known of host names: the resolver writes it, workers read it
@@ -26,23 +28,23 @@ func NewNames() *Names {
 	return n
 }
 
-// NameKey is the key of a host name, lower-cased, and port (0: none was given).
-func NameKey(dst, host []byte, port uint16) []byte {
+// NameKey is the key of a host name, lower-cased, and port (0: none was given), for a transport.
+func NameKey(dst, host []byte, port uint16, t sip.Transport) []byte {
 	for _, c := range host {
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
 		dst = append(dst, c)
 	}
-	return binary.BigEndian.AppendUint16(append(dst, 0), port)
+	return binary.BigEndian.AppendUint16(append(dst, byte(t)), port)
 }
 
-func (n *Names) get(host []byte, port uint16) (netip.AddrPort, bool) {
+func (n *Names) get(host []byte, port uint16, t sip.Transport) (netip.AddrPort, bool) {
 	var buf [300]byte
 	if len(host) > 255 {
 		return netip.AddrPort{}, true // no host name is that long: RFC 1035 section 2.3.4
 	}
-	e, ok := (*n.m.Load())[string(NameKey(buf[:0], host, port))]
+	e, ok := (*n.m.Load())[string(NameKey(buf[:0], host, port, t))]
 	return e.Addr, ok
 }
 

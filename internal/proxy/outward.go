@@ -12,20 +12,29 @@ import (
 // Request-URI (RFC 3261 16.5, 16.6 (6) and (7)), never by the algorithm.
 func (p *Proxy) outward(r *request) Verdict {
 	hop := p.nextHop(r)
-	to, v, ok := p.target(r, hop)
-	if !ok {
-		return v
-	}
-	if !sendable(to) {
-		return p.refuse(r.Input, 404, "Not Found", NoRoute)
-	}
-	if r.Snapshot.Own(r.svc, to) {
-		return p.hairpin(r, hop)
-	}
 	in := r.Listener.FaceAt(r.Local)
-	face := p.exit(r, in, to.Addr())
+	to, face, flow, gone := p.flowOut(r)
+	if gone {
+		return p.refuse(r.Input, 430, "Flow Failed", FlowGone)
+	}
 	if face == nil {
-		return p.refuse(r.Input, 500, "No Address Of That Family", NoTransport)
+		a, t, v, ok := p.target(r, hop)
+		if !ok {
+			return v
+		}
+		if !sendable(a) {
+			return p.refuse(r.Input, 404, "Not Found", NoRoute)
+		}
+		if r.Snapshot.Own(r.svc, a) {
+			return p.hairpin(r, hop)
+		}
+		if face = p.exit(r, in, a.Addr(), t); face == nil && t == sip.TLS && hop.Scheme == sip.SchemeSIPS {
+			return p.refuseSIPS(r)
+		}
+		if face == nil {
+			return p.refuse(r.Input, 500, noFaceText(r, a.Addr(), in), NoTransport)
+		}
+		to = a
 	}
 	p.bindRequest(r)
 	p.routeEdits(r, hop)
@@ -34,26 +43,36 @@ func (p *Proxy) outward(r *request) Verdict {
 	if r.server != nil {
 		p.knowCall(r, r.server, false)
 		t := token.Route{Server: r.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)), FromServer: true}
-		p.recordRoute(r, face, in, &t)
+		p.recordRoute(r, face, in, &t, r.outFlow(face, to, flow))
 	}
 	p.hops()
-	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Order: r.call, Server: nil}
+	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Flow: flow, Order: r.call, Server: nil}
+}
+
+// noFaceText says what an address outside lacks: a family, or a transport, that the service speaks.
+func noFaceText(r *request, to netip.Addr, in *snapshot.Face) string {
+	for t := range sip.NumTransports {
+		if r.Listener.FaceFor(to, t, in) != nil {
+			return "Transport Not Available"
+		}
+	}
+	return "No Address Of That Family"
 }
 
 // exit is the face at which a request to an address outside leaves. In a dialog it
 // is the one that the other side knows: ours of the last Route value of the pass
 // (RFC 5658 section 5). A value without a token was not written by us, but
 // configured in the server, and shows its side of us.
-func (p *Proxy) exit(r *request, in *snapshot.Face, to netip.Addr) *snapshot.Face {
+func (p *Proxy) exit(r *request, in *snapshot.Face, to netip.Addr, t sip.Transport) *snapshot.Face {
 	if u := r.named; u != nil {
 		if a, ok := sip.HostAddr(r.m.Bytes(u.Host)); ok {
-			f := r.Snapshot.FaceNamed(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
+			f := r.Snapshot.FaceNamed(r.svc, netip.AddrPortFrom(a, uriPort(u)), t)
 			if f != nil && f.Reaches(to) {
 				return f
 			}
 		}
 	}
-	return r.Listener.FaceFor(to, in)
+	return r.Listener.FaceFor(to, t, in)
 }
 
 // hairpin goes on with a request whose next hop turned out to be us: as a Route
@@ -73,45 +92,52 @@ func (p *Proxy) hairpin(r *request, hop *sip.URI) Verdict {
 	return p.inward(r)
 }
 
-// target finds the address of a next hop: maddr, an address, or a name that has
+// target finds the address and transport of a next hop: maddr, an address, or a name that has
 // been resolved (RFC 3263 section 4). Without one it gives the verdict.
-func (p *Proxy) target(r *request, u *sip.URI) (netip.AddrPort, Verdict, bool) {
+func (p *Proxy) target(r *request, u *sip.URI) (netip.AddrPort, sip.Transport, Verdict, bool) {
 	m := r.m
-	switch {
-	case u.Scheme == sip.SchemeSIPS:
-		p.refusal.extra("Warning: 380 carillon \"SIPS Not Allowed\"\r\n")
-		return netip.AddrPort{}, p.refuse(r.Input, 480, "Temporarily Unavailable", SIPSNotAllowed), false
-	case u.Scheme != sip.SchemeSIP:
-		return netip.AddrPort{}, p.refuse(r.Input, 404, "Not Found", NoRoute), false
-	case u.Transport.Len() > 0 && !isUDP(m.Bytes(u.Transport)):
+	if u.Scheme != sip.SchemeSIP && u.Scheme != sip.SchemeSIPS {
+		return netip.AddrPort{}, 0, p.refuse(r.Input, 404, "Not Found", NoRoute), false
+	}
+	t, named, ok := m.URITransport(u)
+	if !ok {
 		// not 503: to the server that would say that we are out of order (21.5.4)
-		return netip.AddrPort{}, p.refuse(r.Input, 500, "Transport Not Available", NoTransport), false
+		return netip.AddrPort{}, 0, p.refuse(r.Input, 500, "Transport Not Available", NoTransport), false
+	}
+	if !named {
+		t = r.svc.Usual
+	}
+	port := u.Port
+	if port == 0 {
+		port = t.DefaultPort()
 	}
 	host := m.Bytes(u.Host)
 	if u.Maddr.Len() > 0 {
 		host = m.Bytes(u.Maddr)
 	}
 	if a, ok := sip.HostAddr(host); ok {
-		return netip.AddrPortFrom(a, orDefault(u.Port)), Verdict{}, true
+		return netip.AddrPortFrom(a, port), t, Verdict{}, true
 	}
 	if r.svc.Named(host, u.Port) {
-		return r.Listener.FaceAt(r.Local).SentBy, Verdict{}, true
+		return r.Listener.FaceAt(r.Local).SentBy, t, Verdict{}, true
+	}
+	if !r.svc.Speaks[t] {
+		if u.Scheme == sip.SchemeSIPS {
+			return netip.AddrPort{}, 0, p.refuseSIPS(r), false
+		}
+		return netip.AddrPort{}, 0, p.refuse(r.Input, 500, "Transport Not Available", NoTransport), false
 	}
 	if p.names == nil {
-		return netip.AddrPort{}, p.refuse(r.Input, 404, "Not Found", Unresolvable), false
+		return netip.AddrPort{}, 0, p.refuse(r.Input, 404, "Not Found", Unresolvable), false
 	}
-	a, known := p.names.get(host, u.Port)
+	a, known := p.names.get(host, u.Port, t)
 	if !known {
-		return netip.AddrPort{}, Verdict{Action: Resolve, Host: host, Status: int(u.Port), Order: r.call}, false
+		return netip.AddrPort{}, 0, Verdict{Action: Resolve, Host: host, Status: int(u.Port), Lookup: t, Order: r.call}, false
 	}
 	if !a.IsValid() {
-		return netip.AddrPort{}, p.refuse(r.Input, 404, "Not Found", Unresolvable), false
+		return netip.AddrPort{}, 0, p.refuse(r.Input, 404, "Not Found", Unresolvable), false
 	}
-	return a, Verdict{}, true
-}
-
-func isUDP(b []byte) bool {
-	return len(b) == 3 && b[0]|0x20 == 'u' && b[1]|0x20 == 'd' && b[2]|0x20 == 'p'
+	return a, t, Verdict{}, true
 }
 
 // sendable reports whether an address can be that of one SIP element: not

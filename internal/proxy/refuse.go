@@ -53,11 +53,14 @@ func (p *Proxy) refuse(in *Input, status int, reason string, why Reason) Verdict
 	}
 	p.reply = sip.Reply{Status: status, Reason: reason, Extra: extras, Received: in.From}
 	p.reply.ToTag = p.statelessTag(m)
+	face := in.Listener.FaceAt(in.Local)
+	if in.Flow != 0 {
+		return Verdict{Action: Answer, Reason: why, Status: status, To: in.From, Flow: in.Flow, Face: face, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
+	}
 	to := replyTarget(m, &m.Via[0], in.From)
 	if !sendable(to) || in.Snapshot.Own(in.Listener.Service, to) {
 		return Verdict{Reason: BadNextHop}
 	}
-	face := in.Listener.FaceAt(in.Local)
 	return Verdict{Action: Answer, Reason: why, Status: status, To: to, Face: face, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
 }
 

@@ -45,6 +45,7 @@ type record struct {
 	from     netip.AddrPort
 	local    netip.Addr
 	listener *snapshot.Listener
+	flow     uint64
 }
 
 func newReplay() *replay { return &replay{} }
@@ -55,6 +56,7 @@ type stored struct {
 	from     netip.AddrPort
 	local    netip.Addr
 	listener *snapshot.Listener
+	flow     uint64
 }
 
 func (r *replay) ring(key uint64) *ring { return &r.rings[key>>40%replayRings] }
@@ -81,7 +83,7 @@ func (r *replay) save(key uint64, in *Input) uint32 {
 	}
 	ref := g.next
 	s := &g.slots[ref%uint32(len(g.slots))]
-	*s = record{off: int32(g.at), n: int32(len(data)), round: g.round, ref: ref, key: key, from: in.From, local: in.Local, listener: in.Listener}
+	*s = record{off: int32(g.at), n: int32(len(data)), round: g.round, ref: ref, key: key, from: in.From, local: in.Local, listener: in.Listener, flow: in.Flow}
 	copy(g.buf[g.at:], data)
 	g.at += len(data)
 	g.next++
@@ -126,5 +128,5 @@ func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byt
 	if listener == nil {
 		return stored{}, false
 	}
-	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: listener}, true
+	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: listener, flow: s.flow}, true
 }

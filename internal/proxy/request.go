@@ -23,7 +23,13 @@ type request struct {
 	bare   []byte      // uri without the maddr that was ours; nil mostly
 	token  token.Route // valid iff sealed
 	sealed bool
-	named  *sip.URI // of ours that the last token stood in; valid iff sealed
+	named  *sip.URI   // of ours that the last token stood in; valid iff sealed
+	flow   token.Flow // of the client's side; valid iff flowed
+	mark   byte       // of flow: beside which token it stands
+	flowed bool
+	path   token.Path // valid iff onPath
+	onPath bool
+	forged bool // a Route of ours for Outbound, with a token that is none
 
 	bind token.Binding
 	salt uint32
@@ -50,6 +56,9 @@ func (p *Proxy) Request(in *Input) Verdict {
 	}
 	r.call = p.sealer.CallHash(m.Bytes(m.CallID))
 	p.readRoutes(&r)
+	if r.forged {
+		return p.refuse(in, 403, "Forbidden", FlowForged)
+	}
 	if v, refused := p.validate(&r); refused {
 		return v
 	}
@@ -73,7 +82,19 @@ func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
 	if !ok || host != r.From.Addr() {
 		return nil
 	}
-	return r.svc.Pool.ServerAt(netip.AddrPortFrom(host, orDefault(via.Port)))
+	port := via.Port
+	if port == 0 {
+		port = r.Listener.Key.Transport.DefaultPort()
+	}
+	return r.svc.Pool.ServerAt(netip.AddrPortFrom(host, port))
+}
+
+// uriPort is the port of a URI.
+func uriPort(u *sip.URI) uint16 {
+	if u.Port == 0 && u.Scheme == sip.SchemeSIPS {
+		return sip.TLS.DefaultPort()
+	}
+	return orDefault(u.Port)
 }
 
 func orDefault(port uint16) uint16 {
@@ -89,9 +110,10 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 	switch r.uri.Scheme { // tel, and urn with its emergency calls (RFC 5031), are for a server to resolve
 	case sip.SchemeOther:
 		return p.refuse(r.Input, 416, "Unsupported URI Scheme", UnsupportedScheme), true
-	case sip.SchemeSIPS: // only ever over TLS: RFC 5630 section 5.3
-		p.refusal.extra("Warning: 380 carillon \"SIPS Not Allowed\"\r\n")
-		return p.refuse(r.Input, 480, "Temporarily Unavailable", SIPSNotAllowed), true
+	case sip.SchemeSIPS:
+		if r.svc.TLS == nil && r.svc.Pool.TLS == nil {
+			return p.refuseSIPS(r), true
+		}
 	}
 	if m.MaxForwards == 0 && m.Method != sip.Options {
 		return p.refuse(r.Input, 483, "Too Many Hops", TooManyHops), true
@@ -105,6 +127,12 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 		return p.refuse(r.Input, 503, "Service Unavailable", TrafficOff), true
 	}
 	return Verdict{}, false
+}
+
+// refuseSIPS refuses what would have to go on over TLS, and cannot: RFC 5630 section 5.3.
+func (p *Proxy) refuseSIPS(r *request) Verdict {
+	p.refusal.extra("Warning: 380 carillon \"SIPS Not Allowed\"\r\n")
+	return p.refuse(r.Input, 480, "Temporarily Unavailable", SIPSNotAllowed)
 }
 
 // localRequest answers what is addressed to the balancer itself: OPTIONS, and
@@ -132,8 +160,11 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 // address may leave the pool: a client's token opens the way to its server
 // and nowhere else.
 func (p *Proxy) towardClient(r *request) bool {
-	if r.server == nil && !(r.sealed && r.svc.Pool.HasHost(r.From.Addr())) {
+	if r.server == nil && !((r.sealed || r.onPath) && r.svc.Pool.HasHost(r.From.Addr())) {
 		return false
+	}
+	if r.onPath && !r.sealed {
+		return true
 	}
 	if r.sealed {
 		opener := p.sealer.Hash24(r.m.Bytes(r.m.From.Tag)) == r.token.Opener
@@ -161,13 +192,16 @@ func (p *Proxy) receivedEdit(r *request) {
 // CANCEL, and ACK to a non-2xx, and what responses will be checked against.
 func (p *Proxy) bindRequest(r *request) {
 	via := &r.m.Via[0]
-	var rport uint16 // as it will stand there
-	if via.HasRport {
+	var rport uint16                 // as it will stand there
+	if via.HasRport && !r.stream() { // over a stream the response goes where the request came from, whatever the port
 		rport = r.From.Port()
 	}
 	r.bind = p.binding(r.m, via, r.From.Addr(), rport)
 	r.salt = p.salt(r.m, via)
 }
+
+// stream reports whether the message came over one.
+func (in *Input) stream() bool { return in.Listener.Key.Transport.Stream() }
 
 // hops takes one from Max-Forwards; a request without one gets it (16.6 (3)).
 func (p *Proxy) hops() {
@@ -184,14 +218,23 @@ func (p *Proxy) via(face *snapshot.Face, in *snapshot.Face, r *request, attempt 
 	p.text = append(p.text, face.Via...)
 	b := token.Branch{Attempt: attempt, Listener: in.ID, Salt: r.salt, Binding: r.bind}
 	p.text = p.sealer.AppendBranch(p.text, &b)
+	if r.Flow != 0 {
+		branch := p.text[len(p.text)-token.Len:]
+		p.text = append(p.text, ";i="...)
+		p.text = p.sealer.AppendVia(p.text, r.Flow, branch)
+	}
 	p.text = append(p.text, '\r', '\n')
 	p.edit.PushVia(p.text[start:])
+	if face.Transport.Stream() {
+		p.edit.AddContentLength() // 16.6 (9)
+	}
 }
 
 // recordRoute keeps us on the path of the dialog that the request opens or
 // refreshes (16.6 (4)); never on REGISTER. Where the two sides see us at different
-// addresses there are two, so that each side finds its own (RFC 5658).
-func (p *Proxy) recordRoute(r *request, face, in *snapshot.Face, t *token.Route) {
+// addresses or by different transports there are two, so that each side finds its own (RFC 5658). A client's connection
+// stands in that of its own side: client is its number, 0 for none.
+func (p *Proxy) recordRoute(r *request, face, in *snapshot.Face, t *token.Route, client uint64) {
 	switch r.m.Method {
 	case sip.Invite, sip.Subscribe, sip.Refer, sip.Notify:
 	default:
@@ -201,11 +244,27 @@ func (p *Proxy) recordRoute(r *request, face, in *snapshot.Face, t *token.Route)
 		return
 	}
 	start := len(p.text)
-	p.recordRouteLine(face, t, r.call)
-	if in != face && in.SentBy != face.SentBy {
+	switch {
+	case client != 0 && t.FromServer:
+		p.flowLine(face, client, t, r.call)
 		p.recordRouteLine(in, t, r.call)
+	case client != 0:
+		p.recordRouteLine(face, t, r.call)
+		p.flowLine(in, client, t, r.call)
+	default:
+		p.recordRouteLine(face, t, r.call)
+		if in != face && (in.SentBy != face.SentBy || in.Transport != face.Transport) {
+			p.recordRouteLine(in, t, r.call)
+		}
 	}
 	p.edit.PushRecordRoute(p.text[start:])
+}
+
+// flowLine is a Record-Route line whose token says on which connection the client is. It stands beside one with t.
+func (p *Proxy) flowLine(f *snapshot.Face, flow uint64, t *token.Route, call uint64) {
+	p.text = append(p.text, f.Route...)
+	p.text = p.sealer.AppendFlow(p.text, &token.Flow{Number: flow, Listener: f.ID}, t, call)
+	p.text = append(p.text, f.Behind...)
 }
 
 func (p *Proxy) recordRouteLine(f *snapshot.Face, t *token.Route, call uint64) {

@@ -27,14 +27,15 @@ func (p *Proxy) Response(in *Input) Verdict {
 		return Verdict{Reason: OwnResponse}
 	}
 	via := &m.Via[1]
-	to, received := responseTarget(m, via)
-	if p.binding(m, via, received, viaRport(via)) != branch.Binding {
+	back := p.wayBack(in, &branch)
+	if p.binding(m, via, back.received, back.rport) != branch.Binding {
 		return Verdict{Reason: ForgedResponse}
 	}
-	if !sendable(to) || in.Snapshot.Own(in.Listener.Service, to) {
+	to := back.to
+	if back.flow == 0 && (!sendable(to) || in.Snapshot.Own(in.Listener.Service, to)) {
 		return Verdict{Reason: BadNextHop}
 	}
-	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
+	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Flow: back.flow, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
 	v.Server = in.Listener.Service.Pool.ServerAt(in.From)
 	if v.Server != nil {
 		heard(v.Server, in.Now)
@@ -45,14 +46,15 @@ func (p *Proxy) Response(in *Input) Verdict {
 	p.complete(in, &v, &branch)
 	if v.Action == Forward {
 		p.edit.PopVia()
-		if v.Face = in.Listener.FaceAt(in.Local); v.Face.ID != branch.Listener {
-			v.Face = in.Snapshot.Face(branch.Listener)
-		}
-		if v.Face == nil || v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
-			v.Face = in.Listener.FaceFor(to.Addr(), in.Listener.FaceAt(in.Local)) // the listener it came in on is gone
+		v.Face = back.face
+		if v.Face == nil || v.Flow == 0 && v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
+			v.Face = in.Listener.FaceFor(to.Addr(), back.transport, in.Listener.FaceAt(in.Local)) // the listener it came in on is gone
 			if v.Face == nil {
 				return Verdict{Reason: BadNextHop}
 			}
+		}
+		if v.Face.Transport.Stream() {
+			p.edit.AddContentLength()
 		}
 	}
 	return v
@@ -85,6 +87,43 @@ func (p *Proxy) openBranch(in *Input) (token.Branch, bool) {
 	}
 	host, ok := sip.HostAddr(m.Bytes(via.Host))
 	return b, ok && in.Snapshot.Own(in.Listener.Service, netip.AddrPortFrom(host, orDefault(via.Port)))
+}
+
+// wayBack is where a response goes: by the Via below ours, and by what ours says of how the request came.
+type wayBack struct {
+	to        netip.AddrPort
+	received  netip.Addr // the address that the request was received from
+	rport     uint16     // that is bound into the branch
+	flow      uint64     // connection that the request came on; 0: none
+	face      *snapshot.Face
+	transport sip.Transport // of face, or of what it was
+}
+
+func (p *Proxy) wayBack(in *Input, branch *token.Branch) (b wayBack) {
+	m := in.Msg
+	if b.face = in.Listener.FaceAt(in.Local); b.face.ID != branch.Listener {
+		b.face = in.Snapshot.Face(branch.Listener)
+	}
+	via := &m.Via[1]
+	b.to, b.received = responseTarget(m, via)
+	if b.face != nil {
+		b.transport = b.face.Transport
+	} else {
+		b.transport, _ = sip.TransportNamed(m.Bytes(via.Transport))
+	}
+	if !b.transport.Stream() {
+		b.rport = viaRport(via)
+		return b
+	}
+	if ours := &m.Via[0]; ours.Flow.Len() > 0 {
+		b.flow, _ = p.sealer.OpenVia(m.Bytes(ours.Flow), m.Bytes(ours.Branch)[len(cookie):])
+	}
+	port := via.Port
+	if port == 0 {
+		port = b.transport.DefaultPort()
+	}
+	b.to = netip.AddrPortFrom(b.received, port) // 18.2.2: if the connection is gone
+	return b
 }
 
 // responseTarget is where the next Via sends a response (18.2.2, RFC 3581

@@ -24,7 +24,11 @@ func (p *Proxy) readRoutes(r *request) {
 	for r.ours < min(m.NRoute, len(m.Route)-1) {
 		u := &m.Route[r.ours].URI
 		t, ok := p.openToken(r, u)
-		if ok && r.sealed && t != r.token || !ok && !p.ownURI(r, u) {
+		if !ok && (p.readFlow(r, u) || p.readPath(r, u)) {
+			r.ours++
+			continue
+		}
+		if ok && (r.sealed && t != r.token || r.flowed && !t.Beside(r.mark)) || !ok && !p.ownURI(r, u) {
 			break
 		}
 		if ok {
@@ -39,6 +43,29 @@ func (p *Proxy) readRoutes(r *request) {
 	p.stripMaddr(r)
 }
 
+// readFlow reads the token of ours that says on which connection the client of this pass is. It stands before or behind
+// the other one of the pass.
+func (p *Proxy) readFlow(r *request, u *sip.URI) bool {
+	if u.User.Len() != token.Len || r.flowed {
+		return false
+	}
+	f, mark, ok := p.sealer.OpenFlow(r.m.Bytes(u.User), r.call, &p.scratch)
+	if !ok || r.sealed && !r.token.Beside(mark) || p.foreign(r, u) {
+		return false
+	}
+	r.flow, r.mark, r.flowed, r.named = f, mark, true, u
+	return true
+}
+
+// foreign reports whether a URI names another service of this engine.
+func (p *Proxy) foreign(r *request, u *sip.URI) bool {
+	if len(r.Snapshot.Services) < 2 {
+		return false
+	}
+	a, isAddr := sip.HostAddr(r.m.Bytes(u.Host))
+	return isAddr && r.Snapshot.Foreign(r.svc, netip.AddrPortFrom(a, uriPort(u)))
+}
+
 // openToken opens the token in a URI of ours. Another service of this engine seals
 // with the same key; what it wrote is for it to read.
 func (p *Proxy) openToken(r *request, u *sip.URI) (token.Route, bool) {
@@ -46,18 +73,14 @@ func (p *Proxy) openToken(r *request, u *sip.URI) (token.Route, bool) {
 		return token.Route{}, false
 	}
 	t, ok := p.sealer.OpenRoute(r.m.Bytes(u.User), r.call, &p.scratch)
-	if ok && len(r.Snapshot.Services) > 1 {
-		a, isAddr := sip.HostAddr(r.m.Bytes(u.Host))
-		ok = !isAddr || !r.Snapshot.Foreign(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
-	}
-	return t, ok
+	return t, ok && !p.foreign(r, u)
 }
 
 // stripMaddr reads a Request-URI whose maddr, port and transport are ours as if
 // they were not there, and has it written without them (16.4).
 func (p *Proxy) stripMaddr(r *request) {
 	u := r.uri
-	if u.Maddr.Len() == 0 || u.Text.Len() > textRoom/4 || u.Transport.Len() > 0 && !isUDP(r.m.Bytes(u.Transport)) || !p.ownURI(r, u) {
+	if u.Maddr.Len() == 0 || u.Text.Len() > textRoom/4 || !p.spoken(r, u) || !p.ownURI(r, u) {
 		return
 	}
 	start := len(p.text)
@@ -68,9 +91,15 @@ func (p *Proxy) stripMaddr(r *request) {
 	r.uri = &p.bareURI
 }
 
+// spoken reports whether a URI names a transport that we speak, or none.
+func (p *Proxy) spoken(r *request, u *sip.URI) bool {
+	t, named, ok := r.m.URITransport(u)
+	return ok && (!named || r.svc.Speaks[t])
+}
+
 // ownURI reports whether a URI names this element, which is the service.
 func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
-	if u.Scheme != sip.SchemeSIP {
+	if u.Scheme != sip.SchemeSIP && u.Scheme != sip.SchemeSIPS {
 		return false
 	}
 	host := r.m.Bytes(u.Host)
@@ -78,7 +107,7 @@ func (p *Proxy) ownURI(r *request, u *sip.URI) bool {
 		host = r.m.Bytes(u.Maddr) // V6: maddr is what is resolved
 	}
 	if a, ok := sip.HostAddr(host); ok {
-		return r.Snapshot.Own(r.svc, netip.AddrPortFrom(a, orDefault(u.Port)))
+		return r.Snapshot.Own(r.svc, netip.AddrPortFrom(a, uriPort(u)))
 	}
 	return r.svc.Named(host, u.Port)
 }

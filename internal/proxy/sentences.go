@@ -27,6 +27,8 @@ var sentences = [NumReasons]string{
 	OptionsAnswered:     "OPTIONS to the balancer itself, or with no hop left: 200.",
 	STUNAnswered:        "A STUN Binding request got its response.",
 	LocalRequestRefused: "A request whose Route and Request-URI end at the balancer: 404.",
+	FlowGone:            "The connection that alone leads to the client is no more: 430.",
+	FlowForged:          "A token that names a connection was not made here: 403.",
 	KeepAlive:           "Empty lines, or nothing.",
 	AckOfRefusal:        "The ACK of a response that we made ourselves.",
 	Junk:                "A datagram that is no SIP.",
@@ -42,6 +44,8 @@ var sentences = [NumReasons]string{
 	UnreachableStray:    "ICMP for nothing that is open.",
 	ResolverFull:        "Too many names were being looked up: the request was dropped, its sender will repeat it.",
 	QueueFull:           "A response or an answer of ours would have been longer than a datagram can be.",
+	ConnectionGone:      "The connection that a response was to go back on is no more, and no other way leads to the client.",
+	Undelivered:         "No connection could be had, or it broke before the message was sent.",
 }
 
 // Sentence says in words what happened to a message that ended so.

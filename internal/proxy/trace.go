@@ -110,8 +110,8 @@ func (p *Proxy) traceResponse(in *Input, t *Trace) {
 		return
 	}
 	via := &m.Via[1]
-	_, received := responseTarget(m, via)
-	t.OurBranch = p.binding(m, via, received, viaRport(via)) == branch.Binding
+	back := p.wayBack(in, &branch)
+	t.OurBranch = p.binding(m, via, back.received, back.rport) == branch.Binding
 	t.key = key(branch.Binding, branch.Salt)
 }
 
@@ -145,7 +145,7 @@ func (t *Trace) Scratch(in *Input, dry *snapshot.Snapshot) *State {
 	pn := t.pin
 	if req, ok := in.State.replay.load(t.key, pn.replay, dry, nil); ok {
 		m := sip.Msg{Buf: req.data}
-		pn.replay = s.replay.save(t.key, &Input{Msg: &m, From: req.from, Local: req.local, Listener: req.listener, NowNS: in.NowNS})
+		pn.replay = s.replay.save(t.key, &Input{Msg: &m, From: req.from, Local: req.local, Listener: req.listener, Flow: req.flow, NowNS: in.NowNS})
 	} else {
 		pn.replay = 0
 	}

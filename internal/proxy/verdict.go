@@ -24,9 +24,12 @@ type Verdict struct {
 	Action Action
 	Reason Reason
 	Status int            // of an Answer; of a forwarded response
-	To     netip.AddrPort // where it goes; valid iff Forward or Answer
-	Face   *snapshot.Face // from where; valid iff Forward or Answer
-	Order  uint64         // hash of the Call-ID: messages of one leave in the order they came
+	To     netip.AddrPort // where it goes; valid iff Forward or Answer, the zero value if only Flow leads there
+	Face   *snapshot.Face // from where, and by which transport; valid iff Forward or Answer
+	// Flow is the connection that it goes on. 0: none, and for a stream one to To is found or opened. If it is gone, a
+	// response goes to To, and a request is decided about again, with Input.Gone.
+	Flow  uint64
+	Order uint64 // hash of the Call-ID: messages of one leave in the order they came
 
 	// Server is the one that the request goes to, or that the message came from; nil if there is none.
 	Server *snapshot.Server
@@ -36,10 +39,11 @@ type Verdict struct {
 	BackoffS int
 	// LatencyUS is the time from the request to this final response, in µs; valid iff Final.
 	LatencyUS uint64
-	Final     bool // the message is the final response of a transaction that was open
-	Host      []byte
-	Method    sip.Method // of the stored request that Again has decided about
-	resend    *resend    // of the Proxy that decided; valid iff Resend
+	Final     bool          // the message is the final response of a transaction that was open
+	Host      []byte        // that Resolve is about; Status is its port
+	Lookup    sip.Transport // for which it is to be looked up
+	Method    sip.Method    // of the stored request that Again has decided about
+	resend    *resend       // of the Proxy that decided; valid iff Resend
 }
 
 // Reason names an exit of the message path. Each has a counter and a line in docs/reasons.md.
@@ -79,6 +83,8 @@ const (
 	OptionsAnswered     // 200
 	STUNAnswered        // a Binding response
 	LocalRequestRefused // 404: addressed to the balancer itself, which is no user agent
+	FlowGone            // 430: the connection that alone leads to the client is no more
+	FlowForged          // 403: a token that was not made here
 
 	// dropped
 	KeepAlive
@@ -96,6 +102,8 @@ const (
 	UnreachableStray // ICMP for nothing that is open
 	ResolverFull     // too many host names are being looked up
 	QueueFull
+	ConnectionGone // a response whose connection is no more, and nothing leads to the client but that
+	Undelivered    // no connection could be had, or it broke before the message was sent
 	NumReasons
 )
 
@@ -126,6 +134,8 @@ var reasonText = [NumReasons]string{
 	OptionsAnswered:     "options_answered",
 	STUNAnswered:        "stun_answered",
 	LocalRequestRefused: "local_request_refused",
+	FlowGone:            "flow_gone",
+	FlowForged:          "flow_forged",
 	KeepAlive:           "keep_alive",
 	AckOfRefusal:        "ack_of_refusal",
 	Junk:                "junk",
@@ -141,6 +151,8 @@ var reasonText = [NumReasons]string{
 	UnreachableStray:    "unreachable_stray",
 	ResolverFull:        "resolver_full",
 	QueueFull:           "queue_full",
+	ConnectionGone:      "connection_gone",
+	Undelivered:         "undelivered",
 }
 
 // String is the word of the reason, as counters and logs have it.

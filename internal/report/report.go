@@ -113,12 +113,24 @@ type Service struct {
 type Listener struct {
 	Engine    string         `json:"engine"`
 	Addr      netip.AddrPort `json:"address"`
+	Transport string         `json:"transport"` // udp, tcp or tls
 	Workers   int            `json:"workers"`
 	RxPackets uint64         `json:"rx_packets"`
 	TxPackets uint64         `json:"tx_packets"`
 	RxBytes   uint64         `json:"rx_bytes"`
 	TxBytes   uint64         `json:"tx_bytes"`
 	RxDropped uint64         `json:"rx_dropped"` // by the kernel, for a full receive buffer
+	Conns     *Conns         `json:"connections,omitempty"`
+}
+
+// Conns is the connections of a listener of TCP or TLS; packets are then messages.
+type Conns struct {
+	Open       int64             `json:"open"`
+	Accepted   uint64            `json:"accepted"`
+	Opened     uint64            `json:"opened"`     // by the engine, to servers mostly
+	Handshakes uint64            `json:"handshakes"` // of TLS
+	Resumed    uint64            `json:"resumed"`    // of these, sessions that were taken up again
+	Closed     map[string]uint64 `json:"closed"`     // by reason, those that were refused too
 }
 
 // Latency sums up response times.

@@ -181,7 +181,7 @@ func TestAnswersFit(t *testing.T) {
 		"{key}", "127.0.0.2:5060", "/{type}/{uuid}", "/virtualservice/"+vs)
 	tried := 0
 	d.operations(func(method, p string, _ map[string]any) {
-		if method != "get" || p == "/logout" || p == "/api/trace" { // which does not end: TestTrace
+		if method != "get" || p == "/logout" || p == "/api/trace" { // a trace ends when its reader goes
 			return
 		}
 		query := ""

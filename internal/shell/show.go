@@ -261,8 +261,8 @@ func (s *Shell) runningConfig(ctx context.Context, words []string) error {
 		words = words[2:]
 	}
 	for _, k := range pasteOrder() {
-		if only != nil && k.Name != only.Name {
-			continue
+		if only != nil && k.Name != only.Name || only == nil && k.Name == "ServiceEngine" {
+			continue // an engine makes its object itself
 		}
 		list, err := s.c.List(ctx, k.Path, url.Values{"include_name": {"true"}, "skip_default": {"true"}})
 		if err != nil {
@@ -322,8 +322,8 @@ func (s *Shell) paste(k object.KindInfo, list []json.RawMessage, search string) 
 			return err
 		}
 		name := n.Get("name").String()
-		if object.IsSystem(k.Name, name) {
-			continue
+		if tenant := object.RefName(n.Get("tenant_ref").String()); object.IsSystem(k.Name, name) || tenant != "" && tenant != s.tenant() {
+			continue // the system's own, or lent by another tenant
 		}
 		var b strings.Builder
 		fmt.Fprintf(&b, "configure %s %s\n", k.Path, quoteWord(name))

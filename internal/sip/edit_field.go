@@ -69,6 +69,17 @@ func (e *Edit) PushRecordRoute(text []byte) {
 	e.Insert(at, text)
 }
 
+// AddContentLength puts the length of the body behind the header fields, of a message that came in a datagram without it:
+// on a stream it must not be missing (RFC 3261 16.6, item 9; 18.3).
+func (e *Edit) AddContentLength() {
+	if e.m.ContentLength >= 0 || e.m.HeadersEnd < 2 {
+		return
+	}
+	line := append(e.note(), "Content-Length: "...)
+	line = appendNumber(line, uint32(len(e.m.Buf))-e.m.HeadersEnd)
+	e.done(e.m.HeadersEnd-2, 0, append(line, "\r\n"...))
+}
+
 // SetRequestURI replaces the Request-URI.
 func (e *Edit) SetRequestURI(text []byte) { e.Replace(e.m.URI.Text, text) }
 

@@ -48,6 +48,7 @@ const (
 	FaultNoTo
 	FaultNoCallID
 	FaultNoCSeq
+	FaultNoContentLength
 	numFaults
 )
 
@@ -94,6 +95,7 @@ var faultText = [numFaults]string{
 	FaultNoTo:                   "Missing To",
 	FaultNoCallID:               "Missing Call-ID",
 	FaultNoCSeq:                 "Missing CSeq",
+	FaultNoContentLength:        "Missing Content-Length",
 }
 
 // NumFaults is how many faults there are, NoFault included: the size of an array of counters.

@@ -12,6 +12,7 @@ type Via struct {
 	Received  Span   // value
 	Maddr     Span   // value
 	Rport     Span   // value; absent when the parameter has none
+	Flow      Span   // value of our own parameter i: the connection that the request came on
 	RportEnd  uint32 // offset just behind the parameter's name; valid iff HasRport
 	Next      uint32 // offset of the next value of the same header field; 0 if this is its last
 	Port      uint16 // of sent-by; 0 absent
@@ -184,6 +185,9 @@ const (
 func (v *Via) setParam(b []byte, q param) bool {
 	n := q.nameEnd - q.name
 	if n < 5 || n > 8 || n == 7 {
+		if n == 1 && b[q.name]|0x20 == 'i' {
+			v.Flow = q.value
+		}
 		return true
 	}
 	var s *Span

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/sip"
 )
 
 // addrTable maps addresses to values. Every request asks whether it comes from a
@@ -150,6 +152,16 @@ func (o *ownAddr) face(v *Service, port uint16) *Face {
 		}
 	}
 	return other
+}
+
+// faceOn is the face of v with a port and a transport, or nil.
+func (o *ownAddr) faceOn(v *Service, port uint16, t sip.Transport) *Face {
+	for _, f := range o.at(port) {
+		if f.SentBy.Port() == port && f.Out.Service == v && f.Transport == t {
+			return f
+		}
+	}
+	return nil
 }
 
 func (o *ownAddr) add(f *Face) {

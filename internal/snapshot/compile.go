@@ -35,6 +35,7 @@ type compiler struct {
 	pairs    []pair // of the virtual services, by place in the set
 	profiles map[string]*object.ApplicationProfile
 	byName   map[string]*Pool // of out
+	prevTLS  map[string]*TLS  // of the services of prev, by ID
 
 	links  []netip.Prefix // that this machine is on, the longest prefix first
 	asked  map[netip.Addr]netip.Addr
@@ -114,6 +115,8 @@ func (c *compiler) services() {
 			Traffic:                 vs.TrafficEnabled,
 			RecordRoute:             sip.RecordRoute,
 			RetryOn503:              sip.RetryOn503,
+			Path:                    sip.Path == object.PathIfSupported || sip.Path == object.PathAlways,
+			PathAlways:              sip.Path == object.PathAlways,
 			FailoverRetransmissions: uint8(sip.FailoverRetransmissions),
 			CallTimeoutMS:           uint32(sip.TransactionTimeoutS) * 1000,
 			MaxTransactions:         sip.MaxTransactions,
@@ -123,6 +126,7 @@ func (c *compiler) services() {
 		for _, n := range c.pairs[i].set().FQDNs(vs) {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
+		s.TLS = c.serviceTLS(s.ID, vs)
 		c.out.Services = append(c.out.Services, s)
 		c.listeners(s, &c.pairs[i])
 	}

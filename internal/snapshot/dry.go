@@ -55,7 +55,7 @@ func (s *Snapshot) Dry(v *Service, known ...Handle) *Snapshot {
 
 // dry returns a copy of a pool, whose servers it puts into a snapshot.
 func (p *Pool) dry(out *Snapshot) *Pool {
-	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared,
+	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, TLS: p.TLS, toward: p.toward,
 		Budget: p.Budget.Dry(), places: p.places, byID: map[uint64]*Server{}, Servers: make([]*Server, len(p.Servers))}
 	view := p.View.Load().Dry()
 	q.View.Store(view)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"github.com/carillon-sip/carillon/internal/sip"
 )
 
 // Toward a server the routing table was asked when the snapshot was made. Whom
@@ -31,12 +33,17 @@ func (e *exits) toward(to netip.Addr) *Face {
 	return e.rest
 }
 
-// FaceFor is the face at which a request to an address outside leaves, that came
-// in at a face of this listener. Of several addresses of one link it is the one at
+// exitKinds is how many exits a listener has: for each family and transport.
+const exitKinds = 2 * int(sip.NumTransports)
+
+func exitOf(t sip.Transport, family int) int { return 2*int(t) + family }
+
+// FaceFor is the face at which a request to an address outside leaves by a transport, that came
+// in at a face of this listener; nil if the service does not speak it. Of several addresses of one link it is the one at
 // which the request came in.
-func (l *Listener) FaceFor(to netip.Addr, in *Face) *Face {
-	f := l.exits[familyOf(to)].toward(to)
-	if f != nil && f.link != 0 && f.link == in.link {
+func (l *Listener) FaceFor(to netip.Addr, t sip.Transport, in *Face) *Face {
+	f := l.exits[exitOf(t, familyOf(to))].toward(to)
+	if f != nil && f.link != 0 && f.link == in.link && in.Transport == t {
 		return in
 	}
 	return f
@@ -72,24 +79,29 @@ func (c *compiler) linkOf(a netip.Addr) int {
 // exitsOf finds where requests that came in at a listener leave: by its own
 // addresses, or where the family changes by those of the others.
 func (c *compiler) exitsOf(l *Listener) {
-	own := family(l.Addr)
-	l.exits[own] = c.exits(l.faces())
-	other := exitKey{l.Service, 1 - own}
-	if c.others[other] == nil { // the same for all listeners of a family
-		var faces []*Face
-		for _, o := range l.Service.Listeners {
-			if family(o.Addr) == other.family {
-				faces = append(faces, o.faces()...)
-			}
+	own := exitOf(l.Key.Transport, family(l.Addr))
+	for i := range l.exits {
+		if i == own {
+			l.exits[i] = c.exits(l.faces())
+			continue
 		}
-		c.others[other] = c.exits(faces)
+		other := exitKey{l.Service, i}
+		if c.others[other] == nil { // the same for all listeners of another family or transport
+			var faces []*Face
+			for _, o := range l.Service.Listeners {
+				if exitOf(o.Key.Transport, family(o.Addr)) == i {
+					faces = append(faces, o.faces()...)
+				}
+			}
+			c.others[other] = c.exits(faces)
+		}
+		l.exits[i] = c.others[other]
 	}
-	l.exits[other.family] = c.others[other]
 }
 
 type exitKey struct {
 	service *Service
-	family  int
+	kind    int
 }
 
 // exits chooses among faces of one family.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
 )
 
@@ -48,7 +49,7 @@ func serving(server string, listens ...string) *object.Set {
 	app := object.New[object.ApplicationProfile]("app")
 	app.Type = object.ApplicationSIP
 	return &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
-		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{object.New[object.NetworkProfile]("net")}}
+		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: nil}
 }
 
 // Where a request to an address outside leaves, by the address that it came in at.
@@ -100,7 +101,7 @@ func TestFaceFor(t *testing.T) {
 				if l.Addr.Addr().Is4() != local.Is4() {
 					continue
 				}
-				if f := l.FaceFor(to, l.FaceAt(local)); f != nil {
+				if f := l.FaceFor(to, sip.UDP, l.FaceAt(local)); f != nil {
 					got = f.Addr().String()
 					if !f.Reaches(to) {
 						t.Errorf("%s does not reach %s", got, to)

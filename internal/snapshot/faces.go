@@ -4,15 +4,18 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
 )
 
 // Key names a listener across changes of configuration: its address as configured.
 type Key struct {
-	Addr netip.AddrPort
+	Addr      netip.AddrPort
+	Transport sip.Transport
 	// Egress is the service that the listener was opened for because it has
-	// servers of a family that it does not listen on; "" for all others.
+	// servers of a family or a transport that it does not listen on; "" for all others.
 	Egress string
 	// Port is the one that an egress is opened on if it is free, so that servers
 	// find it again after a restart; 0: any. Addr has none.
@@ -45,13 +48,15 @@ func Wanted(set *object.Set) *Wants {
 // pair is a virtual service and what belongs to it. Looking each up by its name in the set, where that takes as long as
 // there are objects, was what a change of one of a thousand took longest for.
 type pair struct {
-	vs   *object.VirtualService
-	vip  []object.VsVip // one, or none
-	keys []Key          // that it listens on
+	vs      *object.VirtualService
+	vip     []object.VsVip // one, or none
+	nets    []object.NetworkProfile
+	listens []object.Listen
+	keys    []Key // that it listens on
 }
 
 // set is one for questions about this virtual service alone.
-func (p *pair) set() *object.Set { return &object.Set{VsVips: p.vip} }
+func (p *pair) set() *object.Set { return &object.Set{VsVips: p.vip, NetworkProfiles: p.nets} }
 
 // pairs finds what belongs to each virtual service of a set.
 func pairs(set *object.Set) []pair {
@@ -59,7 +64,12 @@ func pairs(set *object.Set) []pair {
 	for i := range set.VsVips {
 		vips[set.VsVips[i].Name] = i
 	}
-	taken := [2]map[uint16]bool{{0: true}, {0: true}} // by family: ports that no egress can have
+	nets := make(map[string]*object.NetworkProfile, len(set.NetworkProfiles))
+	for i := range set.NetworkProfiles {
+		nets[set.NetworkProfiles[i].Name] = &set.NetworkProfiles[i]
+	}
+	var taken taken
+	taken.begin()
 	for i := range set.Pools {
 		pool := &set.Pools[i]
 		pools[pool.Name] = pool
@@ -67,7 +77,7 @@ func pairs(set *object.Set) []pair {
 			// a server of this machine may be down now, and is to get its port when it comes
 			if pool.Servers[j].IP.IsLoopback() {
 				a := pool.ServerAddr(j)
-				taken[family(a)][a.Port()] = true
+				taken.of(sip.UDP, family(a))[a.Port()], taken.of(sip.TCP, family(a))[a.Port()] = true, true
 			}
 		}
 	}
@@ -78,9 +88,12 @@ func pairs(set *object.Set) []pair {
 		if v, ok := vips[p.vs.VsVipRef]; ok {
 			p.vip = set.VsVips[v : v+1]
 		}
-		for _, l := range p.set().Listens(p.vs) {
-			p.keys = append(p.keys, Key{Addr: l.Addr})
-			taken[family(l.Addr)][l.Addr.Port()] = true
+		p.networks(nets)
+		p.listens = p.set().Listens(p.vs)
+		for _, l := range p.listens {
+			k := Key{Addr: l.Addr, Transport: transportOf(l)}
+			p.keys = append(p.keys, k)
+			taken.of(k.Transport, family(l.Addr))[l.Addr.Port()] = true
 		}
 	}
 	for i := range out {
@@ -92,27 +105,115 @@ func pairs(set *object.Set) []pair {
 	return out
 }
 
-// egress lists what a service needs for servers of a family that it does not listen on.
-func egress(service string, listens []Key, pool *object.Pool, taken *[2]map[uint16]bool) []Key {
-	var has, needs [2]bool // IPv4, IPv6
-	for _, k := range listens {
-		has[family(k.Addr)] = true
+// networks keeps the network profiles that the service names.
+func (p *pair) networks(all map[string]*object.NetworkProfile) {
+	keep := func(ref string) {
+		if n := all[ref]; n != nil && !slices.ContainsFunc(p.nets, func(o object.NetworkProfile) bool { return o.Name == ref }) {
+			p.nets = append(p.nets, *n)
+		}
+	}
+	keep(p.vs.NetworkProfileRef)
+	for i := range p.vs.Services {
+		if ref := p.vs.Services[i].OverrideNetworkProfileRef; ref != "" {
+			keep(ref)
+		}
+	}
+}
+
+func transportOf(l object.Listen) sip.Transport {
+	switch {
+	case l.TLS:
+		return sip.TLS
+	case l.TCP:
+		return sip.TCP
+	}
+	return sip.UDP
+}
+
+// taken are the ports that no egress can have, of UDP and of TCP, by family.
+type taken [2][2]map[uint16]bool
+
+func (t *taken) begin() {
+	for i := range t {
+		for f := range t[i] {
+			t[i][f] = map[uint16]bool{0: true}
+		}
+	}
+}
+
+func (t *taken) of(tr sip.Transport, family int) map[uint16]bool {
+	if tr.Stream() {
+		return t[1][family]
+	}
+	return t[0][family]
+}
+
+// egress lists what a service needs for servers of a family, or a transport, that it does not listen on. Where it listens on
+// their family it is opened on the same address, so that servers see one; else on all.
+func egress(service string, listens []Key, pool *object.Pool, taken *taken) []Key {
+	var has, needs [2][sip.NumTransports]bool
+	var at [2]netip.AddrPort
+	toward := transportsTo(pool)
+	for _, k := range slices.Backward(listens) {
+		has[family(k.Addr)][k.Transport] = true
+		at[family(k.Addr)] = k.Addr
 	}
 	for j := range pool.Servers {
-		needs[family(pool.ServerAddr(j))] = true
+		f := family(pool.ServerAddr(j))
+		for _, k := range listens {
+			needs[f][toward[k.Transport]] = true
+		}
 	}
 	var keys []Key
 	for f, any := range anyAddr {
-		if !needs[f] || has[f] {
-			continue
+		for t := range sip.NumTransports {
+			if !needs[f][t] || has[f][t] {
+				continue
+			}
+			k := Key{Addr: any, Transport: t, Egress: service}
+			if a := at[f]; a.IsValid() {
+				k.Addr = netip.AddrPortFrom(a.Addr(), 0)
+			}
+			if p := egressPort(listens, t); !taken.of(t, f)[p] {
+				k.Port, taken.of(t, f)[p] = p, true
+			}
+			keys = append(keys, k)
 		}
-		k := Key{Addr: any, Egress: service}
-		if p := listens[0].Addr.Port(); !taken[f][p] {
-			k.Port, taken[f][p] = p, true
-		}
-		keys = append(keys, k)
 	}
 	return keys
+}
+
+// egressPort is the port that an egress would have: that of the first listener, for TLS beside UDP or TCP the one above
+// it, as 5061 is to 5060.
+func egressPort(listens []Key, t sip.Transport) uint16 {
+	first := listens[0]
+	for _, k := range listens {
+		if k.Transport == t {
+			return k.Addr.Port()
+		}
+	}
+	if (t == sip.TLS) == (first.Transport == sip.TLS) || first.Addr.Port() == 0 {
+		return first.Addr.Port()
+	}
+	if t == sip.TLS {
+		return first.Addr.Port() + 1
+	}
+	return first.Addr.Port() - 1
+}
+
+// transportsTo says on which transport a pool's servers get what came on each.
+func transportsTo(pool *object.Pool) (toward [sip.NumTransports]sip.Transport) {
+	for t := range toward {
+		switch {
+		case pool.SSLProfileRef != "":
+			toward[t] = sip.TLS
+		case pool.ServerTransport == object.ServerTransportUDP:
+			toward[t] = sip.UDP
+		case pool.ServerTransport == object.ServerTransportTCP || sip.Transport(t).Stream():
+			toward[t] = sip.TCP
+		}
+	}
+	return toward
 }
 
 // family is 0 for IPv4 and 1 for IPv6.
@@ -134,20 +235,51 @@ var anyAddr = [2]netip.AddrPort{
 
 // listeners makes the listeners of a service.
 func (c *compiler) listeners(s *Service, p *pair) {
-	advertise := map[netip.AddrPort]netip.Addr{}
-	for _, l := range p.set().Listens(p.vs) {
-		advertise[l.Addr] = l.Advertise
+	advertise := map[netip.Addr]netip.Addr{} // of a VIP, whatever the port: an egress on its address has the same
+	for _, l := range p.listens {
+		advertise[l.Addr.Addr()] = l.Advertise
+	}
+	idle := p.idle()
+	for _, k := range p.keys {
+		s.Speaks[k.Transport] = true
+	}
+	for !s.Speaks[s.Usual] && s.Usual < sip.TLS {
+		s.Usual++
 	}
 	for _, k := range p.keys {
 		if other := c.out.byKey[k]; other != nil {
 			c.fail(s.ID, "VirtualService/%s: listens on %s, and so does VirtualService/%s", s.Name, k.Addr, other.Service.Name)
 			continue
 		}
-		c.listener(s, k, advertise[k.Addr])
+		l := c.listener(s, k, advertise[k.Addr.Addr()])
+		if k.Transport.Stream() {
+			l.IdleAfter = idle(k)
+		}
 	}
 }
 
-func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) {
+// idle tells when idle connections of a listener are closed.
+func (p *pair) idle() func(Key) time.Duration {
+	set := p.set()
+	return func(k Key) time.Duration {
+		ref := p.vs.NetworkProfileRef
+		for i := range p.vs.Services {
+			sv := &p.vs.Services[i]
+			if port := k.Addr.Port(); sv.OverrideNetworkProfileRef != "" && port >= sv.Port && port <= max(sv.Port, sv.PortRangeEnd) {
+				if o := set.NetworkProfile(sv.OverrideNetworkProfileRef); o != nil && o.Profile.Type == object.ProtocolTCPProxy {
+					ref = sv.OverrideNetworkProfileRef
+				}
+			}
+		}
+		n := set.NetworkProfile(ref)
+		if n == nil || n.Profile.Type != object.ProtocolTCPProxy || n.Profile.TCPProxyProfile.IdleConnectionType != "CLOSE_IDLE" {
+			return 0
+		}
+		return time.Duration(n.Profile.TCPProxyProfile.IdleConnectionTimeoutS) * time.Second
+	}
+}
+
+func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {
 	l := &Listener{Index: len(c.out.Listeners), Service: s, Key: k, Addr: k.Addr, Egress: k.Egress != ""}
 	if b, ok := c.env.Bound[k]; ok {
 		l.Addr = b
@@ -167,6 +299,7 @@ func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) {
 	if !slices.Contains(s.ports, l.Addr.Port()) {
 		s.ports = append(s.ports, l.Addr.Port())
 	}
+	return l
 }
 
 func firstValid(a, b netip.Addr) netip.Addr {
@@ -180,14 +313,23 @@ func firstValid(a, b netip.Addr) netip.Addr {
 // that a branch made by another engine, or before a restart, finds its way.
 func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	sentBy := netip.AddrPortFrom(shown, l.Addr.Port())
-	f := &Face{Out: l, Source: source, SentBy: sentBy, Host: shown.String(),
+	f := &Face{Out: l, Source: source, SentBy: sentBy, Host: shown.String(), Transport: l.Key.Transport,
 		Route: recordRoute}
 	shownText := sentBy.String()
-	f.Via = []byte("Via: SIP/2.0/UDP " + shownText + ";branch=z9hG4bK")
+	f.Via = []byte("Via: SIP/2.0/" + f.Transport.String() + " " + shownText + ";branch=z9hG4bK")
 	f.Behind = []byte("@" + shownText + ";lr>\r\n")
+	key := l.Key.Addr.String() + " " + source.String() + " " + shown.String()
+	switch f.Transport {
+	case sip.TCP:
+		f.Behind = []byte("@" + shownText + ";transport=tcp;lr>\r\n")
+		key += " tcp"
+	case sip.TLS: // transport=tls is never written (RFC 5630 3.1.4): SIPS is how to say it
+		f.Route = recordRouteTLS
+		key += " tls"
+	}
 	f.link = c.linkOf(f.Addr())
 	h := fnv.New32a()
-	h.Write([]byte(l.Key.Addr.String() + " " + source.String() + " " + shown.String()))
+	h.Write([]byte(key))
 	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
 	for f.ID == 0 || c.out.faces[f.ID] != nil {
 		f.ID++
@@ -198,7 +340,7 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	return f
 }
 
-var recordRoute = []byte("Record-Route: <sip:")
+var recordRoute, recordRouteTLS = []byte("Record-Route: <sip:"), []byte("Record-Route: <sips:")
 
 // own notes that a face is to be found at an address, on the port that it shows.
 func (c *compiler) own(a netip.Addr, f *Face) {
@@ -206,7 +348,7 @@ func (c *compiler) own(a netip.Addr, f *Face) {
 		return
 	}
 	v, o := f.Out.Service, c.out.own.add(a)
-	if g := o.face(v, f.SentBy.Port()); g == nil || g.Out.Service != v {
+	if o.faceOn(v, f.SentBy.Port(), f.Transport) == nil {
 		o.add(f)
 	}
 }
@@ -243,8 +385,9 @@ func (c *compiler) faceListener(l *Listener) {
 // requests that came in here leave toward it.
 func (c *compiler) faceServers(l *Listener) {
 	v4, pool := l.Addr.Addr().Is4(), l.Service.Pool
+	same := pool.Toward(l.Key.Transport) == l.Key.Transport
 	for sv := range pool.addrs.all {
-		if sv.place < 0 || l.face != nil && sv.Addr.Addr().Is4() == v4 {
+		if sv.place < 0 || l.face != nil && same && sv.Addr.Addr().Is4() == v4 {
 			continue // the listener's own face, which FaceToward falls back to
 		}
 		if l.toward == nil {
@@ -255,9 +398,13 @@ func (c *compiler) faceServers(l *Listener) {
 }
 
 func (c *compiler) faceToward(l *Listener, sv *Server) *Face {
-	from, v4 := l, sv.Addr.Addr().Is4()
-	if l.Addr.Addr().Is4() != v4 {
-		i := slices.IndexFunc(l.Service.Listeners, func(o *Listener) bool { return o.Addr.Addr().Is4() == v4 })
+	from, v4, t := l, sv.Addr.Addr().Is4(), l.Service.Pool.Toward(l.Key.Transport)
+	if l.Addr.Addr().Is4() != v4 || l.Key.Transport != t {
+		fits := func(o *Listener) bool { return o.Addr.Addr().Is4() == v4 && o.Key.Transport == t }
+		i := slices.IndexFunc(l.Service.Listeners, func(o *Listener) bool { return fits(o) && o.Addr.Addr() == l.Addr.Addr() })
+		if i < 0 {
+			i = slices.IndexFunc(l.Service.Listeners, fits)
+		}
 		if i < 0 {
 			return nil
 		}

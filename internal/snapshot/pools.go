@@ -40,7 +40,7 @@ func (c *compiler) pools() {
 			prev = c.prev.byPool[id(o.UUID, o.Name)]
 		}
 		p := prev
-		if prev == nil || !samePool(&prev.Object, o) {
+		if prev == nil || !samePool(&prev.Object, o) || o.SSLProfileRef != "" && c.poolTLS(o, prev) != prev.TLS {
 			p = c.compilePool(o, prev)
 		}
 		c.out.Pools = append(c.out.Pools, p)
@@ -94,7 +94,7 @@ func sameServer(a, b object.Server) bool {
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
-		Shared: o.DialogStateShared,
+		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev),
 		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
 		byID:   map[uint64]*Server{}}
 	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort,

@@ -9,9 +9,11 @@ package snapshot
 import (
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
 )
 
@@ -84,12 +86,10 @@ func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 	return nil
 }
 
-// FaceNamed is the face of a service that shows itself as an address, or nil.
-func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort) *Face {
+// FaceNamed is the face of a service that shows itself as an address with a transport, or nil.
+func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort, t sip.Transport) *Face {
 	if o := s.own.at(a.Addr()); o != nil {
-		if f := o.face(v, a.Port()); f != nil && f.Out.Service == v {
-			return f
-		}
+		return o.faceOn(v, a.Port(), t)
 	}
 	return nil
 }
@@ -105,6 +105,8 @@ type Service struct {
 	Traffic     bool // traffic_enabled
 	RecordRoute bool
 	RetryOn503  bool
+	Path        bool // REGISTER gets a Path
+	PathAlways  bool // also for those who did not say that they support it
 	// FailoverRetransmissions is the retransmission with which an unanswered
 	// request goes to the next server; 0 never.
 	FailoverRetransmissions uint8
@@ -112,9 +114,12 @@ type Service struct {
 	CallTimeoutMS   uint32
 	MaxTransactions int
 	MaxCalls        int
+	TLS             *TLS // with clients; nil without a certificate
 
 	Listeners []*Listener
-	names     []string // lower-case host names that are this service
+	Speaks    [sip.NumTransports]bool // some listener does
+	Usual     sip.Transport           // to an address outside that names no transport (RFC 3263 4.1): UDP, if it is spoken
+	names     []string                // lower-case host names that are this service
 	ports     []uint16
 }
 
@@ -160,11 +165,13 @@ type Listener struct {
 	Service *Service
 	Key     Key            // under which sockets are kept
 	Addr    netip.AddrPort // bound: as the key says, but with the port that port 0 became
-	Egress  bool           // opened for a family that only servers have: takes requests from servers alone
+	Egress  bool           // opened for a family or a transport that only servers have: takes requests from servers alone
+	// IdleAfter is when a connection on which nothing comes is closed; 0 never. Of streams.
+	IdleAfter time.Duration
 
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
-	exits   [2]*exits            // by family: where requests to addresses outside leave
+	exits   [exitKinds]*exits    // by family and transport, see exitOf: where requests to addresses outside leave
 	toward  []*Face              // by Server.place: where requests to that server leave; nil entry: own face
 }
 
@@ -181,7 +188,7 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 	if f := l.byLocal[local]; f != nil {
 		return f
 	}
-	return l.exits[family(l.Addr)].rest
+	return l.exits[exitOf(l.Key.Transport, family(l.Addr))].rest
 }
 
 // FaceToward is the face at which requests to a server leave; nil for one of a
@@ -192,13 +199,10 @@ func (l *Listener) FaceToward(s *Server) *Face {
 			return f
 		}
 	}
-	if l.Addr.Addr().Is4() != s.Addr.Addr().Is4() {
-		return nil
+	if l.face != nil && l.Key.Transport == s.Pool.Toward(l.Key.Transport) && l.Addr.Addr().Is4() == s.Addr.Addr().Is4() {
+		return l.face
 	}
-	if l.face == nil { // of a pool that the service had before
-		return l.exits[family(l.Addr)].toward(s.Addr.Addr())
-	}
-	return l.face
+	return l.exits[exitOf(s.Pool.Toward(l.Key.Transport), family(s.Addr))].toward(s.Addr.Addr()) // of a pool that the service had before
 }
 
 // Face is one address under which the balancer shows itself in messages: what
@@ -211,9 +215,11 @@ type Face struct {
 	Host   string         // of SentBy, as a Via has it without brackets
 	link   int            // that Addr is on; 0: none
 
+	Transport sip.Transport
+
 	Via    []byte // up to the token: "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK"
-	Route  []byte // up to the token: "Record-Route: <sip:"
-	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n"
+	Route  []byte // up to the token: "Record-Route: <sip:", of TLS "Record-Route: <sips:"
+	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n", of TCP with ";transport=tcp"
 }
 
 // Addr is the address of this machine that the face's datagrams leave from;
@@ -252,6 +258,9 @@ type Pool struct {
 	Hash   HashKey
 	Header string // lower case; valid iff Hash is HashHeader
 	Shared bool   // dialog_state_shared
+	TLS    *TLS   // with servers; nil: in plain
+	// toward is the transport to servers, by that of what is to go there.
+	toward [sip.NumTransports]sip.Transport
 
 	Servers []*Server // as the objects list them; the index is that of balance
 	Budget  *balance.RetryBudget
@@ -263,6 +272,9 @@ type Pool struct {
 	places int                // servers that have a place, departed ones too
 	byID   map[uint64]*Server // 40 bits of the identity, as tokens carry it; departed ones too
 }
+
+// Toward is the transport to the servers of what came over t.
+func (p *Pool) Toward(t sip.Transport) sip.Transport { return p.toward[t] }
 
 // ServerAt returns the server with that address, also one that has left the pool.
 func (p *Pool) ServerAt(a netip.AddrPort) *Server { return p.addrs.find(a) }

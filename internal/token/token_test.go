@@ -47,6 +47,47 @@ func TestRouteRoundTripAndBinding(t *testing.T) {
 	}
 }
 
+func TestFlowRoundTrip(t *testing.T) {
+	s := New([]byte("secret"))
+	r := rand.New(rand.NewPCG(5, 6))
+	var scratch [16]byte
+	for range 1000 {
+		route := Route{Server: r.Uint64() & ServerBits, Opener: r.Uint32() & 0xffffff, FromServer: r.IntN(2) == 0}
+		in, call := Flow{r.Uint64() & FlowBits, uint16(r.Uint32())}, r.Uint64()
+		text := s.AppendFlow(nil, &in, &route, call)
+		out, mark, ok := s.OpenFlow(text, call, &scratch)
+		if !ok || out != in || !route.Beside(mark) {
+			t.Fatalf("opened %+v, %v; sealed %+v", out, ok, in)
+		}
+		if _, _, ok := s.OpenFlow(text, call^1, &scratch); ok {
+			t.Fatal("a token opened under another Call-ID")
+		}
+		path := Path{in, r.IntN(2) == 0, r.IntN(2) == 0}
+		sealed := s.AppendPath(nil, &path)
+		if got, ok := s.OpenPath(sealed, &scratch); !ok || got != path {
+			t.Fatalf("opened %+v, %v; sealed %+v", got, ok, path)
+		}
+		if _, ok := s.OpenPath(text, &scratch); ok {
+			t.Fatal("a flow opened as a path")
+		}
+		if _, _, ok := s.OpenFlow(sealed, call, &scratch); ok {
+			t.Fatal("a path opened as a flow")
+		}
+		branch := []byte("z9hG4bKsomething")
+		via := s.AppendVia(nil, in.Number, branch)
+		if n, ok := s.OpenVia(via, branch); !ok || n != in.Number {
+			t.Fatalf("Via %q opens to %d, %v", via, n, ok)
+		}
+		via[r.IntN(len(via))] ^= 1
+		if _, ok := s.OpenVia(via, branch); ok {
+			t.Fatalf("forged Via %q opens", via)
+		}
+		if _, ok := s.OpenVia(s.AppendVia(nil, in.Number, branch), branch[1:]); ok {
+			t.Fatal("a Via opens with another branch")
+		}
+	}
+}
+
 // Each single-character change of a token must be refused: as text, or because
 // what it opens to no longer fits.
 func TestForgedTokensAreRefused(t *testing.T) {

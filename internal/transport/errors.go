@@ -15,10 +15,16 @@ type ListenError struct {
 	Addr  netip.AddrPort
 	Errno syscall.Errno
 	Why   string // what follows the errno's text; may be empty
+	// Network is "tcp"; "" is udp.
+	Network string
 }
 
 func (e *ListenError) Error() string {
-	s := "listen udp " + e.Addr.String() + ": " + e.Errno.Error()
+	network := e.Network
+	if network == "" {
+		network = "udp"
+	}
+	s := "listen " + network + " " + e.Addr.String() + ": " + e.Errno.Error()
 	if e.Why != "" {
 		s += e.Why
 	}
