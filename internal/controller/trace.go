@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,6 +48,9 @@ func (c *Controller) Trace(ctx context.Context, f *report.TraceFilter, tell func
 				wg.Go(func() { c.asker.trace(ctx, &e, f, from) })
 			}
 		}
+	}
+	if len(c.Engines()) == 0 {
+		from <- traced{err: errors.New("no engine is registered; the trace waits for one")} // there is room
 	}
 	look := time.NewTicker(traceLook)
 	defer look.Stop()

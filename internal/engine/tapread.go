@@ -71,7 +71,7 @@ func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip
 		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
 	if s.face != nil {
 		to := partyAt(pool, s.to)
-		m.Target, m.Out = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port())
+		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port()), s.face.Transport.String()
 		if s.action == proxy.Answer && s.what == report.TraceMessageCame {
 			m.Answer = s.status
 		}

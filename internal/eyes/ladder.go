@@ -306,6 +306,12 @@ func decision(m *report.TraceMessage) string {
 	case m.Action == "drop" || m.Action == "answer":
 		said += ": " + m.Sentence
 	}
+	if m.Transport != "" && (m.Transport != "udp" || m.OutTransport != "" && m.OutTransport != "udp") {
+		said += ", " + m.Transport
+		if m.OutTransport != "" && m.OutTransport != m.Transport {
+			said += " to " + m.OutTransport
+		}
+	}
 	if m.LatencyUS > 0 {
 		said += fmt.Sprintf(", %.1f ms after its request", float64(m.LatencyUS)/1000)
 	}

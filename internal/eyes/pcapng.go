@@ -26,7 +26,7 @@ const (
 )
 
 // capture writes messages as packets that Wireshark opens. Addresses, ports and texts are what came and left; the rest of
-// the headers of IP and UDP is made up, since a balancer does not see it.
+// the headers of IP and UDP is made up, since a balancer does not see it: what came by TCP or TLS is a datagram here too.
 type capture struct {
 	to    io.Writer
 	block []byte
@@ -56,6 +56,13 @@ func (c *capture) message(m *report.TraceMessage) error {
 	said := m.Reason + ": " + m.Sentence
 	if m.Server != "" {
 		said += " (server " + m.Server + ")"
+	}
+	if m.Transport != "" {
+		said += " (came by " + m.Transport
+		if m.OutTransport != "" {
+			said += ", left by " + m.OutTransport
+		}
+		said += ")"
 	}
 	if m.Engine != "" {
 		said += " [engine " + m.Engine + "]"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,10 +23,14 @@ const (
 
 // probes sends an OPTIONS and a REGISTER through a service.
 func (d *doctor) probes(ctx context.Context, v *report.Service) {
-	if len(v.Listeners) == 0 {
+	i := slices.IndexFunc(v.Listeners, func(l report.Listener) bool { return l.Transport == "" || l.Transport == "udp" })
+	if i < 0 {
+		if len(v.Listeners) > 0 {
+			d.note("skipped", "OPTIONS and REGISTER through "+v.Name, "", "it does not listen on UDP, and probes know nothing else")
+		}
 		return
 	}
-	to := v.Listeners[0].Addr
+	to := v.Listeners[i].Addr
 	if to.Addr().IsUnspecified() {
 		loop := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		if to.Addr().Is6() {

@@ -144,29 +144,30 @@ const (
 
 // TraceMessage is one message that an engine saw, and what became of it.
 type TraceMessage struct {
-	Engine    string         `json:"engine,omitempty"`
-	Seq       uint64         `json:"seq"` // of the trace: in the order that the engine decided
-	At        time.Time      `json:"at"`  // when it was decided about
-	What      string         `json:"what"`
-	Service   string         `json:"virtual_service"`
-	Transport string         `json:"transport"`
-	Source    TraceParty     `json:"source"`            // who sent it
-	Local     netip.AddrPort `json:"local,omitzero"`    // address of ours that it came to
-	Out       netip.AddrPort `json:"out,omitzero"`      // address of ours that it left from; valid iff it left
-	Target    *TraceParty    `json:"target,omitempty"`  // who got it; nil iff it did not leave
-	Direction string         `json:"direction"`         // from_client, from_server
-	Start     string         `json:"start"`             // first line, as it came
-	Method    string         `json:"method,omitempty"`  // of a request; of a response, that of its CSeq
-	Status    int            `json:"status,omitempty"`  // of a response
-	CallID    string         `json:"call_id,omitempty"` // the whole of it
-	CSeq      uint32         `json:"cseq,omitempty"`
-	From      string         `json:"from,omitempty"` // user
-	To        string         `json:"to,omitempty"`   // user
-	Action    string         `json:"action"`         // forward, answer, drop, resend, resolve
-	Reason    string         `json:"reason"`         // as counted
-	Sentence  string         `json:"sentence"`
-	Answer    int            `json:"answer,omitempty"` // status of the balancer's own answer
-	Server    string         `json:"server,omitempty"` // that it goes to or came from
+	Engine       string         `json:"engine,omitempty"`
+	Seq          uint64         `json:"seq"` // of the trace: in the order that the engine decided
+	At           time.Time      `json:"at"`  // when it was decided about
+	What         string         `json:"what"`
+	Service      string         `json:"virtual_service"`
+	Transport    string         `json:"transport"`               // it came by: udp, tcp or tls
+	OutTransport string         `json:"out_transport,omitempty"` // it left by; valid iff it left
+	Source       TraceParty     `json:"source"`                  // who sent it
+	Local        netip.AddrPort `json:"local,omitzero"`          // address of ours that it came to
+	Out          netip.AddrPort `json:"out,omitzero"`            // address of ours that it left from; valid iff it left
+	Target       *TraceParty    `json:"target,omitempty"`        // who got it; nil iff it did not leave
+	Direction    string         `json:"direction"`               // from_client, from_server
+	Start        string         `json:"start"`                   // first line, as it came
+	Method       string         `json:"method,omitempty"`        // of a request; of a response, that of its CSeq
+	Status       int            `json:"status,omitempty"`        // of a response
+	CallID       string         `json:"call_id,omitempty"`       // the whole of it
+	CSeq         uint32         `json:"cseq,omitempty"`
+	From         string         `json:"from,omitempty"` // user
+	To           string         `json:"to,omitempty"`   // user
+	Action       string         `json:"action"`         // forward, answer, drop, resend, resolve
+	Reason       string         `json:"reason"`         // as counted
+	Sentence     string         `json:"sentence"`
+	Answer       int            `json:"answer,omitempty"` // status of the balancer's own answer
+	Server       string         `json:"server,omitempty"` // that it goes to or came from
 	// Transaction is the branch by which the sender of the request knows its transaction.
 	Transaction string `json:"transaction,omitempty"`
 	LatencyUS   uint64 `json:"latency_us,omitempty"` // of a final response: since its request
