@@ -129,8 +129,8 @@ func (p *plan) ring(r *catalog.Record) []string {
 	return walk(r)
 }
 
-// together checks what the objects mean together. Faults that were there before, which only a store written by an
-// older version can have, do not stand in the way of a change.
+// together checks what the objects mean together. Faults that were there before, which only a store written by another
+// version, or with a record that cannot be read, can have, do not stand in the way of a change.
 func (p *plan) together() error {
 	err := p.after.Set().ValidateTogether()
 	if err == nil {
@@ -139,11 +139,11 @@ func (p *plan) together() error {
 	before := p.before.Set().ValidateTogether()
 	var known []string
 	for _, e := range each(before) {
-		known = append(known, e.Error())
+		known = append(known, gist(e))
 	}
 	var fresh []error
 	for _, e := range each(err) {
-		if !slices.Contains(known, e.Error()) {
+		if !slices.Contains(known, gist(e)) {
 			fresh = append(fresh, e)
 		}
 	}
@@ -151,6 +151,12 @@ func (p *plan) together() error {
 		return nil
 	}
 	return &Error{Code: Invalid, Msg: errors.Join(fresh...).Error()}
+}
+
+// gist is what is wrong, without the list of what there is instead: that is another one after any change.
+func gist(e error) string {
+	text, _, _ := strings.Cut(e.Error(), "; there ")
+	return text
 }
 
 // each takes a joined error apart.

@@ -207,3 +207,24 @@ func TestFirstPasswordFits(t *testing.T) {
 		t.Errorf("something was made: %v", err)
 	}
 }
+
+// TestUnreadableRecord holds that a record which cannot be read, even one that others refer to, is in the way of nothing
+// else, and that its object can be made again.
+func TestUnreadableRecord(t *testing.T) {
+	st := openStore(t)
+	pool := farm(t, startOn(t, st), "edge", 5060).Records[1]
+	if _, _, err := st.Commit(t.Context(), store.Txn{Put: []store.KV{{Key: pool.Key(), Value: []byte("{{{")}}}); err != nil {
+		t.Fatal(err)
+	}
+	c := startOn(t, st)
+	if v := c.View(); len(v.Faults) != 1 || v.Faults[0].Key != pool.Key() || v.Get("Pool", pool.UUID()) != nil {
+		t.Errorf("%v", v.Faults)
+	}
+	do(t, c, create("Pool", `{"name":"other"}`))
+	do(t, c, create("Pool", `{"name":"third"}`))
+	refused(t, c, Invalid, "no Pool", create("VirtualService", `{"name":"x","vsvip_ref":"edge","pool_ref":"edge","services":[5070]}`))
+	do(t, c, create("Pool", `{"name":"edge","uuid":%q,"servers":["127.0.0.2:5060"]}`, pool.UUID()))
+	if v := c.View(); len(v.Faults) != 0 || v.Set().ValidateTogether() != nil {
+		t.Errorf("%v, %v", v.Faults, v.Set().ValidateTogether())
+	}
+}

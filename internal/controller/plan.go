@@ -159,7 +159,7 @@ func (p *plan) find(s *step, info object.KindInfo) error {
 		return nil
 	}
 	s.old = p.before.Get(op.Kind, op.UUID)
-	if s.old == nil {
+	if s.old == nil || !p.who.AnyTenant && !Visible(s.old, p.who.Tenant) {
 		return &Error{Code: NotFound, Msg: info.Name + " object not found!"}
 	}
 	if s.old.Tenant != p.who.Tenant && !p.who.AnyTenant {

@@ -359,3 +359,23 @@ func TestSentBack(t *testing.T) {
 		}
 	}
 }
+
+// TestMacroWithin holds that objects may be nested in parts of an object too, and one in several.
+func TestMacroWithin(t *testing.T) {
+	w := newWorld(t)
+	monitor := `"health_monitor_refs_data":[{"name":"hm","type":"HEALTH_MONITOR_SIP","sip_monitor":{}}]`
+	body := `{"model_name":"PoolGroup","data":{"name":"g","members":[{"ratio":2,"pool_ref_data":{"name":"a",` + monitor + `}},{"pool_ref_data":{"name":"b",` + monitor + `}}]}}`
+	for _, method := range []string{"POST", "PUT"} {
+		r := w.admin(method, "/api/macro?include_name", body)
+		if r.status >= 300 || !strings.HasSuffix(r.text("members.0.pool_ref"), "#a") || r.text("members.0.ratio") != "2" || !strings.HasSuffix(r.text("members.1.pool_ref"), "#b") {
+			t.Errorf("%s: %d %s", method, r.status, r.body)
+		}
+	}
+	if r := w.must(200, "GET", "/api/healthmonitor?name=hm", nil); r.text("count") != "1" {
+		t.Errorf("%s", r.body)
+	}
+	deep := strings.Repeat(`[`, 5000) + `{"pool_ref_data":{"name":"x"}}` + strings.Repeat(`]`, 5000)
+	if r := w.admin("POST", "/api/macro", `{"model_name":"PoolGroup","data":{"name":"deep","members":`+deep+`}}`); r.status != 400 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
