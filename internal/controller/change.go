@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -79,7 +80,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 	c.write.Lock()
 	defer c.write.Unlock()
 	waited := false
-	for range MaxConflicts {
+	for began := time.Now(); time.Since(began) < maxConflict; {
 		p, err := c.plan(c.View(), who, ops)
 		if err != nil {
 			if !waited && c.behind(ctx) {
@@ -105,8 +106,14 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 		if !c.caughtUp(ctx, p.before) {
 			return Result{}, fault(Unavailable, "another controller changed something, and this one does not see it; nothing was changed")
 		}
+		// Who plans anew the moment the other's change is seen meets all the others who do so too, and the fastest of them
+		// wins each time.
+		select {
+		case <-time.After(rand.N(maxPause)):
+		case <-ctx.Done():
+		}
 	}
-	return Result{}, fault(Unavailable, "others change the configuration all the time: gave up after %d attempts, nothing was changed", MaxConflicts)
+	return Result{}, fault(Unavailable, "others change the configuration all the time: gave up after %s, nothing was changed", maxConflict)
 }
 
 // behind reports whether the store had something newer than the view, and waits for it.

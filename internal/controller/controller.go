@@ -57,8 +57,10 @@ type Controller struct {
 
 // Limits.
 const (
-	// MaxConflicts is how often a change is planned anew because another controller was faster.
-	MaxConflicts = 50
+	// maxConflict is how long a change is planned anew because another controller was faster, maxPause how long it waits at
+	// the most between two attempts.
+	maxConflict = 15 * time.Second
+	maxPause    = 10 * time.Millisecond
 	// catchUp is how long a change waits for this controller's own view to show it.
 	catchUp = 5 * time.Second
 )
