@@ -28,6 +28,12 @@ func convertService(s *engine.ServiceStatus, pool *engine.PoolStatus, name strin
 	out := report.Service{Name: s.Name, Oper: serviceOper(s, pool), Pool: s.Pool, Transactions: s.Transactions, Calls: s.Calls,
 		TransactionsFull: s.TransactionsFull, CallsFull: s.CallsFull, Requests: s.Requests, Responses: s.Responses, Answers: s.Answers,
 		Reasons: s.Reasons, Faults: s.Faults, Latency: latency(s.Latency), Engines: []string{name}, Listeners: []report.Listener{}}
+	if g := s.Group; g != nil {
+		out.Group = &report.Group{Name: g.Name, Priority: g.Priority, Deactivated: g.Deactivated}
+		for _, m := range g.Members {
+			out.Group.Members = append(out.Group.Members, report.Member(m))
+		}
+	}
 	for _, l := range s.Listeners {
 		if l.Egress {
 			continue
@@ -64,6 +70,12 @@ func serviceOper(s *engine.ServiceStatus, pool *engine.PoolStatus) report.Oper {
 		return report.Oper{State: report.Down, Reason: []string{"it has no pool"}}
 	}
 	oper := poolOper(pool)
+	if s.Group != nil && s.Group.Up {
+		oper = report.Oper{State: report.Up}
+	}
+	if s.Group != nil && s.Group.Deactivated {
+		oper.Reason = append(oper.Reason, "a priority above "+s.Group.Priority+" went down and is held back by deactivate_primary_pool_on_down")
+	}
 	if s.Error != "" {
 		oper.Reason = append(oper.Reason, "runs as it was before the last change: "+s.Error)
 	}

@@ -58,6 +58,7 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.settleConditions(fresh)
 	e.inherit(c.snap)
 	e.retire(e.assemble(c.snap), before)
+	e.settleGroups(nil)
 	for _, g := range c.opened {
 		g.run(e, e.cfg.Workers)
 	}

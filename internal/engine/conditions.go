@@ -81,6 +81,7 @@ func (e *Engine) swapView(p *snapshot.Pool, view *balance.Pool) {
 	before := p.View.Load().Short()
 	p.View.Store(view)
 	view.Publish()
+	e.settleGroups(p)
 	if view.Short() == before {
 		return
 	}

@@ -196,12 +196,12 @@ func (x *explainer) candidates() {
 	if !x.msg.IsRequest || x.trace.ToClient {
 		return
 	}
-	x.key(svc.Pool, x.keyText(svc.Pool))
-	at := int32(-1)
-	if x.verdict.Server != nil {
-		at = x.verdict.Server.Index
+	x.key(x.trace.Pool, x.keyText(x.trace.Pool))
+	pool, at := x.dry.Services[svc.Index].PoolOf(x.trace.Call), int32(-1)
+	if sv := x.verdict.Server; sv != nil {
+		pool, at = sv.Pool, sv.Index
 	}
-	x.listService(x.dry.Services[svc.Index], at)
+	x.listPool(pool, at)
 	if x.verdict.Server != nil {
 		x.out.Choice = serverWords(x.verdict.Server)
 	}
@@ -226,18 +226,22 @@ func (x *explainer) keyText(p *snapshot.Pool) string {
 // maxCandidates is how many servers are listed; the choice and the runner-up are always among them.
 const maxCandidates = 200
 
-// listService lists the servers of a copied service's pool, choice being the one that it is; -1: none of them.
-func (x *explainer) listService(s *snapshot.Service, choice int32) {
-	live := x.live.snap.Pool(s.Pool.ID)
-	view := s.Pool.View.Load()
+// listPool lists the servers of a copied pool, choice being the one that it is; -1: none of them.
+func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
+	live := x.live.snap.Pool(p.ID)
+	if live == nil {
+		return // it has left the configuration
+	}
+	x.out.Pool = p.Name
+	view := p.View.Load()
 	shares := live.View.Load().Shares()
 	runner := int32(-1)
 	if choice >= 0 {
 		runner = view.Dry().Pick(x.trace.Hash, []int32{choice})
-		x.out.Choice = serverWords(s.Pool.Servers[choice])
+		x.out.Choice = serverWords(p.Servers[choice])
 	}
 	if runner >= 0 {
-		x.out.RunnerUp = serverWords(s.Pool.Servers[runner])
+		x.out.RunnerUp = serverWords(p.Servers[runner])
 	}
 	for i, sv := range live.Servers {
 		mark := map[int32]string{runner: "runner-up", choice: "choice"}[int32(i)]

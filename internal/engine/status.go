@@ -32,8 +32,9 @@ type ServiceStatus struct {
 	UUID             string
 	Name             string
 	Pool             string
-	Error            string // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
-	Traffic          bool   // traffic_enabled; without it every request gets 503
+	Group            *GroupStatus // nil: all new calls go to Pool; else Pool is the one that gets most of them
+	Error            string       // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
+	Traffic          bool         // traffic_enabled; without it every request gets 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int
@@ -176,7 +177,8 @@ func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
 	b := l.books[s.Index]
 	sum, latency := b.total()
-	st := ServiceStatus{UUID: s.UUID, Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
+	group, pool := groupStatus(s)
+	st := ServiceStatus{UUID: s.UUID, Name: s.Name, Pool: pool.Name, Group: group, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
 		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}

@@ -43,6 +43,7 @@ var (
 
 	poolUp      = desc("pool_up", "1 if the pool takes new calls.", "pool")
 	poolServers = desc("pool_servers_up", "Servers that are up, neither disabled nor draining.", "pool")
+	groupShare  = desc("pool_group_share", "Part of new calls that a pool of the group gets, 0 to 1.", "virtual_service", "pool_group", "pool", "priority_label")
 	poolMin     = desc("pool_min_servers_up", "Servers that must be up for the pool to take new calls.", "pool")
 	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
 	poolMax     = desc("pool_max_concurrent_connections_per_server", "Open transactions that a server may have; 0 without a limit.", "pool")
@@ -118,6 +119,11 @@ func (e emitter) service(s *engine.ServiceStatus) {
 	e.gauge(calls, float64(s.Calls), s.Name)
 	e.counter(tableFull, s.TransactionsFull, s.Name, "transactions")
 	e.counter(tableFull, s.CallsFull, s.Name, "calls")
+	if g := s.Group; g != nil {
+		for _, m := range g.Members {
+			e.gauge(groupShare, m.Share, s.Name, g.Name, m.Pool, m.Priority)
+		}
+	}
 	for method, n := range s.Requests {
 		e.counter(requests, n, s.Name, method)
 	}

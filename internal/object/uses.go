@@ -17,15 +17,33 @@ func (c *checker) uses(vs *VirtualService) {
 		c.fail(root.field("network_profile_ref"), p.Name+" is of type "+string(p.Profile.Type)+": a virtual service takes "+
 			string(ProtocolUDPProxy)+"; "+SystemUDPProxy+" is always there")
 	}
-	if vs.PoolGroupRef != "" && vs.PoolRef == "" {
-		c.fail(root.field("pool_group_ref"), "a virtual service cannot use pool groups yet; name one pool in pool_ref")
+	if g, ok := c.index.names["PoolGroup"][vs.PoolGroupRef]; ok && len(c.set.PoolGroups[g].Members) == 0 {
+		c.fail(root.field("pool_group_ref"), "PoolGroup/"+vs.PoolGroupRef+" has no members, and "+vs.Name+" uses it")
 	}
-	i, ok := c.index.names["Pool"][vs.PoolRef]
-	if !ok || c.used[i] {
-		return
+	for i := range c.poolsOf(vs) {
+		if !c.used[i] {
+			c.used[i] = true
+			c.usedPool(i, c.at.label)
+		}
 	}
-	c.used[i] = true
-	c.usedPool(i, c.at.label)
+}
+
+// poolsOf calls yield for the place of each pool of a virtual service, and the field that names it.
+func (c *checker) poolsOf(vs *VirtualService) func(yield func(int, string) bool) {
+	return func(yield func(int, string) bool) {
+		if i, ok := c.index.names["Pool"][vs.PoolRef]; ok && !yield(i, "pool_ref") {
+			return
+		}
+		g, ok := c.index.names["PoolGroup"][vs.PoolGroupRef]
+		if !ok {
+			return
+		}
+		for j := range c.set.PoolGroups[g].Members {
+			if i, ok := c.index.names["Pool"][c.set.PoolGroups[g].Members[j].PoolRef]; ok && !yield(i, "pool_group_ref") {
+				return
+			}
+		}
+	}
 }
 
 // usedPool checks that a pool can choose servers and probe them. Of a pool on no virtual service nobody asks that.

@@ -45,8 +45,8 @@ func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 	if !ok {
 		return false
 	}
-	next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
-	if next == nil || p.again.NRoute > ackRoutes || !svc.Pool.Budget.Allow(in.NowNS) {
+	next := p.nextStored(in, &req, pn)
+	if next == nil || p.again.NRoute > ackRoutes || !sv.Pool.Budget.Allow(in.NowNS) {
 		return false
 	}
 	p.move(in, pn, sv, next)
@@ -57,11 +57,11 @@ func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 	return true
 }
 
-// storedHash is the pool's hash key of a stored request.
-func (p *Proxy) storedHash(in *Input, req *stored) uint64 {
+// nextStored is the next choice for a stored request, or nil.
+func (p *Proxy) nextStored(in *Input, req *stored, pn *pin) *snapshot.Server {
 	p.again.Parse(req.data)
 	r := p.storedRequest(in, req)
-	return p.hashKey(&r)
+	return p.next(&r, pn)
 }
 
 // storedRequest is what is known of a stored request, which has been parsed into
@@ -86,7 +86,7 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	m := in.Msg
 	p.begin(m)
 	svc := in.Listener.Service
-	suspect := svc.Pool.ServerAt(dest)
+	suspect := svc.ServerAt(dest)
 	branch, ok := p.openBranch(in)
 	if !ok || !m.IsRequest || suspect == nil {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
@@ -96,6 +96,11 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	shard.Lock()
 	defer shard.Unlock()
 	pn := shard.Get(k, in.Now)
+	if pn != nil {
+		if sv := in.Snapshot.Server(pn.server); sv != nil && sv.Addr == dest {
+			suspect = sv // it is in several pools, and was asked as one of this
+		}
+	}
 	if pn == nil || pn.attempt != branch.Attempt || pn.server != suspect.Handle || m.Method != pn.method ||
 		!pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
@@ -107,9 +112,9 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	}
 	call := p.storedCall(&req)
 	v := Verdict{Action: Resend, Reason: FailedOverICMP, Order: call, Suspect: suspect, Server: suspect}
-	if pn.flags&pinInDialog == 0 || svc.Pool.Shared {
-		next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
-		if next != nil && svc.Pool.Budget.Allow(in.NowNS) {
+	if pn.flags&pinInDialog == 0 || suspect.Pool.Shared {
+		next := p.nextStored(in, &req, pn)
+		if next != nil && suspect.Pool.Budget.Allow(in.NowNS) {
 			p.move(in, pn, suspect, next)
 			p.moveCall(in, call, next)
 			v.resend = p.later(resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP})
@@ -119,7 +124,7 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	p.giveUp(in, shard, k, pn, suspect)
 	v.Reason = ServerUnreachable
 	v.resend = p.later(resend{request: req, failed: suspect, status: 500, reason: ServerUnreachable})
-	if svc.Pool.View.Load().Selectable() <= 1 {
+	if svc.Selectable() <= 1 {
 		v.resend.status = 503
 	}
 	return v

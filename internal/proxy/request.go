@@ -35,7 +35,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 	m := in.Msg
 	p.begin(m)
 	r := request{Input: in, m: m, svc: in.Listener.Service}
-	if in.Listener.Egress && !r.svc.Pool.HasHost(in.From.Addr()) {
+	if in.Listener.Egress && !r.svc.HasHost(in.From.Addr()) {
 		return Verdict{Reason: NotListening}
 	}
 	if m.Err != sip.NoFault {
@@ -44,7 +44,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 	if m.Method == sip.Ack && string(m.Bytes(m.To.Tag)) == string(p.statelessTag(m)) {
 		return Verdict{Reason: AckOfRefusal}
 	}
-	r.server = r.svc.Pool.ServerAt(in.From)
+	r.server = r.svc.ServerAt(in.From)
 	if r.server == nil {
 		r.server = p.serverBehindVia(&r)
 	}
@@ -65,7 +65,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 // serverBehindVia recognises a server that sends from another port than it
 // listens on: its address, and a Via that names the server itself.
 func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
-	if !r.svc.Pool.HasHost(r.From.Addr()) {
+	if !r.svc.HasHost(r.From.Addr()) {
 		return nil
 	}
 	via := &r.m.Via[0]
@@ -73,7 +73,7 @@ func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
 	if !ok || host != r.From.Addr() {
 		return nil
 	}
-	return r.svc.Pool.ServerAt(netip.AddrPortFrom(host, orDefault(via.Port)))
+	return r.svc.ServerAt(netip.AddrPortFrom(host, orDefault(via.Port)))
 }
 
 func orDefault(port uint16) uint16 {
@@ -119,7 +119,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 	if !self && !last {
 		return Verdict{}, false
 	}
-	if r.svc.Pool.View.Load().Selectable() == 0 {
+	if r.svc.Selectable() == 0 {
 		return p.refuse(r.Input, 503, "Service Unavailable", NoServer), true
 	}
 	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
@@ -132,7 +132,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 // address may leave the pool: a client's token opens the way to its server
 // and nowhere else.
 func (p *Proxy) towardClient(r *request) bool {
-	if r.server == nil && !(r.sealed && r.svc.Pool.HasHost(r.From.Addr())) {
+	if r.server == nil && !(r.sealed && r.svc.HasHost(r.From.Addr())) {
 		return false
 	}
 	if r.sealed {
@@ -215,8 +215,8 @@ func (p *Proxy) recordRouteLine(f *snapshot.Face, t *token.Route, call uint64) {
 }
 
 // hashKey is what the pool's consistent hash is taken of.
-func (p *Proxy) hashKey(r *request) uint64 {
-	pool, m := r.svc.Pool, r.m
+func (p *Proxy) hashKey(r *request, pool *snapshot.Pool) uint64 {
+	m := r.m
 	switch pool.Hash {
 	case snapshot.HashSource:
 		a := r.From.Addr().As16()

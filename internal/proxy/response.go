@@ -35,7 +35,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 		return Verdict{Reason: BadNextHop}
 	}
 	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
-	v.Server = in.Listener.Service.Pool.ServerAt(in.From)
+	v.Server = in.Listener.Service.ServerAt(in.From)
 	if v.Server != nil {
 		heard(v.Server, in.Now)
 		if m.Status == 503 && m.RetryAfter > 0 {
@@ -135,6 +135,10 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		return // of a CANCEL: its transaction is not the one that is kept
 	}
 	sv := in.Snapshot.Server(pn.server)
+	if sv != nil && sv != v.Server && sv.Addr == in.From {
+		v.Server = sv // it is in several pools, and was asked as one of this
+		heard(sv, in.Now)
+	}
 	if m.Status < 200 {
 		p.provisional(in, shard, k, pn)
 		return
@@ -206,7 +210,7 @@ func (p *Proxy) soften503(in *Input, v *Verdict) {
 	if in.Msg.Status != 503 || v.Server == nil {
 		return
 	}
-	others := in.Listener.Service.Pool.View.Load().Selectable()
+	others := in.Listener.Service.Selectable()
 	if v.Server.Index >= 0 && v.Server.State.Condition() == selectable {
 		others--
 	}

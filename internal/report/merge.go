@@ -38,7 +38,7 @@ func (m *merger) add(e *Engine) {
 		if !there {
 			at = len(m.out.Services)
 			m.services[s.Name] = at
-			m.out.Services = append(m.out.Services, Service{Name: s.Name, Pool: s.Pool, Requests: Counts[string]{}, Responses: Counts[int]{},
+			m.out.Services = append(m.out.Services, Service{Name: s.Name, Pool: s.Pool, Group: s.Group, Requests: Counts[string]{}, Responses: Counts[int]{},
 				Answers: Counts[int]{}, Reasons: Counts[string]{}, Faults: Counts[string]{}})
 		}
 		m.out.Services[at].add(s, e.Name)

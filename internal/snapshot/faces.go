@@ -85,21 +85,23 @@ func pairs(set *object.Set) []pair {
 	}
 	for i := range out {
 		p := &out[i]
-		if pool := pools[p.vs.PoolRef]; pool != nil && len(p.keys) > 0 {
-			p.keys = append(p.keys, egress(p.vs.Name, p.keys, pool, &taken)...)
+		if len(p.keys) > 0 {
+			p.keys = append(p.keys, egress(p.vs.Name, p.keys, poolsNamed(set, pools, p.vs), &taken)...)
 		}
 	}
 	return out
 }
 
 // egress lists what a service needs for servers of a family that it does not listen on.
-func egress(service string, listens []Key, pool *object.Pool, taken *[2]map[uint16]bool) []Key {
+func egress(service string, listens []Key, pools []*object.Pool, taken *[2]map[uint16]bool) []Key {
 	var has, needs [2]bool // IPv4, IPv6
 	for _, k := range listens {
 		has[family(k.Addr)] = true
 	}
-	for j := range pool.Servers {
-		needs[family(pool.ServerAddr(j))] = true
+	for _, pool := range pools {
+		for j := range pool.Servers {
+			needs[family(pool.ServerAddr(j))] = true
+		}
 	}
 	var keys []Key
 	for f, any := range anyAddr {
@@ -242,16 +244,27 @@ func (c *compiler) faceListener(l *Listener) {
 // faceServers finds for each server of the listener's service the face at which
 // requests that came in here leave toward it.
 func (c *compiler) faceServers(l *Listener) {
-	v4, pool := l.Addr.Addr().Is4(), l.Service.Pool
+	l.toward = c.facesToward(l, l.Service.Pool)
+	for _, p := range l.Service.Pools()[1:] {
+		if l.others == nil {
+			l.others = map[*Pool][]*Face{}
+		}
+		l.others[p] = c.facesToward(l, p)
+	}
+}
+
+func (c *compiler) facesToward(l *Listener, pool *Pool) (toward []*Face) {
+	v4 := l.Addr.Addr().Is4()
 	for sv := range pool.addrs.all {
 		if sv.place < 0 || l.face != nil && sv.Addr.Addr().Is4() == v4 {
 			continue // the listener's own face, which FaceToward falls back to
 		}
-		if l.toward == nil {
-			l.toward = make([]*Face, pool.places)
+		if toward == nil {
+			toward = make([]*Face, pool.places)
 		}
-		l.toward[sv.place] = c.faceToward(l, sv)
+		toward[sv.place] = c.faceToward(l, sv)
 	}
+	return toward
 }
 
 func (c *compiler) faceToward(l *Listener, sv *Server) *Face {
