@@ -15,7 +15,7 @@ func (p *Pool) Dry() *Pool {
 	for i := range b.servers {
 		b.servers[i].State = b.servers[i].State.Dry()
 	}
-	q := &Pool{base: &b, conditions: p.conditions, willing: p.willing, selectable: p.selectable, up: p.up, table: p.table, turns: p.turns, shares: p.shares}
+	q := &Pool{base: &b, conditions: p.conditions, ramp: p.ramp, willing: p.willing, selectable: p.selectable, up: p.up, table: p.table, turns: p.turns, shares: p.shares}
 	q.owners.Store(p.owners.Load())
 	return q
 }

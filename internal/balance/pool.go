@@ -118,6 +118,7 @@ type Config struct {
 type Pool struct {
 	*base
 	conditions []Condition
+	ramp       []uint8                              // by server: of its share, in parts of RampSteps; nil: all have theirs
 	willing    []int32                              // whose condition is selectable: indices, rising
 	selectable []int32                              // the willing, or none when fewer are up than must be
 	up         int                                  // servers that are up, not disabled and not draining: a back-off is no outage
@@ -153,6 +154,7 @@ type cursor struct {
 type Change struct {
 	Index      int32
 	Set, Clear Condition
+	Ramp       uint8 // parts of RampSteps of its share that it gets from now on; 0: as before
 }
 
 // New returns a pool. Servers that prev (may be nil) has too, by ID, keep their State and what was learnt about them.
@@ -168,7 +170,7 @@ func New(c *Config, prev *Pool) *Pool {
 		cursor:    new(cursor),
 		full:      new(atomic.Uint64),
 	}
-	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers))}
+	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers)), ramp: carryRamp(b.servers, prev)}
 	if prev != nil {
 		b.cursor, b.full = prev.cursor, prev.full
 	}
@@ -187,7 +189,7 @@ func New(c *Config, prev *Pool) *Pool {
 	p.settle()
 	if c.Algorithm != ConsistentHash {
 		b.turns = newTurns(b.servers)
-		p.turns = b.turnsOf(p.conditions)
+		p.turns = p.turnsNow()
 		return p
 	}
 	members := make([]consistenthash.Member, len(b.servers))
@@ -212,15 +214,16 @@ func New(c *Config, prev *Pool) *Pool {
 // With returns the pool after these changes; p stays as it is. Call Publish on the result once it is in use. Several
 // changes at once cost little more than one.
 func (p *Pool) With(changes ...Change) *Pool {
-	q := &Pool{base: p.base, conditions: slices.Clone(p.conditions)}
+	q := &Pool{base: p.base, conditions: slices.Clone(p.conditions), ramp: p.ramped(changes)}
 	for _, c := range changes {
 		q.conditions[c.Index] = q.conditions[c.Index]&^c.Clear | c.Set
 	}
-	if slices.Equal(p.conditions, q.conditions) {
+	steady := slices.Equal(p.ramp, q.ramp)
+	if steady && slices.Equal(p.conditions, q.conditions) {
 		return p
 	}
 	q.settle()
-	if slices.Equal(p.willing, q.willing) {
+	if steady && slices.Equal(p.willing, q.willing) {
 		q.table, q.turns = p.table, p.turns
 		q.owners.Store(p.owners.Load())
 		q.basis.Store(p.basis.Load())
@@ -230,7 +233,7 @@ func (p *Pool) With(changes ...Change) *Pool {
 		return q
 	}
 	if p.algorithm != ConsistentHash {
-		q.turns = q.turnsOf(q.conditions)
+		q.turns = q.turnsNow()
 		return q
 	}
 	var weights []consistenthash.Change
@@ -303,7 +306,7 @@ func (p *Pool) weight(i int32) uint32 {
 	if !p.conditions[i].Selectable() {
 		return 0
 	}
-	return p.servers[i].Ratio
+	return p.part(i)
 }
 
 // Publish stores the condition of every server in its State, for readers that don't have the pool.
@@ -380,10 +383,10 @@ func (p *Pool) countShares() []float64 {
 	}
 	var total float64
 	for _, i := range p.selectable {
-		total += float64(p.servers[i].Ratio)
+		total += float64(p.part(i))
 	}
 	for _, i := range p.selectable {
-		s[i] = float64(p.servers[i].Ratio) / total
+		s[i] = float64(p.part(i)) / total
 	}
 	return s
 }

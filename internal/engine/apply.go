@@ -55,6 +55,7 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.noteFaults(c.faults)
 	before := e.live.Load()
 	fresh := freshPools(c.snap, before)
+	e.rampFresh(fresh, before)
 	e.settleConditions(fresh)
 	e.inherit(c.snap)
 	e.retire(e.assemble(c.snap), before)

@@ -26,6 +26,8 @@ func (e *Engine) control(ctx context.Context) {
 	defer looks.Stop()
 	retries := time.NewTicker(retryEvery)
 	defer retries.Stop()
+	seconds := time.NewTicker(time.Second)
+	defer seconds.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -49,6 +51,10 @@ func (e *Engine) control(ctx context.Context) {
 		case <-retries.C:
 			e.mu.Lock()
 			e.retry()
+			e.mu.Unlock()
+		case now := <-seconds.C:
+			e.mu.Lock()
+			e.stepRamps(now)
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
@@ -254,6 +255,9 @@ func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
 		c.State, c.Reason = stateWords(view.Condition(int32(i)), h)
 		if limit := int64(live.Object.MaxConnectionsPerServer); c.State == "up" && limit > 0 && c.OpenTransactions >= limit {
 			c.Reason = "max_concurrent_connections_per_server"
+		}
+		if r := view.Ramp(int32(i)); c.State == "up" && r < balance.RampSteps {
+			c.Reason = fmt.Sprintf("slow start: %d %% of its share", 100*int(r)/balance.RampSteps)
 		}
 		x.out.Candidates = append(x.out.Candidates, c)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -89,6 +90,7 @@ type ServerStatus struct {
 	Health           health.ServerStatus
 	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
+	RampPercent      int     // of its share that it gets (slow start); 100 mostly
 	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
@@ -247,7 +249,7 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			h, _ = e.health.ServerStatus(p.ID, sv.Addr)
 			h.Pool = p.Name
 		}
-		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i],
+		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i], RampPercent: 100 * int(view.Ramp(sv.Index)) / balance.RampSteps,
 			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
@@ -255,6 +257,9 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"
+		}
+		if ss.State == "up" && ss.RampPercent < 100 {
+			ss.Reason = fmt.Sprintf("slow start: %d %% of its share", ss.RampPercent)
 		}
 		for m := range snapshot.NumMethods {
 			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())

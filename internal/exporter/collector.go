@@ -58,6 +58,7 @@ var (
 	serverCalls     = desc("server_known_calls", "Call-IDs that are remembered as its.", "pool", "server")
 	serverShare     = desc("server_share", "Share of new calls it is to get, 0 to 1.", "pool", "server")
 	serverFailovers = desc("server_failovers_total", "Transactions taken away from it: ICMP, silence or 503.", "pool", "server")
+	serverRamp      = desc("server_share_percent", "Part of its share of new calls that a server gets: below 100 in slow start.", "pool", "server")
 	serverLatency   = desc("server_response_seconds", "Time from a request to the server's final response.", "pool", "server")
 	probeState      = desc("health_monitor_up", "1 if the monitor finds the server up, 0 down; absent before the first result.", "pool", "server", "monitor")
 	probeLatency    = desc("health_monitor_response_seconds", "Response time of the latest probe.", "pool", "server", "monitor")
@@ -186,6 +187,7 @@ func (e emitter) server(pool string, s *engine.ServerStatus) {
 	addr := s.Addr.String()
 	e.gauge(serverInfo, 1, pool, addr, s.Name)
 	e.gauge(serverUp, truth(s.State == "up"), pool, addr)
+	e.gauge(serverRamp, float64(s.RampPercent), pool, addr)
 	for _, state := range states {
 		e.gauge(serverState, truth(s.State == state), pool, addr, state)
 	}

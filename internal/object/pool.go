@@ -22,6 +22,7 @@ type Pool struct {
 	MinHealthMonitorsUp       int         `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
 	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
 	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
+	ConnectionRampDurationMin int         `json:"connection_ramp_duration" default:"10" range:"1..300,0" special:"0 is at once" unit:"min" doc:"how long a server that comes up, is added or enabled takes to get its whole share of new calls, in ten steps; not at the start of the engine, and never for calls that are known"`
 	MaxConnectionsPerServer   int         `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
 	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
 	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
@@ -51,7 +52,7 @@ var poolKept = slices.Concat(
 	noted(keptBool, `capacity_estimation delete_server_on_dns_refresh=true enable_http2 gslb_sp_enabled
 		host_check_enabled lb_algo_rr_per_se lookup_server_by_name request_queue_enabled
 		rewrite_host_header_to_server_name rewrite_host_header_to_sni routing_pool sni_enabled=true`),
-	noted(keptNumber, `capacity_estimation_ttfb_thresh=0:1..5000,0 connection_ramp_duration=10:1..300,0 fewest_tasks_feedback_delay=10:1..300
+	noted(keptNumber, `capacity_estimation_ttfb_thresh=0:1..5000,0 fewest_tasks_feedback_delay=10:1..300
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
 	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),

@@ -137,6 +137,7 @@ func (s *Server) add(o *Server, engine string) {
 	if rank(o.Oper.State) > rank(s.Oper.State) {
 		s.State, s.Ratio, s.HashShare = o.State, o.Ratio, o.HashShare
 	}
+	s.RampPercent = min(cmp.Or(s.RampPercent, 100), o.RampPercent)
 	s.Oper = both(s.Oper, o.Oper, engine)
 	addCounts(s.Requests, o.Requests)
 	addCounts(s.Responses, o.Responses)
