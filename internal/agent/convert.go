@@ -117,6 +117,8 @@ func serverOper(s *engine.ServerStatus) report.Oper {
 	switch s.State {
 	case "up", "backoff":
 		out.State = report.Up
+	case "ejected":
+		out.State, out.Code = report.Down, "INLINE_HEALTH_MONITOR"
 	case "draining", "disabled":
 		out.State, out.Code = report.Disabled, "SERVER_DISABLED"
 	default:

@@ -51,8 +51,9 @@ const (
 	Disabled                       // by the user: gets nothing
 	Draining                       // by the user: keeps its calls, gets no new ones
 	Backoff                        // it asked to be left alone (503 with Retry-After): keeps its calls, gets no new ones
+	Ejected                        // by what becomes of its requests (inline_health_monitor): keeps its calls, gets no new ones
 
-	learnt = Up | Backoff // what the configuration does not say
+	learnt = Up | Backoff | Ejected // what the configuration does not say
 )
 
 // Selectable says whether a server in this condition gets new calls.
@@ -69,6 +70,8 @@ func (c Condition) String() string {
 		return "draining"
 	case c&Backoff != 0:
 		return "backing-off"
+	case c&Ejected != 0:
+		return "ejected"
 	}
 	return "up"
 }

@@ -78,6 +78,7 @@ func (e *Engine) bringIn() {
 // swapView makes view the one that servers of the pool are picked from, and says when the pool goes down or comes up by
 // min_servers_up. The caller holds e.mu.
 func (e *Engine) swapView(p *snapshot.Pool, view *balance.Pool) {
+	view = lastStanding(view)
 	view = e.startRamps(p, p.View.Load(), view)
 	before := p.View.Load().Short()
 	p.View.Store(view)

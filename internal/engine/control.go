@@ -55,6 +55,7 @@ func (e *Engine) control(ctx context.Context) {
 		case now := <-seconds.C:
 			e.mu.Lock()
 			e.stepRamps(now)
+			e.stepPassive(now)
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

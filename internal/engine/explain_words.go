@@ -252,7 +252,7 @@ func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
 		h, _ := x.e.health.ServerStatus(live.ID, sv.Addr)
 		c := report.Candidate{Server: sv.Name, Addr: sv.Addr.String(), Ratio: live.Object.Servers[i].Ratio, HashShare: shares[i],
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(), Mark: mark}
-		c.State, c.Reason = stateWords(view.Condition(int32(i)), h)
+		c.State, c.Reason = stateWords(view.Condition(int32(i)), h, sv.Traffic)
 		if limit := int64(live.Object.MaxConnectionsPerServer); c.State == "up" && limit > 0 && c.OpenTransactions >= limit {
 			c.Reason = "max_concurrent_connections_per_server"
 		}

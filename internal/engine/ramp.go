@@ -8,9 +8,11 @@ import (
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
-// ready reports whether a server takes new calls but for a while that it asked for itself: who comes back from that is
-// warm already.
-func ready(c balance.Condition) bool { return (c &^ balance.Backoff).Selectable() }
+// ready reports whether a server takes new calls but for a while that it asked for, or that passive health gives it: who
+// comes back from that is warm already.
+func ready(c balance.Condition) bool {
+	return (c &^ (balance.Backoff | balance.Ejected)).Selectable()
+}
 
 // startRamps has servers that became ready get a growing share (connection_ramp_duration), from the first moment on. Where
 // all of a pool come back together their shares grow together, which is to say that they are even. The caller holds e.mu.

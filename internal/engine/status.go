@@ -86,7 +86,7 @@ type PoolStatus struct {
 type ServerStatus struct {
 	Name             string
 	Addr             netip.AddrPort
-	State            string // "up", "down", "draining", "disabled", "backoff"; see Reason
+	State            string // "up", "down", "draining", "disabled", "backoff", "ejected"; see Reason
 	Health           health.ServerStatus
 	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
@@ -94,6 +94,8 @@ type ServerStatus struct {
 	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
+	Unanswered       uint64 // requests without any response, however often they were sent
+	Ejections        uint64 // times that passive health took it out
 	Failovers        uint64 // transactions taken away from it
 	OpenTransactions int64
 	Calls            int64
@@ -254,7 +256,8 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
-		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
+		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.Ejections, ss.Unanswered = t.Ejections.Load(), t.Unanswered.Load()
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"
 		}
@@ -290,7 +293,7 @@ func poolWords(p *snapshot.Pool, view *balance.Pool) (state, reason string) {
 }
 
 // stateWords says in words what the flags of a server mean together.
-func stateWords(c balance.Condition, h health.ServerStatus) (state, reason string) {
+func stateWords(c balance.Condition, h health.ServerStatus, t *snapshot.Traffic) (state, reason string) {
 	reason = h.Reason.String()
 	if h.State == health.Unknown {
 		reason = "not probed yet"
@@ -304,6 +307,11 @@ func stateWords(c balance.Condition, h health.ServerStatus) (state, reason strin
 		return "draining", reason
 	case c&balance.Backoff != 0:
 		return "backoff", "503 with Retry-After"
+	case c&balance.Ejected != 0:
+		if why := t.Ejected.Load(); why != nil {
+			reason = *why
+		}
+		return "ejected", reason
 	}
 	return "up", reason
 }

@@ -19,6 +19,8 @@ type Pool struct {
 	HashHeaderName            string      `json:"lb_algorithm_consistent_hash_hdr" doc:"header field to hash, for the hash of a header"`
 	IgnoreServerPort          bool        `json:"ignore_server_port" default:"false" doc:"place servers on the hash by address alone"`
 	HealthMonitorRefs         []string    `json:"health_monitor_refs" items:"0..50" ref:"HealthMonitor" doc:"monitors of every server; none: servers count as up"`
+	InlineHealthMonitor       bool        `json:"inline_health_monitor" default:"true" doc:"passive health: a server whose requests come to nothing, or take much longer than at the others, gets no new calls for a growing while (docs/health.md)"`
+	MaxEjectedPercent         int         `json:"inline_health_max_ejected" default:"50" range:"0..100" unit:"%" own:"" doc:"of the servers that are up, how many passive health may take out at a time; one is always left"`
 	MinHealthMonitorsUp       int         `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
 	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
 	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
@@ -44,7 +46,7 @@ type Server struct {
 var poolKept = slices.Concat(
 	inCloud,
 	quiet(keptText, `analytics_profile_ref pool_type="POOL_TYPE_GENERIC_APP" tier1_lr vrf_ref="global"`),
-	quiet(keptBool, `east_west inline_health_monitor=true`),
+	quiet(keptBool, `east_west`),
 	quiet(keptList, `networks placement_networks`),
 	quiet(keptObject, `analytics_policy sp_gs_info`),
 	noted(keptText, `append_port="NON_DEFAULT_80_443":NON_DEFAULT_80_443|NEVER|ALWAYS application_persistence_profile_ref autoscale_launch_config_ref

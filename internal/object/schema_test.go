@@ -104,6 +104,7 @@ func TestOwnDefaults(t *testing.T) {
 	want := strings.TrimSpace(`
 HealthMonitor.jitter_percent 10 0..50
 Pool.dialog_state_shared false
+Pool.inline_health_max_ejected 50 0..100
 Pool.retry_budget_per_second 10 0..100000
 Pool.retry_budget_percent 20 0..100
 SIPMonitor.max_forwards 70 1..255

@@ -105,6 +105,7 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 		!pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
 	}
+	suspect.Traffic.Unreachable.Add(1)
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
 		pn.again = max(pn.again, svc.FailoverRetransmissions) // the retransmission will find the next server

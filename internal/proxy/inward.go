@@ -86,7 +86,9 @@ func (p *Proxy) known(r *request, pn *pin) choice {
 		pn.flags |= pinCancelled
 	}
 	if c.server != nil && r.m.Method == pn.method {
-		pn.again = min(pn.again+1, 254)
+		if pn.again = min(pn.again+1, 254); pn.again == pn.enough() && pn.mute() {
+			c.server.Traffic.Unanswered.Add(1)
+		}
 		if p.silent(r, pn, c.server) {
 			c = p.moveSilent(r, pn, c)
 		}
@@ -120,6 +122,9 @@ func (p *Proxy) moveSilent(r *request, pn *pin, c choice) choice {
 		return c
 	}
 	suspect := c.server
+	if pn.again < pn.enough() {
+		suspect.Traffic.Unanswered.Add(1)
+	}
 	p.move(r.Input, pn, suspect, next)
 	return choice{server: next, attempt: pn.attempt, reason: FailedOverSilence, suspect: suspect}
 }

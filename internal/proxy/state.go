@@ -59,6 +59,18 @@ const (
 
 func (p *pin) open() bool { return p.flags&pinFinal == 0 }
 
+// mute reports whether the server has said nothing at all.
+func (p *pin) mute() bool { return p.flags&(pinTrying|pinRinging|pinFinal|pinCancelled) == 0 }
+
+// enough is the retransmission with which a request counts as unanswered: an INVITE has a response within 200 ms (RFC 3261
+// 17.2.1), others may take long (RFC 4320 4.1).
+func (p *pin) enough() uint8 {
+	if p.method == sip.Invite {
+		return 2
+	}
+	return 4
+}
+
 // tickNS is the unit of sentTick: 16.4 µs, so that 32 bits last for 19 hours.
 const tickShift = 14
 
@@ -78,7 +90,7 @@ func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
 // Tend grows tables that fill up and forgets what has expired in shards/64 of
 // them. One goroutine calls it.
 func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
-	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.settlePin(p, snap) })
+	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.expirePin(p, snap) })
 	s.calls.Tend(now, shards, func(_ uint64, c *call) { s.settleCall(c, snap) })
 }
 
@@ -86,6 +98,15 @@ func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
 func (s *State) Close(snap *snapshot.Snapshot) {
 	s.pins.Drain(func(_ uint64, p *pin) { s.settlePin(p, snap) })
 	s.calls.Drain(func(_ uint64, c *call) { s.settleCall(c, snap) })
+}
+
+// expirePin is settlePin for a transaction whose time is over: a server that never answered, and for which the client did
+// not ask often enough to have been counted, is counted now.
+func (s *State) expirePin(p *pin, snap *snapshot.Snapshot) {
+	if sv := snap.Server(p.server); sv != nil && p.open() && p.mute() && p.again < p.enough() {
+		sv.Traffic.Unanswered.Add(1)
+	}
+	s.settlePin(p, snap)
 }
 
 func (s *State) settlePin(p *pin, snap *snapshot.Snapshot) {
