@@ -148,7 +148,7 @@ var routes = []struct {
 	reasons []proxy.Reason
 }{
 	{"hash", []proxy.Reason{proxy.NewCall}},
-	{"failed over", []proxy.Reason{proxy.FailedOverICMP, proxy.FailedOverSilence, proxy.FailedOver503}},
+	{"failed over", []proxy.Reason{proxy.FailedOverICMP, proxy.FailedOverSilence, proxy.FailedOver503, proxy.FailedOverCode}},
 	{"token", []proxy.Reason{proxy.RouteToken}},
 	{"Call-ID", []proxy.Reason{proxy.KnownCall}},
 	{"transaction", []proxy.Reason{proxy.KnownTransaction}},

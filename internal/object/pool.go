@@ -8,28 +8,29 @@ import (
 
 // Pool is a set of servers and how one of them is chosen.
 type Pool struct {
-	Name                      string      `json:"name" required:"" doc:"unique among pools"`
-	UUID                      string      `json:"uuid" doc:"references may name the object by it"`
-	Description               string      `json:"description" doc:"free text"`
-	Enabled                   bool        `json:"enabled" default:"true" doc:"false: takes no calls, its monitors pause"`
-	Servers                   []Server    `json:"servers" items:"0..10000" key:"ip,port" doc:"the servers; an item may be just address:port (Avi's limit is 5000)"`
-	DefaultServerPort         uint16      `json:"default_server_port" default:"80" range:"1..65535" doc:"port of servers that give none; SIP's is 5060"`
-	LBAlgorithm               LBAlgorithm `json:"lb_algorithm" default:"LB_ALGORITHM_LEAST_CONNECTIONS" doc:"how the server of a new call is chosen"`
-	LBAlgorithmHash           LBHash      `json:"lb_algorithm_hash" default:"LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS" doc:"what the consistent hash is taken of"`
-	HashHeaderName            string      `json:"lb_algorithm_consistent_hash_hdr" doc:"header field to hash, for the hash of a header"`
-	IgnoreServerPort          bool        `json:"ignore_server_port" default:"false" doc:"place servers on the hash by address alone"`
-	HealthMonitorRefs         []string    `json:"health_monitor_refs" items:"0..50" ref:"HealthMonitor" doc:"monitors of every server; none: servers count as up"`
-	InlineHealthMonitor       bool        `json:"inline_health_monitor" default:"true" doc:"passive health: a server whose requests come to nothing, or take much longer than at the others, gets no new calls for a growing while (docs/health.md)"`
-	MaxEjectedPercent         int         `json:"inline_health_max_ejected" default:"50" range:"0..100" unit:"%" own:"" doc:"of the servers that are up, how many passive health may take out at a time; one is always left"`
-	MinHealthMonitorsUp       int         `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
-	MinServersUp              int         `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
-	GracefulDisableTimeoutMin int         `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
-	ConnectionRampDurationMin int         `json:"connection_ramp_duration" default:"10" range:"1..300,0" special:"0 is at once" unit:"min" doc:"how long a server that comes up, is added or enabled takes to get its whole share of new calls, in ten steps; not at the start of the engine, and never for calls that are known"`
-	MaxConnectionsPerServer   int         `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
-	RetryBudgetPercent        int         `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
-	RetryBudgetPerSecond      int         `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
-	DialogStateShared         bool        `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
-	Kept                      Kept        `json:"-"`
+	Name                      string         `json:"name" required:"" doc:"unique among pools"`
+	UUID                      string         `json:"uuid" doc:"references may name the object by it"`
+	Description               string         `json:"description" doc:"free text"`
+	Enabled                   bool           `json:"enabled" default:"true" doc:"false: takes no calls, its monitors pause"`
+	Servers                   []Server       `json:"servers" items:"0..10000" key:"ip,port" doc:"the servers; an item may be just address:port (Avi's limit is 5000)"`
+	DefaultServerPort         uint16         `json:"default_server_port" default:"80" range:"1..65535" doc:"port of servers that give none; SIP's is 5060"`
+	LBAlgorithm               LBAlgorithm    `json:"lb_algorithm" default:"LB_ALGORITHM_LEAST_CONNECTIONS" doc:"how the server of a new call is chosen"`
+	LBAlgorithmHash           LBHash         `json:"lb_algorithm_hash" default:"LB_ALGORITHM_CONSISTENT_HASH_SOURCE_IP_ADDRESS" doc:"what the consistent hash is taken of"`
+	HashHeaderName            string         `json:"lb_algorithm_consistent_hash_hdr" doc:"header field to hash, for the hash of a header"`
+	IgnoreServerPort          bool           `json:"ignore_server_port" default:"false" doc:"place servers on the hash by address alone"`
+	HealthMonitorRefs         []string       `json:"health_monitor_refs" items:"0..50" ref:"HealthMonitor" doc:"monitors of every server; none: servers count as up"`
+	InlineHealthMonitor       bool           `json:"inline_health_monitor" default:"true" doc:"passive health: a server whose requests come to nothing, or take much longer than at the others, gets no new calls for a growing while (docs/health.md)"`
+	MaxEjectedPercent         int            `json:"inline_health_max_ejected" default:"50" range:"0..100" unit:"%" own:"" doc:"of the servers that are up, how many passive health may take out at a time; one is always left"`
+	MinHealthMonitorsUp       int            `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
+	MinServersUp              int            `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
+	GracefulDisableTimeoutMin int            `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
+	ConnectionRampDurationMin int            `json:"connection_ramp_duration" default:"10" range:"1..300,0" special:"0 is at once" unit:"min" doc:"how long a server that comes up, is added or enabled takes to get its whole share of new calls, in ten steps; not at the start of the engine, and never for calls that are known"`
+	MaxConnectionsPerServer   int            `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
+	RetryBudgetPercent        int            `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
+	RetryBudgetPerSecond      int            `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
+	ServerReselect            ServerReselect `json:"server_reselect" doc:"final responses that make a request go to another server, within the retry budget"`
+	DialogStateShared         bool           `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
+	Kept                      Kept           `json:"-"`
 }
 
 // Server is one server of a pool. Address and port are its identity.
@@ -58,8 +59,7 @@ var poolKept = slices.Concat(
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
 	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),
-	noted(keptObject, `conn_pool_properties fail_action horizon_profile http2_properties max_conn_rate_per_server
-		server_reselect`),
+	noted(keptObject, `conn_pool_properties fail_action horizon_profile http2_properties max_conn_rate_per_server`),
 	refuse(keptList, "NSX groups are not supported; list the servers", `nsx_securitygroup`),
 	refuse(keptText, "groups of addresses are not supported yet; list the servers", `ipaddrgroup_ref`),
 	refuse(keptBool, "the client's port cannot be kept toward servers yet; give servers a port", `use_service_port`),
@@ -83,6 +83,7 @@ var serverKept = slices.Concat(
 func (c *checker) pool(p *Pool) {
 	root := (*path)(nil)
 	c.servers(p)
+	c.reselect(&p.ServerReselect)
 	header := p.LBAlgorithm == ConsistentHash && p.LBAlgorithmHash == HashHeader
 	switch {
 	case header && p.HashHeaderName == "":

@@ -33,12 +33,14 @@ func (p *Proxy) later(s resend) *resend {
 	return &p.resend
 }
 
-// retry503 takes a transaction whose server said 503 to another one, once
-// (RFC 3261 16.7 (6), RFC 3263 4.3). A caller that heard of a ringing phone is
-// left with what it heard. The caller holds the pin's shard.
-func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
-	svc := in.Listener.Service
-	if !svc.RetryOn503 || pn.attempt > 0 || !pn.open() || pn.flags&(pinRinging|pinInDialog|pinCancelled) != 0 || sv == nil {
+// reselect takes a transaction whose server gave a final response that makes it go to another one (RFC 3261 16.7 (6),
+// RFC 3263 4.3: a 503, once; server_reselect). A caller that heard of a ringing phone is left with what it heard. The
+// caller holds the pin's shard.
+func (p *Proxy) reselect(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
+	if sv == nil || int(pn.attempt) >= in.Listener.Service.Retries(sv.Pool, in.Msg.Status) {
+		return false
+	}
+	if !pn.open() || pn.flags&(pinRinging|pinInDialog|pinCancelled) != 0 {
 		return false
 	}
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
@@ -51,8 +53,11 @@ func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 	}
 	p.move(in, pn, sv, next)
 	p.moveCall(in, v.Order, next)
-	v.Action, v.Reason, v.Server = Resend, FailedOver503, sv
-	v.resend = p.later(resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: FailedOver503,
+	v.Action, v.Reason, v.Server = Resend, FailedOverCode, sv
+	if in.Msg.Status == 503 {
+		v.Reason = FailedOver503
+	}
+	v.resend = p.later(resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: v.Reason,
 		ack: pn.method == sip.Invite})
 	return true
 }

@@ -101,7 +101,13 @@ func (p *Proxy) known(r *request, pn *pin) choice {
 // server that lives (RFC 3261 17.2.1); other requests may take long
 // (RFC 4320 4.1), so there a server that has been heard since gets two more.
 func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
-	limit := r.svc.FailoverRetransmissions
+	limit, timeout := r.svc.FailoverRetransmissions, sv.Pool.Reselect.TimeoutMS
+	if timeout > 0 {
+		if sinceUS(r.NowNS, pn.sentTick) < uint64(timeout)*1000 {
+			return false
+		}
+		limit = 1
+	}
 	if limit == 0 || pn.again < limit || pn.flags&(pinTrying|pinRinging|pinFinal|pinCancelled) != 0 {
 		return false
 	}
@@ -111,7 +117,7 @@ func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
 	heard := aged.Tick(sv.Traffic.Heard.Load())
 	sentMS := uint32(r.Now) - uint32(sinceUS(r.NowNS, pn.sentTick)/1000)
 	alive := heard != 0 && aged.Tick(sentMS).Before(heard)
-	return pn.method == sip.Invite || !alive || pn.again >= limit+2
+	return pn.method == sip.Invite || !alive || timeout > 0 || pn.again >= limit+2
 }
 
 // moveSilent takes the transaction to the next choice, if the budget allows.

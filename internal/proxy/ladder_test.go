@@ -299,6 +299,16 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.RetryBudgetPercent, pool.RetryBudgetPerSecond = 0, n
 		case "graceful_disable_timeout":
 			pool.GracefulDisableTimeoutMin = n
+		case "reselect": // codes, and how often: 500,404*2
+			codes, retries, _ := strings.Cut(v, "*")
+			pool.ServerReselect.Enabled = true
+			pool.ServerReselect.NumRetries, _ = strconv.Atoi(retries)
+			for c := range strings.SplitSeq(codes, ",") {
+				n, _ := strconv.Atoi(c)
+				pool.ServerReselect.SvrRespCode.Codes = append(pool.ServerReselect.SvrRespCode.Codes, n)
+			}
+		case "retry_timeout":
+			pool.ServerReselect.Enabled, pool.ServerReselect.RetryTimeoutMS = true, n
 		case "min_servers_up":
 			pool.MinServersUp = n
 		case "max_concurrent_connections_per_server":

@@ -143,7 +143,7 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		p.provisional(in, shard, k, pn)
 		return
 	}
-	if m.Status == 503 && p.retry503(in, v, k, pn, sv) {
+	if m.Status >= 400 && p.reselect(in, v, k, pn, sv) {
 		return
 	}
 	p.soften503(in, v)

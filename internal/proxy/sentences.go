@@ -11,6 +11,7 @@ var sentences = [NumReasons]string{
 	FailedOverSilence:   "A server answered nothing to retransmissions; the next one got the request.",
 	FailedOverICMP:      "A server's port was unreachable; the next one got the request at once.",
 	FailedOver503:       "A server said 503; the next one got the request.",
+	FailedOverCode:      "A server gave a response that server_reselect names; the next one got the request.",
 	Response:            "A response went to where its request came from.",
 	Response503To500:    "One server's 503, which could not be tried elsewhere, left as 500.",
 	BadMessage:          "A malformed request got 400, 505 or 513 (longer than 64,483 octets: it might not fit into a datagram with our Via); faults are counted by name.",

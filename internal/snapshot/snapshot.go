@@ -255,12 +255,13 @@ const (
 
 // Pool is a pool: the servers, and the view of them that health swaps.
 type Pool struct {
-	ID     string // the uuid; the name where there is none
-	Name   string
-	Object object.Pool
-	Hash   HashKey
-	Header string // lower case; valid iff Hash is HashHeader
-	Shared bool   // dialog_state_shared
+	ID       string // the uuid; the name where there is none
+	Name     string
+	Object   object.Pool
+	Hash     HashKey
+	Header   string // lower case; valid iff Hash is HashHeader
+	Reselect Reselect
+	Shared   bool // dialog_state_shared
 
 	Servers []*Server // as the objects list them; the index is that of balance
 	Budget  *balance.RetryBudget
