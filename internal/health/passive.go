@@ -103,8 +103,8 @@ func (p *Passive) Step(now time.Time, seen []Seen, out int) (changes []Ejection)
 		if s == nil {
 			s = new(passiveServer)
 			s.ring[0], s.at = seen[i], 1
-		} else {
-			s.feed(&seen[i])
+		} else if s.feed(&seen[i]); !seen[i].Up && s.until.IsZero() {
+			s.forget(&seen[i]) // what it did before it went down is settled
 		}
 		p.servers[seen[i].Server] = s
 		if s.times > 0 && s.until.IsZero() && now.Sub(s.forgive) >= passiveForgives {
@@ -156,10 +156,15 @@ func (p *Passive) back(now time.Time, seen []Seen, out int) (changes []Ejection)
 }
 
 func (s *passiveServer) comeBack(now time.Time, seen *Seen, why string) Ejection {
-	times := s.times
-	*s = passiveServer{times: times, forgive: now, at: 1} // it is judged by what it does from now on
-	s.ring[0] = *seen
+	s.forget(seen)
+	s.forgive, s.until, s.why = now, time.Time{}, ""
 	return Ejection{Server: seen.Server, Why: why}
+}
+
+// forget has a server judged by what it does from now on.
+func (s *passiveServer) forget(seen *Seen) {
+	*s = passiveServer{times: s.times, forgive: s.forgive, until: s.until, why: s.why, at: 1}
+	s.ring[0] = *seen
 }
 
 // eject takes out those that are clearly worse than the others, the worst first.

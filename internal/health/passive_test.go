@@ -113,6 +113,23 @@ func TestPassiveGrows(t *testing.T) {
 	}
 }
 
+// A server that was down is not judged by what it did before.
+func TestPassiveForgetsWhenDown(t *testing.T) {
+	p := newPassivePool(3, 1)
+	good := slowly(10, 8)
+	p.second(Seen{Unanswered: 4}, good, good)
+	p.sums[0].Up = false
+	p.second(Seen{Unanswered: 4}, good, good)
+	p.sums[0].Up = true
+	if got := p.second(Seen{}, good, good); len(got) > 0 {
+		t.Error(got)
+	}
+	p.second(Seen{Unanswered: 4}, good, good)
+	if got := p.second(Seen{Unanswered: 4}, good, good); len(got) != 1 {
+		t.Errorf("%v, want one that is out", got)
+	}
+}
+
 // Whatever happens: no more are out than may be, nobody is out for longer than the limit, and who is out comes back.
 func TestPassiveNeverTooMany(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
