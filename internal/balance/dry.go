@@ -25,6 +25,7 @@ func (s *State) Dry() *State {
 	d := new(State)
 	d.OpenTransactions.Store(s.OpenTransactions.Load())
 	d.Calls.Store(s.Calls.Load())
+	d.response.Store(s.response.Load())
 	d.condition.Store(s.condition.Load())
 	return d
 }

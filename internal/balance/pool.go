@@ -23,6 +23,8 @@ const (
 	RoundRobin
 	Random
 	LeastConnections // fewest open transactions now, in relation to the ratio
+	LeastLoad        // least work left: open transactions by response time, of two random servers
+	FastestResponse  // shorter response time, of two random servers
 	FewestTasks      // fewest calls known now, in relation to the ratio
 )
 
@@ -38,6 +40,10 @@ func (a Algorithm) String() string {
 		return "least-connections"
 	case FewestTasks:
 		return "fewest-tasks"
+	case LeastLoad:
+		return "least-load"
+	case FastestResponse:
+		return "fastest-response"
 	}
 	return "unknown"
 }
@@ -83,7 +89,8 @@ type State struct {
 	OpenTransactions atomic.Int64 // requests forwarded to it that have no final response yet
 	Calls            atomic.Int64 // calls known on it
 	condition        atomic.Uint32
-	_                [128 - 20]byte
+	response         atomic.Uint32 // running mean of the times to the first response, µs; 0: none yet
+	_                [128 - 24]byte
 }
 
 // Condition returns what Publish last stored.

@@ -94,9 +94,10 @@ type ServerStatus struct {
 	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
-	Unanswered       uint64 // requests without any response, however often they were sent
-	Ejections        uint64 // times that passive health took it out
-	Failovers        uint64 // transactions taken away from it
+	Response         time.Duration // running mean of the times to the first response, 0: none yet
+	Unanswered       uint64        // requests without any response, however often they were sent
+	Ejections        uint64        // times that passive health took it out
+	Failovers        uint64        // transactions taken away from it
 	OpenTransactions int64
 	Calls            int64
 	Finals           uint64 // final responses with a response time
@@ -257,6 +258,7 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.Response = time.Duration(sv.State.ResponseUS()) * time.Microsecond
 		ss.Ejections, ss.Unanswered = t.Ejections.Load(), t.Unanswered.Load()
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"

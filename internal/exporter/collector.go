@@ -58,6 +58,7 @@ var (
 	serverCalls      = desc("server_known_calls", "Call-IDs that are remembered as its.", "pool", "server")
 	serverShare      = desc("server_share", "Share of new calls it is to get, 0 to 1.", "pool", "server")
 	serverUnanswered = desc("server_unanswered_total", "Requests without any response, however often they were sent.", "pool", "server")
+	serverFirst      = desc("server_first_response_seconds", "Running mean of the times from a request to the first response.", "pool", "server")
 	serverEjections  = desc("server_ejections_total", "Times that passive health took it out.", "pool", "server")
 	serverFailovers  = desc("server_failovers_total", "Transactions taken away from it: ICMP, silence or 503.", "pool", "server")
 	serverRamp       = desc("server_share_percent", "Part of its share of new calls that a server gets: below 100 in slow start.", "pool", "server")
@@ -202,6 +203,7 @@ func (e emitter) server(pool string, s *engine.ServerStatus) {
 	e.gauge(serverShare, s.HashShare, pool, addr)
 	e.counter(serverFailovers, s.Failovers, pool, addr)
 	e.counter(serverUnanswered, s.Unanswered, pool, addr)
+	e.gauge(serverFirst, s.Response.Seconds(), pool, addr)
 	e.counter(serverEjections, s.Ejections, pool, addr)
 	buckets, total := map[float64]uint64{}, uint64(0)
 	for i, n := range s.Buckets[:snapshot.LatencyBuckets-1] {

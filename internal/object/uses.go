@@ -53,10 +53,10 @@ func (c *checker) usedPool(i int, user func(*Set) string) {
 	c.at = objectID{theSchema().kind("Pool"), i}
 	forUser := func() string { return ", and " + user(c.set) + " uses this pool" }
 	switch p.LBAlgorithm {
-	case ConsistentHash, LeastConnections, RoundRobin, Random, FewestTasks:
+	case ConsistentHash, LeastConnections, RoundRobin, Random, FewestTasks, LeastLoad, FastestResponse:
 	default:
 		c.fail(root.field("lb_algorithm"), string(p.LBAlgorithm)+" is not supported yet"+forUser()+": must be "+
-			"consistent-hash, least-connections, round-robin, random or fewest-tasks")
+			"consistent-hash, least-connections, round-robin, random, fewest-tasks, least-load or fastest-response")
 	}
 	if p.LBAlgorithm == ConsistentHash && p.LBAlgorithmHash == "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING" {
 		c.fail(root.field("lb_algorithm_hash"), string(p.LBAlgorithmHash)+" is not supported yet"+forUser()+": "+

@@ -139,6 +139,9 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		v.Server = sv // it is in several pools, and was asked as one of this
 		heard(sv, in.Now)
 	}
+	if sv != nil && pn.mute() && m.CSeqMethod == pn.method {
+		sv.State.Responded(sinceUS(in.NowNS, pn.sentTick))
+	}
 	if m.Status < 200 {
 		p.provisional(in, shard, k, pn)
 		return

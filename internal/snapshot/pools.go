@@ -21,6 +21,8 @@ var algorithms = map[object.LBAlgorithm]balance.Algorithm{
 	object.Random:           balance.Random,
 	object.LeastConnections: balance.LeastConnections,
 	object.FewestTasks:      balance.FewestTasks,
+	object.LeastLoad:        balance.LeastLoad,
+	object.FastestResponse:  balance.FastestResponse,
 }
 
 var hashKeys = map[object.LBHash]HashKey{
