@@ -101,7 +101,7 @@ func convertPool(p *engine.PoolStatus, name string) report.Pool {
 		RetriesRefused: p.RetriesRefused, Full: p.Full, Servers: make([]report.Server, 0, len(p.Servers))}
 	for i := range p.Servers {
 		s := &p.Servers[i]
-		r := report.Server{Name: s.Name, Addr: s.Addr, Oper: serverOper(s), State: s.State, Ratio: s.Ratio, RampPercent: s.RampPercent, HashShare: s.HashShare,
+		r := report.Server{Name: s.Name, Addr: s.Addr, Oper: serverOper(s), State: s.State, Ratio: s.Ratio, RampPercent: s.RampPercent, CallsUp: s.CallsUp, HashShare: s.HashShare,
 			Requests: s.Requests, Responses: s.Responses, Failovers: s.Failovers, OpenTransactions: s.OpenTransactions, Calls: s.Calls,
 			Latency: report.Latency{Count: s.Finals, SumUS: uint64(s.LatencySum.Microseconds()), P50US: uint64(s.LatencyP50.Microseconds()), P99US: uint64(s.LatencyP99.Microseconds())}}
 		for j := range s.Health.Monitors {

@@ -89,8 +89,9 @@ type State struct {
 	OpenTransactions atomic.Int64 // requests forwarded to it that have no final response yet
 	Calls            atomic.Int64 // calls known on it
 	condition        atomic.Uint32
+	Dialogs          atomic.Int64  // calls that are up on it, as far as they are seen
 	response         atomic.Uint32 // running mean of the times to the first response, µs; 0: none yet
-	_                [128 - 24]byte
+	_                [128 - 32]byte
 }
 
 // Condition returns what Publish last stored.

@@ -56,6 +56,7 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Lock()
 			e.stepRamps(now)
 			e.stepPassive(now)
+			e.noteDrains()
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

@@ -94,6 +94,8 @@ type ServerStatus struct {
 	HashShare        float64 // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
+	CallsUp          int64         // calls that are up on it, as far as they are seen (Record-Route)
+	Drain            *DrainStatus  // nil: it does not drain
 	Response         time.Duration // running mean of the times to the first response, 0: none yet
 	Unanswered       uint64        // requests without any response, however often they were sent
 	Ejections        uint64        // times that passive health took it out
@@ -258,6 +260,11 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.CallsUp = max(0, sv.State.Dialogs.Load())
+		ss.Drain = e.drainStatus(p, sv)
+		if d := ss.Drain; d != nil && ss.State == "draining" {
+			ss.Reason = d.String()
+		}
 		ss.Response = time.Duration(sv.State.ResponseUS()) * time.Microsecond
 		ss.Ejections, ss.Unanswered = t.Ejections.Load(), t.Unanswered.Load()
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {

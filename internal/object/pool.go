@@ -24,6 +24,7 @@ type Pool struct {
 	MinHealthMonitorsUp       int            `json:"min_health_monitors_up" default:"0" range:"0..50" special:"0 is all" doc:"monitors that must pass for a server to be up"`
 	MinServersUp              int            `json:"min_servers_up" default:"0" range:"0..10000" special:"0 is as 1" doc:"servers that must be up, neither disabled nor draining, for the pool to take new calls: with fewer it counts as down, these are answered 503, and what is known stays with its server"`
 	GracefulDisableTimeoutMin int            `json:"graceful_disable_timeout" default:"1" range:"1..7200,0,-1" special:"0 is at once, -1 is never" unit:"min" doc:"how long a disabled server keeps the calls it has"`
+	ServerDisableType         string         `json:"server_disable_type" default:"DISALLOW_NEW_CONNECTION" words:"- DISALLOW_NEW_CONNECTION ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT" doc:"what a server that drains gets beside its dialogs: nothing that is new, its Call-IDs being known for transaction_timeout after it was disabled; or requests of Call-IDs that go on being used"`
 	ConnectionRampDurationMin int            `json:"connection_ramp_duration" default:"10" range:"1..300,0" special:"0 is at once" unit:"min" doc:"how long a server that comes up, is added or enabled takes to get its whole share of new calls, in ten steps; not at the start of the engine, and never for calls that are known"`
 	MaxConnectionsPerServer   int            `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
 	RetryBudgetPercent        int            `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
@@ -51,7 +52,7 @@ var poolKept = slices.Concat(
 	quiet(keptList, `networks placement_networks`),
 	quiet(keptObject, `analytics_policy sp_gs_info`),
 	noted(keptText, `append_port="NON_DEFAULT_80_443":NON_DEFAULT_80_443|NEVER|ALWAYS application_persistence_profile_ref autoscale_launch_config_ref
-		autoscale_policy_ref server_disable_type="DISALLOW_NEW_CONNECTION":DISALLOW_NEW_CONNECTION|ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT server_name`),
+		autoscale_policy_ref server_name`),
 	noted(keptBool, `capacity_estimation delete_server_on_dns_refresh=true enable_http2 gslb_sp_enabled
 		host_check_enabled lb_algo_rr_per_se lookup_server_by_name request_queue_enabled
 		rewrite_host_header_to_server_name rewrite_host_header_to_sni routing_pool sni_enabled=true`),
@@ -128,3 +129,6 @@ func (c *checker) servers(p *Pool) {
 		seen[alone] = i
 	}
 }
+
+// AllowIfPersistent is the server_disable_type under which Call-IDs that go on being used stay with a server that drains.
+const AllowIfPersistent = "ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT"

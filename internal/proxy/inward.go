@@ -242,7 +242,9 @@ func (p *Proxy) chooseByCall(r *request) choice {
 		switch {
 		case sv == nil || !r.svc.Has(sv.Pool):
 		case sv.Usable() && r.svc.Chooses(sv.Pool) || inDialog && !sv.Pool.Shared:
-			shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+			if sv.Pool.Prolongs || inDialog || sv.State.Condition()&balance.Draining == 0 {
+				shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+			}
 			return choice{server: sv, reason: KnownCall}
 		case (sv.Index < 0 || !r.svc.Chooses(sv.Pool)) && sv.State.Condition()&balance.Up != 0:
 			// It left the pool, or its pool the service: what may be sent again of a transaction that has ended

@@ -366,6 +366,12 @@ func (l *ladder) command(f []string) string {
 	case "icmp":
 		step, _ := strconv.Atoi(f[2])
 		return l.unreachable(netip.MustParseAddrPort(f[1]), l.sent[step])
+	case "live":
+		out := "calls up"
+		for _, s := range slices.Concat(serversOf(l.snap.Pools)...) {
+			out += fmt.Sprintf(" %s=%d", s.Addr, s.State.Dialogs.Load())
+		}
+		return out
 	case "state":
 		sv := ""
 		for _, s := range slices.Concat(serversOf(l.snap.Pools)...) {

@@ -44,6 +44,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 	}
 	p.complete(in, &v, &branch)
 	if v.Action == Forward {
+		p.noteCall(in, &v)
 		p.edit.PopVia()
 		if v.Face = in.Listener.FaceAt(in.Local); v.Face.ID != branch.Listener {
 			v.Face = in.Snapshot.Face(branch.Listener)

@@ -21,13 +21,14 @@ const maxAttempts = 4
 type State struct {
 	pins   *aged.Table[pin]
 	calls  *aged.Table[call]
+	live   *aged.Table[call] // calls that are up
 	replay *replay
 }
 
 // NewState makes the state of a service with these limits. kick gets a value when
 // a table fills up: call Tend soon.
 func NewState(maxTransactions, maxCalls int, kick chan<- struct{}) *State {
-	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), replay: newReplay()}
+	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), live: aged.New[call](maxCalls, kick), replay: newReplay()}
 }
 
 // call remembers the server of a Call-ID.
@@ -92,12 +93,14 @@ func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
 func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
 	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.expirePin(p, snap) })
 	s.calls.Tend(now, shards, func(_ uint64, c *call) { s.settleCall(c, snap) })
+	s.live.Tend(now, shards, func(_ uint64, c *call) { s.settleLive(c, snap) })
 }
 
 // Close gives back what the state of a service that is gone still counts.
 func (s *State) Close(snap *snapshot.Snapshot) {
 	s.pins.Drain(func(_ uint64, p *pin) { s.settlePin(p, snap) })
 	s.calls.Drain(func(_ uint64, c *call) { s.settleCall(c, snap) })
+	s.live.Drain(func(_ uint64, c *call) { s.settleLive(c, snap) })
 }
 
 // expirePin is settlePin for a transaction whose time is over: a server that never answered, and for which the client did

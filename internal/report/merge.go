@@ -142,6 +142,7 @@ func (s *Server) add(o *Server, engine string) {
 	addCounts(s.Requests, o.Requests)
 	addCounts(s.Responses, o.Responses)
 	s.Failovers += o.Failovers
+	s.CallsUp += o.CallsUp
 	s.OpenTransactions += o.OpenTransactions
 	s.Calls += o.Calls
 	s.Latency.add(&o.Latency)

@@ -175,6 +175,7 @@ type Server struct {
 	Oper             Oper           `json:"oper_status"`
 	State            string         `json:"state"` // ours: up, down, draining, disabled, backoff
 	Ratio            int            `json:"ratio"`
+	CallsUp          int64          `json:"calls_up"`     // calls that are up on it, as far as they are seen (Record-Route)
 	RampPercent      int            `json:"ramp_percent"` // of its share that it gets (slow start); 100 mostly; of several engines: the least
 	HashShare        float64        `json:"hash_share"`   // of the keys, 0 to 1
 	Requests         Counts[string] `json:"requests,omitempty"`
