@@ -65,7 +65,7 @@ func serviceOper(s *engine.ServiceStatus, pool *engine.PoolStatus) report.Oper {
 	case s.Error != "" && len(s.Listeners) == 0:
 		return report.Oper{State: report.Down, Reason: []string{s.Error}, Code: "SYSERR_VS_LISTEN"}
 	case !s.Traffic:
-		return report.Oper{State: report.Disabled, Reason: []string{"traffic_enabled is false: every request is answered 503"}}
+		return report.Oper{State: report.Disabled, Reason: []string{"traffic_enabled is false: new calls are answered 503"}}
 	case pool == nil:
 		return report.Oper{State: report.Down, Reason: []string{"it has no pool"}}
 	}

@@ -35,7 +35,7 @@ type ServiceStatus struct {
 	Pool             string
 	Group            *GroupStatus // nil: all new calls go to Pool; else Pool is the one that gets most of them
 	Error            string       // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
-	Traffic          bool         // traffic_enabled; without it every request gets 503
+	Traffic          bool         // traffic_enabled; without it new calls get 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int

@@ -11,7 +11,7 @@ type VirtualService struct {
 	UUID                  string    `json:"uuid" doc:"references may name the object by it"`
 	Description           string    `json:"description" doc:"free text"`
 	Enabled               bool      `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
-	TrafficEnabled        bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
+	TrafficEnabled        bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets and the calls it has, and answers new ones 503"`
 	Type                  VSType    `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
 	Services              []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
 	VsVipRef              string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`

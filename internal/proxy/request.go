@@ -101,10 +101,16 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 		p.refusal.unsupported(m)
 		return p.refuse(r.Input, 420, "Bad Extension", UnknownExtension), true
 	}
-	if !r.svc.Traffic {
+	if !r.svc.Traffic && p.opens(r) {
 		return p.refuse(r.Input, 503, "Service Unavailable", TrafficOff), true
 	}
 	return Verdict{}, false
+}
+
+// opens reports whether a request is of a new call: of no dialog, no open transaction and no Call-ID that is known.
+func (p *Proxy) opens(r *request) bool {
+	m := r.m
+	return m.To.Tag.Len() == 0 && m.Method != sip.Ack && m.Method != sip.Cancel && r.State.Known(r.call, r.Now, r.Snapshot) == nil
 }
 
 // localRequest answers what is addressed to the balancer itself: OPTIONS, and

@@ -31,6 +31,13 @@ func NewState(maxTransactions, maxCalls int, kick chan<- struct{}) *State {
 	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), live: aged.New[call](maxCalls, kick), replay: newReplay()}
 }
 
+// SetLimits changes the limits of a service that runs.
+func (s *State) SetLimits(maxTransactions, maxCalls int) {
+	s.pins.SetMax(maxTransactions)
+	s.calls.SetMax(maxCalls)
+	s.live.SetMax(maxCalls)
+}
+
 // call remembers the server of a Call-ID.
 type call struct{ server snapshot.Handle }
 
