@@ -136,7 +136,7 @@ func (c *cluster) build() {
 		servers = append(servers, a.String())
 	}
 	c.apis[0].Do("POST", "/api/pool", map[string]any{"name": "servers", "lb_algorithm": "LB_ALGORITHM_CONSISTENT_HASH",
-		"lb_algorithm_hash": "LB_ALGORITHM_CONSISTENT_HASH_CALLID", "servers": servers})
+		"lb_algorithm_hash": "LB_ALGORITHM_CONSISTENT_HASH_CALLID", "servers": servers, "connection_ramp_duration": 0})
 	c.apis[1].Do("POST", "/api/vsvip", map[string]any{"name": "here", "vip": []any{"127.0.0.1"}})
 	c.apis[2].Do("POST", "/api/virtualservice", map[string]any{"name": "sip", "vsvip_ref": "here", "pool_ref": "servers", "services": []any{map[string]any{"port": 0}}})
 }

@@ -49,7 +49,7 @@ func (o Objects) YAML() string {
 		monitors = "options"
 		fmt.Fprintf(&b, "HealthMonitor:\n  - {name: options, type: sip, send_interval: %d, receive_timeout: 1, sip_monitor: {}}\n", max(2, o.HealthIntervalS))
 	}
-	fmt.Fprintf(&b, "Pool:\n  - name: servers\n    lb_algorithm: consistent-hash\n    lb_algorithm_hash: call-id\n"+
+	fmt.Fprintf(&b, "Pool:\n  - name: servers\n    lb_algorithm: consistent-hash\n    lb_algorithm_hash: call-id\n    connection_ramp_duration: 0\n"+
 		"    health_monitor_refs: [%s]\n    servers:\n", monitors)
 	for _, s := range o.Servers {
 		fmt.Fprintf(&b, "      - {ip: %q, port: %d", s.Addr.Addr(), s.Addr.Port())

@@ -31,7 +31,7 @@ const (
 // Table maps keys to values of type V.
 type Table[V any] struct {
 	shards   [shardCount]Shard[V]
-	maxShard int           // entries a shard may hold: the cap of the table, split
+	maxShard atomic.Int64  // entries a shard may hold: the cap of the table, split
 	Full     atomic.Uint64 // insertions refused because the cap, or a shard that is about to grow, was full
 	kick     chan<- struct{}
 	crowded  atomic.Bool // a shard may have to grow
@@ -64,13 +64,35 @@ func unzero(key uint64) uint64 { return max(key, 1) }
 // New makes a table of at most max entries (rounded up to a multiple of 64). When
 // a shard fills up, kick gets a value unless it is full: call Tend soon.
 func New[V any](max int, kick chan<- struct{}) *Table[V] {
-	t := &Table[V]{maxShard: (max + shardCount - 1) / shardCount, kick: kick}
+	t := &Table[V]{kick: kick}
+	t.maxShard.Store(perShard(max))
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.table = t
 		s.slots = t.none[:]
 	}
 	return t
+}
+
+func perShard(max int) int64 { return int64((max + shardCount - 1) / shardCount) }
+
+// SetMax makes max the cap of a table in use. With a lower one nothing is forgotten before its time, but nothing new is
+// remembered until there is room.
+func (t *Table[V]) SetMax(max int) {
+	if t.maxShard.Swap(perShard(max)) == perShard(max) {
+		return
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.Lock()
+		if len(s.slots) >= leastSize {
+			s.limit = min(limitOf(len(s.slots)), int(t.maxShard.Load()))
+		}
+		if s.live >= s.limit {
+			s.wantTending()
+		}
+		s.Unlock()
+	}
 }
 
 // limitOf is how many of n slots may be used: linear probing stays short to 7/8.
@@ -130,7 +152,7 @@ func (s *Shard[V]) Put(key uint64, expires Tick) (v *V, old bool) {
 
 // extend gives a small shard more slots at once, and reports false for one that Tend is to grow.
 func (s *Shard[V]) extend() bool {
-	if len(s.slots) >= firstSize || s.limit >= s.table.maxShard {
+	if len(s.slots) >= firstSize || s.limit >= int(s.table.maxShard.Load()) {
 		return false
 	}
 	size := firstSize
@@ -145,7 +167,7 @@ func (s *Shard[V]) extend() bool {
 func (s *Shard[V]) moveTo(bigger []slot[V]) {
 	old := s.slots
 	s.slots = bigger
-	s.limit = min(limitOf(len(bigger)), s.table.maxShard)
+	s.limit = min(limitOf(len(bigger)), int(s.table.maxShard.Load()))
 	for i := range old {
 		if old[i].used() {
 			bigger[s.free(old[i].key)] = old[i]

@@ -9,7 +9,7 @@ const scanSlots = 2048
 func (t *Table[V]) Tend(now Tick, shards int, gone func(key uint64, v *V)) {
 	if t.crowded.Swap(false) {
 		for i := range t.shards {
-			t.shards[i].grow(t.maxShard)
+			t.shards[i].grow(int(t.maxShard.Load()))
 		}
 	}
 	for range min(shards, shardCount) {

@@ -30,6 +30,12 @@ func convertService(s *engine.ServiceStatus, pool *engine.PoolStatus, name strin
 	out := report.Service{Name: s.Name, Oper: serviceOper(s, pool), Pool: s.Pool, Transactions: s.Transactions, Calls: s.Calls,
 		TransactionsFull: s.TransactionsFull, CallsFull: s.CallsFull, Requests: s.Requests, Responses: s.Responses, Answers: s.Answers,
 		Reasons: s.Reasons, Faults: s.Faults, Latency: latency(s.Latency), Engines: []string{name}, Listeners: []report.Listener{}}
+	if g := s.Group; g != nil {
+		out.Group = &report.Group{Name: g.Name, Priority: g.Priority, Deactivated: g.Deactivated}
+		for _, m := range g.Members {
+			out.Group.Members = append(out.Group.Members, report.Member(m))
+		}
+	}
 	for _, l := range s.Listeners {
 		if l.Egress {
 			continue
@@ -77,11 +83,17 @@ func serviceOper(s *engine.ServiceStatus, pool *engine.PoolStatus) report.Oper {
 	case s.Error != "" && len(s.Listeners) == 0:
 		return report.Oper{State: report.Down, Reason: []string{s.Error}, Code: "SYSERR_VS_LISTEN"}
 	case !s.Traffic:
-		return report.Oper{State: report.Disabled, Reason: []string{"traffic_enabled is false: every request is answered 503"}}
+		return report.Oper{State: report.Disabled, Reason: []string{"traffic_enabled is false: new calls are answered 503"}}
 	case pool == nil:
 		return report.Oper{State: report.Down, Reason: []string{"it has no pool"}}
 	}
 	oper := poolOper(pool)
+	if s.Group != nil && s.Group.Up {
+		oper = report.Oper{State: report.Up}
+	}
+	if s.Group != nil && s.Group.Deactivated {
+		oper.Reason = append(oper.Reason, "a priority above "+s.Group.Priority+" went down and is held back by deactivate_primary_pool_on_down")
+	}
 	if s.Error != "" {
 		oper.Reason = append(oper.Reason, "runs as it was before the last change: "+s.Error)
 	}
@@ -107,7 +119,7 @@ func convertPool(p *engine.PoolStatus, name string) report.Pool {
 		RetriesRefused: p.RetriesRefused, Full: p.Full, Servers: make([]report.Server, 0, len(p.Servers))}
 	for i := range p.Servers {
 		s := &p.Servers[i]
-		r := report.Server{Name: s.Name, Addr: s.Addr, Oper: serverOper(s), State: s.State, Ratio: s.Ratio, HashShare: s.HashShare, DrainUntil: s.DrainUntil,
+		r := report.Server{Name: s.Name, Addr: s.Addr, Oper: serverOper(s), State: s.State, Ratio: s.Ratio, RampPercent: s.RampPercent, CallsUp: s.CallsUp, HashShare: s.HashShare, DrainUntil: s.DrainUntil,
 			Requests: s.Requests, Responses: s.Responses, Failovers: s.Failovers, OpenTransactions: s.OpenTransactions, Calls: s.Calls,
 			Latency: report.Latency{Count: s.Finals, SumUS: uint64(s.LatencySum.Microseconds()), P50US: uint64(s.LatencyP50.Microseconds()), P99US: uint64(s.LatencyP99.Microseconds())}}
 		for j := range s.Health.Monitors {
@@ -123,6 +135,8 @@ func serverOper(s *engine.ServerStatus) report.Oper {
 	switch s.State {
 	case "up", "backoff":
 		out.State = report.Up
+	case "ejected":
+		out.State, out.Code = report.Down, "INLINE_HEALTH_MONITOR"
 	case "draining", "disabled":
 		out.State, out.Code = report.Disabled, "SERVER_DISABLED"
 	default:

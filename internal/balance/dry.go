@@ -15,7 +15,7 @@ func (p *Pool) Dry() *Pool {
 	for i := range b.servers {
 		b.servers[i].State = b.servers[i].State.Dry()
 	}
-	q := &Pool{base: &b, conditions: p.conditions, willing: p.willing, selectable: p.selectable, up: p.up, table: p.table, turns: p.turns, shares: p.shares}
+	q := &Pool{base: &b, conditions: p.conditions, ramp: p.ramp, willing: p.willing, selectable: p.selectable, up: p.up, table: p.table, turns: p.turns, shares: p.shares}
 	q.owners.Store(p.owners.Load())
 	return q
 }
@@ -24,7 +24,9 @@ func (p *Pool) Dry() *Pool {
 func (s *State) Dry() *State {
 	d := new(State)
 	d.OpenTransactions.Store(s.OpenTransactions.Load())
+	d.Dialogs.Store(s.Dialogs.Load())
 	d.Calls.Store(s.Calls.Load())
+	d.response.Store(s.response.Load())
 	d.condition.Store(s.condition.Load())
 	return d
 }

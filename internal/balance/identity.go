@@ -21,6 +21,9 @@ func ServerID(key [2]uint64, a netip.AddrPort) uint64 {
 	return usable(siphash.Hash(key[0], key[1], b))
 }
 
+// PoolID returns the identity of a pool among those of its group.
+func PoolID(key [2]uint64, name string) uint64 { return siphash.Hash(key[0], key[1], []byte(name)) }
+
 // usable makes sure that the bits of an identity that fit into a token are not all 0.
 func usable(id uint64) uint64 {
 	if id&token.ServerBits == 0 {

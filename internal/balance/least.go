@@ -15,9 +15,9 @@ func (l load) below(o load) bool { return l.work*o.ratio < o.work*l.ratio }
 func (p *Pool) load(i int32) load {
 	s := &p.servers[i]
 	if p.algorithm == FewestTasks {
-		return load{max(0, s.State.Calls.Load()), int64(s.Ratio)}
+		return load{max(0, s.State.Calls.Load()), int64(p.part(i))}
 	}
-	return load{max(0, s.State.OpenTransactions.Load()), int64(s.Ratio)}
+	return load{max(0, s.State.OpenTransactions.Load()), int64(p.part(i))}
 }
 
 // pickLeast takes the least loaded server: of all, or in pools of more than maxLooks servers of some random ones. Of

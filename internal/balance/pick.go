@@ -23,6 +23,8 @@ func (p *Pool) Pick(h uint64, tried []int32) int32 {
 		return p.pickRandom(tried)
 	case LeastConnections, FewestTasks:
 		return p.pickLeast(tried)
+	case LeastLoad, FastestResponse:
+		return p.pickOfTwo(tried)
 	}
 	return -1
 }

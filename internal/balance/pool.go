@@ -23,6 +23,8 @@ const (
 	RoundRobin
 	Random
 	LeastConnections // fewest open transactions now, in relation to the ratio
+	LeastLoad        // least work left: open transactions by response time, of two random servers
+	FastestResponse  // shorter response time, of two random servers
 	FewestTasks      // fewest calls known now, in relation to the ratio
 )
 
@@ -38,6 +40,10 @@ func (a Algorithm) String() string {
 		return "least-connections"
 	case FewestTasks:
 		return "fewest-tasks"
+	case LeastLoad:
+		return "least-load"
+	case FastestResponse:
+		return "fastest-response"
 	}
 	return "unknown"
 }
@@ -51,8 +57,9 @@ const (
 	Disabled                       // by the user: gets nothing
 	Draining                       // by the user: keeps its calls, gets no new ones
 	Backoff                        // it asked to be left alone (503 with Retry-After): keeps its calls, gets no new ones
+	Ejected                        // by what becomes of its requests (inline_health_monitor): keeps its calls, gets no new ones
 
-	learnt = Up | Backoff // what the configuration does not say
+	learnt = Up | Backoff | Ejected // what the configuration does not say
 )
 
 // Selectable says whether a server in this condition gets new calls.
@@ -69,6 +76,8 @@ func (c Condition) String() string {
 		return "draining"
 	case c&Backoff != 0:
 		return "backing-off"
+	case c&Ejected != 0:
+		return "ejected"
 	}
 	return "up"
 }
@@ -80,7 +89,9 @@ type State struct {
 	OpenTransactions atomic.Int64 // requests forwarded to it that have no final response yet
 	Calls            atomic.Int64 // calls known on it
 	condition        atomic.Uint32
-	_                [128 - 20]byte
+	Dialogs          atomic.Int64  // calls that are up on it, as far as they are seen
+	response         atomic.Uint32 // running mean of the times to the first response, µs; 0: none yet
+	_                [128 - 32]byte
 }
 
 // Condition returns what Publish last stored.
@@ -118,6 +129,7 @@ type Config struct {
 type Pool struct {
 	*base
 	conditions []Condition
+	ramp       []uint8                              // by server: of its share, in parts of RampSteps; nil: all have theirs
 	willing    []int32                              // whose condition is selectable: indices, rising
 	selectable []int32                              // the willing, or none when fewer are up than must be
 	up         int                                  // servers that are up, not disabled and not draining: a back-off is no outage
@@ -153,6 +165,7 @@ type cursor struct {
 type Change struct {
 	Index      int32
 	Set, Clear Condition
+	Ramp       uint8 // parts of RampSteps of its share that it gets from now on; 0: as before
 }
 
 // New returns a pool. Servers that prev (may be nil) has too, by ID, keep their State and what was learnt about them.
@@ -168,7 +181,7 @@ func New(c *Config, prev *Pool) *Pool {
 		cursor:    new(cursor),
 		full:      new(atomic.Uint64),
 	}
-	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers))}
+	p := &Pool{base: b, conditions: make([]Condition, len(c.Servers)), ramp: carryRamp(b.servers, prev)}
 	if prev != nil {
 		b.cursor, b.full = prev.cursor, prev.full
 	}
@@ -187,7 +200,7 @@ func New(c *Config, prev *Pool) *Pool {
 	p.settle()
 	if c.Algorithm != ConsistentHash {
 		b.turns = newTurns(b.servers)
-		p.turns = b.turnsOf(p.conditions)
+		p.turns = p.turnsNow()
 		return p
 	}
 	members := make([]consistenthash.Member, len(b.servers))
@@ -212,15 +225,16 @@ func New(c *Config, prev *Pool) *Pool {
 // With returns the pool after these changes; p stays as it is. Call Publish on the result once it is in use. Several
 // changes at once cost little more than one.
 func (p *Pool) With(changes ...Change) *Pool {
-	q := &Pool{base: p.base, conditions: slices.Clone(p.conditions)}
+	q := &Pool{base: p.base, conditions: slices.Clone(p.conditions), ramp: p.ramped(changes)}
 	for _, c := range changes {
 		q.conditions[c.Index] = q.conditions[c.Index]&^c.Clear | c.Set
 	}
-	if slices.Equal(p.conditions, q.conditions) {
+	steady := slices.Equal(p.ramp, q.ramp)
+	if steady && slices.Equal(p.conditions, q.conditions) {
 		return p
 	}
 	q.settle()
-	if slices.Equal(p.willing, q.willing) {
+	if steady && slices.Equal(p.willing, q.willing) {
 		q.table, q.turns = p.table, p.turns
 		q.owners.Store(p.owners.Load())
 		q.basis.Store(p.basis.Load())
@@ -230,7 +244,7 @@ func (p *Pool) With(changes ...Change) *Pool {
 		return q
 	}
 	if p.algorithm != ConsistentHash {
-		q.turns = q.turnsOf(q.conditions)
+		q.turns = q.turnsNow()
 		return q
 	}
 	var weights []consistenthash.Change
@@ -303,7 +317,7 @@ func (p *Pool) weight(i int32) uint32 {
 	if !p.conditions[i].Selectable() {
 		return 0
 	}
-	return p.servers[i].Ratio
+	return p.part(i)
 }
 
 // Publish stores the condition of every server in its State, for readers that don't have the pool.
@@ -380,10 +394,10 @@ func (p *Pool) countShares() []float64 {
 	}
 	var total float64
 	for _, i := range p.selectable {
-		total += float64(p.servers[i].Ratio)
+		total += float64(p.part(i))
 	}
 	for _, i := range p.selectable {
-		s[i] = float64(p.servers[i].Ratio) / total
+		s[i] = float64(p.part(i)) / total
 	}
 	return s
 }

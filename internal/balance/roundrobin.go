@@ -65,17 +65,6 @@ func turnCounts(servers []Server) []uint32 {
 	return counts
 }
 
-// turnsOf returns the turns of the selectable servers. Their order stays.
-func (b *base) turnsOf(conditions []Condition) []int32 {
-	turns := make([]int32, 0, len(b.turns))
-	for _, i := range b.turns {
-		if conditions[i].Selectable() {
-			turns = append(turns, i)
-		}
-	}
-	return turns
-}
-
 // pickRoundRobin takes the next turn, or one of those that follow it.
 func (p *Pool) pickRoundRobin(tried []int32) int32 {
 	const maxSkips = 16

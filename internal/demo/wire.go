@@ -74,6 +74,7 @@ func (f *farm) objects(enabled []bool) (*object.Set, error) {
 		s := &set.Pools[0].Servers[i]
 		s.Enabled, s.Hostname = enabled[i], f.servers[i].Name()
 	}
+	set.Pools[0].ConnectionRampDurationMin = 0 // a demonstration has no ten minutes
 	m := &set.HealthMonitors[0]
 	m.SendIntervalS, m.ReceiveTimeoutS = probeIntervalS, probeTimeoutS
 	if err := set.Validate(); err != nil {
@@ -148,7 +149,7 @@ var routes = []struct {
 	reasons []proxy.Reason
 }{
 	{"hash", []proxy.Reason{proxy.NewCall}},
-	{"failed over", []proxy.Reason{proxy.FailedOverICMP, proxy.FailedOverSilence, proxy.FailedOver503}},
+	{"failed over", []proxy.Reason{proxy.FailedOverICMP, proxy.FailedOverSilence, proxy.FailedOver503, proxy.FailedOverCode}},
 	{"token", []proxy.Reason{proxy.RouteToken}},
 	{"Call-ID", []proxy.Reason{proxy.KnownCall}},
 	{"transaction", []proxy.Reason{proxy.KnownTransaction}},

@@ -55,11 +55,13 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.noteFaults(c.faults)
 	before := e.live.Load()
 	fresh := freshPools(c.snap, before)
+	e.rampFresh(fresh, before)
 	e.settleConditions(fresh)
 	e.inherit(c.snap)
 	next := e.assemble(c.snap)
 	e.secure(next)
 	e.retire(next, before)
+	e.settleGroups(nil)
 	for _, g := range c.opened {
 		g.run(e, e.cfg.Workers)
 	}

@@ -78,9 +78,12 @@ func (e *Engine) bringIn() {
 // swapView makes view the one that servers of the pool are picked from, and says when the pool goes down or comes up by
 // min_servers_up. The caller holds e.mu.
 func (e *Engine) swapView(p *snapshot.Pool, view *balance.Pool) {
+	view = lastStanding(view)
+	view = e.startRamps(p, p.View.Load(), view)
 	before := p.View.Load().Short()
 	p.View.Store(view)
 	view.Publish()
+	e.settleGroups(p)
 	if view.Short() == before {
 		return
 	}
@@ -168,7 +171,7 @@ func (e *Engine) drain(snap *snapshot.Snapshot) {
 			seen[k] = true
 			if _, draining := e.drains[k]; !draining {
 				e.drains[k] = time.Now().Add(time.Duration(minutes) * time.Minute)
-				e.log.Info("server draining", "pool", p.Name, "server", sv.Addr, "name", sv.Name, "minutes", minutes, "calls", sv.State.Calls.Load())
+				e.log.Info("server draining", "pool", p.Name, "server", sv.Addr, "name", sv.Name, "minutes", minutes, "calls", e.callsLeft(sv))
 			} else if time.Now().After(e.drains[k]) {
 				e.setCondition(p, sv, balance.Disabled, true)
 			}
@@ -189,7 +192,7 @@ func (e *Engine) finishDrains(now time.Time) {
 		}
 		if p, sv := e.find(k); sv != nil && view(p, sv)&balance.Disabled == 0 {
 			e.setCondition(p, sv, balance.Disabled, true)
-			e.log.Info("server disabled", "pool", p.Name, "server", k.addr, "name", sv.Name, "calls", sv.State.Calls.Load())
+			e.log.Info("server disabled", "pool", p.Name, "server", k.addr, "name", sv.Name, "calls", e.callsLeft(sv))
 		}
 	}
 }

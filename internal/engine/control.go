@@ -30,6 +30,8 @@ func (e *Engine) control(ctx context.Context) {
 	defer links.Stop()
 	tickets := time.NewTicker(time.Hour)
 	defer tickets.Stop()
+	seconds := time.NewTicker(time.Second)
+	defer seconds.Stop()
 	gather := time.NewTimer(time.Hour)
 	gather.Stop()
 	for {
@@ -59,6 +61,12 @@ func (e *Engine) control(ctx context.Context) {
 		case <-tickets.C:
 			e.mu.Lock()
 			e.secure(e.live.Load())
+			e.mu.Unlock()
+		case now := <-seconds.C:
+			e.mu.Lock()
+			e.stepRamps(now)
+			e.stepPassive(now)
+			e.noteDrains()
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

@@ -77,6 +77,9 @@ type Engine struct {
 	watched   map[string]*watched     // by ID of the pool: what the monitors were told
 	leaving   []leaving
 	drains    map[drainKey]time.Time // when a draining server is disabled for good
+	ramps     map[drainKey]time.Time // since when a server gets a growing share
+	passive   map[string]*passive    // by ID of the pool
+	ebbs      map[drainKey]*ebb      // of servers that drain
 	backoffs  map[drainKey]time.Time // until when a server asked to be left alone
 	changes   []health.Change        // not yet in the views of their pools
 	changedAt time.Time              // when changes were last brought in
@@ -160,7 +163,7 @@ func Start(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: [2]*proxy.Names{proxy.NewNames(), proxy.NewNames()}, start: time.Now(),
 		spare: [2]chan *gear{make(chan *gear, maxSpare), make(chan *gear, maxSpare)}, watched: map[string]*watched{},
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
-		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{},
+		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{}, ramps: map[drainKey]time.Time{}, ebbs: map[drainKey]*ebb{}, passive: map[string]*passive{},
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
 	e.around = &around{machine: cfg.machine}

@@ -325,7 +325,7 @@ func (x *explainer) callID(q *report.ExplainRequest) (*report.Explanation, error
 			x.out.Affinity = []report.Affinity{x.knownCall()}
 			x.out.Affinity[0].Decides = true
 			x.dry = x.live.snap.Dry(s)
-			x.listService(x.dry.Services[i], -1)
+			x.listPool(x.dry.Services[i].PoolOf(call), -1)
 			x.out.Summary = fmt.Sprintf("The Call-ID is known by virtual service %s: %s", s.Name, x.out.Affinity[0].Detail)
 			return &x.out, nil
 		}
@@ -340,15 +340,15 @@ func (x *explainer) callID(q *report.ExplainRequest) (*report.Explanation, error
 	s := x.listener.Service
 	x.out.Service, x.out.UUID = s.Name, s.UUID
 	x.dry = x.live.snap.Dry(s)
-	x.trace = &proxy.Trace{Call: call, Hash: call}
-	if s.Pool.Hash != snapshot.HashCallID {
-		x.out.Summary = fmt.Sprintf("The Call-ID is not known, and the pool's hash is taken of %s: paste a message to see where it would go.", hashWords[s.Pool.Hash])
-		x.listService(x.dry.Services[s.Index], -1)
+	pool := x.dry.Services[s.Index].PoolOf(call)
+	x.trace = &proxy.Trace{Call: call, Hash: call, Pool: pool}
+	if pool.Hash != snapshot.HashCallID {
+		x.out.Summary = fmt.Sprintf("The Call-ID is not known, and the pool's hash is taken of %s: paste a message to see where it would go.", hashWords[pool.Hash])
+		x.listPool(pool, -1)
 		return &x.out, nil
 	}
-	x.key(s.Pool, q.CallID)
-	i := x.dry.Services[s.Index].Pool.View.Load().Pick(call, nil)
-	x.listService(x.dry.Services[s.Index], i)
+	x.key(pool, q.CallID)
+	x.listPool(pool, pool.View.Load().Pick(call, nil))
 	x.out.Summary = "The Call-ID is not known. A request of it would go to " + cmp.Or(x.out.Choice, "no server: none can be selected") + "."
 	return &x.out, nil
 }

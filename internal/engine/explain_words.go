@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
@@ -196,12 +197,12 @@ func (x *explainer) candidates() {
 	if !x.msg.IsRequest || x.trace.ToClient {
 		return
 	}
-	x.key(svc.Pool, x.keyText(svc.Pool))
-	at := int32(-1)
-	if x.verdict.Server != nil {
-		at = x.verdict.Server.Index
+	x.key(x.trace.Pool, x.keyText(x.trace.Pool))
+	pool, at := x.dry.Services[svc.Index].PoolOf(x.trace.Call), int32(-1)
+	if sv := x.verdict.Server; sv != nil {
+		pool, at = sv.Pool, sv.Index
 	}
-	x.listService(x.dry.Services[svc.Index], at)
+	x.listPool(pool, at)
 	if x.verdict.Server != nil {
 		x.out.Choice = serverWords(x.verdict.Server)
 	}
@@ -226,18 +227,22 @@ func (x *explainer) keyText(p *snapshot.Pool) string {
 // maxCandidates is how many servers are listed; the choice and the runner-up are always among them.
 const maxCandidates = 200
 
-// listService lists the servers of a copied service's pool, choice being the one that it is; -1: none of them.
-func (x *explainer) listService(s *snapshot.Service, choice int32) {
-	live := x.live.snap.Pool(s.Pool.ID)
-	view := s.Pool.View.Load()
+// listPool lists the servers of a copied pool, choice being the one that it is; -1: none of them.
+func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
+	live := x.live.snap.Pool(p.ID)
+	if live == nil {
+		return // it has left the configuration
+	}
+	x.out.Pool = p.Name
+	view := p.View.Load()
 	shares := live.View.Load().Shares()
 	runner := int32(-1)
 	if choice >= 0 {
 		runner = view.Dry().Pick(x.trace.Hash, []int32{choice})
-		x.out.Choice = serverWords(s.Pool.Servers[choice])
+		x.out.Choice = serverWords(p.Servers[choice])
 	}
 	if runner >= 0 {
-		x.out.RunnerUp = serverWords(s.Pool.Servers[runner])
+		x.out.RunnerUp = serverWords(p.Servers[runner])
 	}
 	for i, sv := range live.Servers {
 		mark := map[int32]string{runner: "runner-up", choice: "choice"}[int32(i)]
@@ -247,9 +252,12 @@ func (x *explainer) listService(s *snapshot.Service, choice int32) {
 		h, _ := x.e.health.ServerStatus(live.ID, sv.Addr)
 		c := report.Candidate{Server: sv.Name, Addr: sv.Addr.String(), Ratio: live.Object.Servers[i].Ratio, HashShare: shares[i],
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(), Mark: mark}
-		c.State, c.Reason = stateWords(view.Condition(int32(i)), h)
+		c.State, c.Reason = stateWords(view.Condition(int32(i)), h, sv.Traffic)
 		if limit := int64(live.Object.MaxConnectionsPerServer); c.State == "up" && limit > 0 && c.OpenTransactions >= limit {
 			c.Reason = "max_concurrent_connections_per_server"
+		}
+		if r := view.Ramp(int32(i)); c.State == "up" && r < balance.RampSteps {
+			c.Reason = fmt.Sprintf("slow start: %d %% of its share", 100*int(r)/balance.RampSteps)
 		}
 		x.out.Candidates = append(x.out.Candidates, c)
 	}

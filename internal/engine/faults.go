@@ -91,7 +91,7 @@ func (e *Engine) yield(c *change, faults map[string]*fault) {
 func (e *Engine) fallBack(asked *object.Set, faults map[string]*fault) *object.Set {
 	out := *asked
 	out.VirtualServices = nil
-	out.VsVips, out.Pools = slices.Clip(out.VsVips), slices.Clip(out.Pools)
+	out.VsVips, out.Pools, out.PoolGroups = slices.Clip(out.VsVips), slices.Clip(out.Pools), slices.Clip(out.PoolGroups)
 	out.ApplicationProfiles, out.HealthMonitors = slices.Clip(out.ApplicationProfiles), slices.Clip(out.HealthMonitors)
 	var rest []object.VirtualService
 	for i := range asked.VirtualServices {
@@ -143,7 +143,28 @@ func (e *Engine) lastGood(out *object.Set, vs, old *object.VirtualService) objec
 	if pool := e.set.Pool(old.PoolRef); pool != nil {
 		kept.PoolRef = e.keepPool(out, pool)
 	}
+	if old.PoolGroupRef != "" {
+		kept.PoolGroupRef = e.keepGroup(out, old.PoolGroupRef, private)
+	}
 	return kept
+}
+
+// keepGroup puts a pool group into a set, under that name.
+func (e *Engine) keepGroup(out *object.Set, name, private string) string {
+	for i := range e.set.PoolGroups {
+		g := e.set.PoolGroups[i]
+		if g.Name != name {
+			continue
+		}
+		g.Name, g.Members = private, slices.Clone(g.Members)
+		for j := range g.Members {
+			if pool := e.set.Pool(g.Members[j].PoolRef); pool != nil {
+				g.Members[j].PoolRef = e.keepPool(out, pool)
+			}
+		}
+		out.PoolGroups = append(out.PoolGroups, g)
+	}
+	return private
 }
 
 // keepPool is the name of a pool in a set, to which it is added if it is not there any more.

@@ -116,6 +116,7 @@ func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
 			st = proxy.NewState(s.MaxTransactions, s.MaxCalls, e.kick)
 			e.states[s.ID] = st
 		}
+		st.SetLimits(s.MaxTransactions, s.MaxCalls)
 		if e.books[s.ID] == nil {
 			e.books[s.ID] = new(book)
 		}

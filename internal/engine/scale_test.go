@@ -21,7 +21,7 @@ const (
 	manyServers    = 20 // of each pool
 	mostStart      = 5 * time.Second
 	mostApply      = 100 * time.Millisecond // at p50; the benchmark has what it takes in quiet
-	mostResidentMB = 200
+	mostResidentMB = 250
 	mostThreads    = 64
 )
 

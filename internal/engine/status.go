@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -32,8 +33,9 @@ type ServiceStatus struct {
 	UUID             string
 	Name             string
 	Pool             string
-	Error            string // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
-	Traffic          bool   // traffic_enabled; without it every request gets 503
+	Group            *GroupStatus // nil: all new calls go to Pool; else Pool is the one that gets most of them
+	Error            string       // why it is not served as it is configured; "" if it is. With Listeners its last good form is served
+	Traffic          bool         // traffic_enabled; without it new calls get 503
 	Listeners        []ListenerStatus
 	Transactions     int
 	Calls            int
@@ -86,15 +88,21 @@ type PoolStatus struct {
 type ServerStatus struct {
 	Name             string
 	Addr             netip.AddrPort
-	State            string // "up", "down", "draining", "disabled", "backoff"; see Reason
+	State            string // "up", "down", "draining", "disabled", "backoff", "ejected"; see Reason
 	Health           health.ServerStatus
 	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
 	DrainUntil       time.Time // when it is disabled for good; zero: it is not draining, or for ever
+	RampPercent      int       // of its share that it gets (slow start); 100 mostly
 	HashShare        float64   // of the keys, 0 to 1; of a pool that does not hash: the share by ratio
 	Requests         map[string]uint64
 	Responses        map[int]uint64
-	Failovers        uint64 // transactions taken away from it
+	CallsUp          int64         // calls that are up on it, as far as they are seen (Record-Route)
+	Drain            *DrainStatus  // nil: it does not drain
+	Response         time.Duration // running mean of the times to the first response, 0: none yet
+	Unanswered       uint64        // requests without any response, however often they were sent
+	Ejections        uint64        // times that passive health took it out
+	Failovers        uint64        // transactions taken away from it
 	OpenTransactions int64
 	Calls            int64
 	Finals           uint64 // final responses with a response time
@@ -179,7 +187,8 @@ func (e *Engine) healthOf() map[drainKey]*health.ServerStatus {
 func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State) ServiceStatus {
 	b := l.books[s.Index]
 	sum, latency := b.total()
-	st := ServiceStatus{UUID: s.UUID, Name: s.Name, Pool: s.Pool.Name, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
+	group, pool := groupStatus(s)
+	st := ServiceStatus{UUID: s.UUID, Name: s.Name, Pool: pool.Name, Group: group, Traffic: s.Traffic, Transactions: state.Transactions(), Calls: state.Calls(),
 		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
@@ -252,15 +261,25 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			h, _ = e.health.ServerStatus(p.ID, sv.Addr)
 			h.Pool = p.Name
 		}
-		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i],
+		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i], RampPercent: 100 * int(view.Ramp(sv.Index)) / balance.RampSteps,
 			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
 			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
-		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h)
+		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.CallsUp = max(0, sv.State.Dialogs.Load())
+		ss.Drain = e.drainStatus(p, sv)
+		if d := ss.Drain; d != nil && ss.State == "draining" {
+			ss.Reason = d.String()
+		}
+		ss.Response = time.Duration(sv.State.ResponseUS()) * time.Microsecond
+		ss.Ejections, ss.Unanswered = t.Ejections.Load(), t.Unanswered.Load()
 		ss.DrainUntil = e.drains[drainKey{p.ID, sv.Addr}]
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"
+		}
+		if ss.State == "up" && ss.RampPercent < 100 {
+			ss.Reason = fmt.Sprintf("slow start: %d %% of its share", ss.RampPercent)
 		}
 		for m := range snapshot.NumMethods {
 			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())
@@ -291,7 +310,7 @@ func poolWords(p *snapshot.Pool, view *balance.Pool) (state, reason string) {
 }
 
 // stateWords says in words what the flags of a server mean together.
-func stateWords(c balance.Condition, h health.ServerStatus) (state, reason string) {
+func stateWords(c balance.Condition, h health.ServerStatus, t *snapshot.Traffic) (state, reason string) {
 	reason = h.Reason.String()
 	if h.State == health.Unknown {
 		reason = "not probed yet"
@@ -305,6 +324,11 @@ func stateWords(c balance.Condition, h health.ServerStatus) (state, reason strin
 		return "draining", reason
 	case c&balance.Backoff != 0:
 		return "backoff", "503 with Retry-After"
+	case c&balance.Ejected != 0:
+		if why := t.Ejected.Load(); why != nil {
+			reason = *why
+		}
+		return "ejected", reason
 	}
 	return "up", reason
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/tls"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -198,15 +199,31 @@ func (l *link) ended(s *stream, failed bool) {
 	l.after = time.Now().Add(wait/2 + rand.N(wait/2+1))
 }
 
+// serversOf are the servers, of all pools of a listener's service, that what comes there goes to by streams.
+func serversOf(ln *snapshot.Listener) iter.Seq[*snapshot.Server] {
+	return func(yield func(*snapshot.Server) bool) {
+		for _, p := range ln.Service.Pools() {
+			if !p.Toward(ln.Key.Transport).Stream() {
+				continue
+			}
+			for _, sv := range p.Servers {
+				if !yield(sv) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // tend opens connections to servers early, and again, and forgets links that lead nowhere any more.
 func (ss *streams) tend() {
 	live := ss.e.live.Load()
 	wanted := map[linkKey]bool{}
 	for _, ln := range live.snap.Listeners {
-		if ln.Egress || !ln.Service.Pool.Toward(ln.Key.Transport).Stream() {
+		if ln.Egress {
 			continue // what comes at an egress is no request for servers
 		}
-		for _, sv := range ln.Service.Pool.Servers {
+		for sv := range serversOf(ln) {
 			f := ln.FaceToward(sv)
 			if f == nil || !f.Transport.Stream() || !sv.Usable() {
 				continue
@@ -275,7 +292,7 @@ func (g *group) accept(e *Engine) {
 		if err != nil {
 			return
 		}
-		if l := e.listenerOf(g); l == nil || l.Egress && !l.Service.Pool.HasHost(c.Remote.Addr()) {
+		if l := e.listenerOf(g); l == nil || l.Egress && !l.Service.HasHost(c.Remote.Addr()) {
 			c.Close(transport.NotAServer)
 			continue
 		}
@@ -304,8 +321,8 @@ func (e *Engine) secure(l *live) {
 		switch t := ln.Service.TLS; {
 		case t != nil:
 			g.stream.SetTLS(t.Config)
-		case ln.Service.Pool.TLS != nil && len(ln.Service.Pool.TLS.Config.Certificates) > 0:
-			g.stream.SetTLS(&tls.Config{Certificates: ln.Service.Pool.TLS.Config.Certificates, MinVersion: tls.VersionTLS12})
+		case ln.Service.TLSToServers() != nil && len(ln.Service.TLSToServers().Config.Certificates) > 0:
+			g.stream.SetTLS(&tls.Config{Certificates: ln.Service.TLSToServers().Config.Certificates, MinVersion: tls.VersionTLS12})
 		default:
 			g.stream.SetTLS(e.anonymous(g))
 		}

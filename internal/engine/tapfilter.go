@@ -123,7 +123,7 @@ func (c *criteria) ends(s *sighting) bool {
 		case a == c.serverAt || a.Addr() == c.serverIP:
 			return true
 		case !c.serverAt.IsValid() && !c.serverIP.IsValid():
-			if sv := s.listener.Service.Pool.ServerAt(a); sv != nil && sv.Name == c.server {
+			if sv := s.listener.Service.ServerAt(a); sv != nil && sv.Name == c.server {
 				return true
 			}
 		}

@@ -65,7 +65,7 @@ func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip
 		blank(came)
 		blank(left)
 	}
-	pool := s.listener.Service.Pool
+	pool := s.listener.Service
 	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: s.listener.Key.Transport.String(),
 		Source: partyAt(pool, s.from), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
 		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
@@ -116,7 +116,7 @@ func userOf(m *sip.Msg, uri sip.Span) string {
 	return string(m.Bytes(u.User))
 }
 
-func partyAt(pool *snapshot.Pool, a netip.AddrPort) report.TraceParty {
+func partyAt(pool *snapshot.Service, a netip.AddrPort) report.TraceParty {
 	p := report.TraceParty{Addr: a}
 	if sv := pool.ServerAt(a); sv != nil {
 		p.Server = cmp.Or(sv.Name, sv.Addr.String())

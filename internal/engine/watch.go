@@ -21,8 +21,10 @@ type watched struct {
 func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Pool, error) {
 	users := make(map[*snapshot.Pool]*snapshot.Service, len(snap.Services))
 	for _, s := range snap.Services {
-		if users[s.Pool] == nil {
-			users[s.Pool] = s
+		for _, p := range s.Pools() {
+			if s.Chooses(p) && users[p] == nil {
+				users[p] = s
+			}
 		}
 	}
 	update := map[string][]health.Target{}

@@ -52,25 +52,31 @@ var (
 
 	poolUp      = desc("pool_up", "1 if the pool takes new calls.", "pool")
 	poolServers = desc("pool_servers_up", "Servers that are up, neither disabled nor draining.", "pool")
+	groupShare  = desc("pool_group_share", "Part of new calls that a pool of the group gets, 0 to 1.", "virtual_service", "pool_group", "pool", "priority_label")
 	poolMin     = desc("pool_min_servers_up", "Servers that must be up for the pool to take new calls.", "pool")
 	poolRefused = desc("pool_retries_refused_total", "Second tries that the retry budget refused.", "pool")
 	poolMax     = desc("pool_max_concurrent_connections_per_server", "Open transactions that a server may have; 0 without a limit.", "pool")
 	poolFull    = desc("pool_full_total", "Requests of new calls that no server got because all had as many open transactions as they may.", "pool")
 
-	serverInfo      = desc("server_info", "1; name is the server's hostname, or its address.", "pool", "server", "name")
-	serverUp        = desc("server_up", "1 if the server can be picked, where its pool is up.", "pool", "server")
-	serverState     = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
-	serverRequests  = desc("server_requests_total", "Requests forwarded to the server, by method.", "pool", "server", "method")
-	serverResponses = desc("server_responses_total", "Responses received from the server, by class and code.", "pool", "server", "class", "code")
-	serverOpen      = desc("server_open_transactions", "Requests it has that have no final response yet.", "pool", "server")
-	serverCalls     = desc("server_known_calls", "Call-IDs that are remembered as its.", "pool", "server")
-	serverShare     = desc("server_share", "Share of new calls it is to get, 0 to 1.", "pool", "server")
-	serverFailovers = desc("server_failovers_total", "Transactions taken away from it: ICMP, silence or 503.", "pool", "server")
-	serverLatency   = desc("server_response_seconds", "Time from a request to the server's final response.", "pool", "server")
-	probeState      = desc("health_monitor_up", "1 if the monitor finds the server up, 0 down; absent before the first result.", "pool", "server", "monitor")
-	probeLatency    = desc("health_monitor_response_seconds", "Response time of the latest probe.", "pool", "server", "monitor")
-	probeChecks     = desc("health_monitor_checks_total", "Probes ended.", "pool", "server", "monitor")
-	probeFailed     = desc("health_monitor_failed_checks_total", "Probes that failed, by reason.", "pool", "server", "monitor", "reason")
+	serverInfo       = desc("server_info", "1; name is the server's hostname, or its address.", "pool", "server", "name")
+	serverUp         = desc("server_up", "1 if the server can be picked, where its pool is up.", "pool", "server")
+	serverState      = desc("server_state", "1 for the state the server is in.", "pool", "server", "state")
+	serverRequests   = desc("server_requests_total", "Requests forwarded to the server, by method.", "pool", "server", "method")
+	serverResponses  = desc("server_responses_total", "Responses received from the server, by class and code.", "pool", "server", "class", "code")
+	serverOpen       = desc("server_open_transactions", "Requests it has that have no final response yet.", "pool", "server")
+	serverCalls      = desc("server_known_calls", "Call-IDs that are remembered as its.", "pool", "server")
+	serverShare      = desc("server_share", "Share of new calls it is to get, 0 to 1.", "pool", "server")
+	serverUnanswered = desc("server_unanswered_total", "Requests without any response, however often they were sent.", "pool", "server")
+	serverCallsUp    = desc("server_calls_up", "Calls that are up on it, as far as they are seen.", "pool", "server")
+	serverFirst      = desc("server_first_response_seconds", "Running mean of the times from a request to the first response.", "pool", "server")
+	serverEjections  = desc("server_ejections_total", "Times that passive health took it out.", "pool", "server")
+	serverFailovers  = desc("server_failovers_total", "Transactions taken away from it: ICMP, silence or 503.", "pool", "server")
+	serverRamp       = desc("server_share_percent", "Part of its share of new calls that a server gets: below 100 in slow start.", "pool", "server")
+	serverLatency    = desc("server_response_seconds", "Time from a request to the server's final response.", "pool", "server")
+	probeState       = desc("health_monitor_up", "1 if the monitor finds the server up, 0 down; absent before the first result.", "pool", "server", "monitor")
+	probeLatency     = desc("health_monitor_response_seconds", "Response time of the latest probe.", "pool", "server", "monitor")
+	probeChecks      = desc("health_monitor_checks_total", "Probes ended.", "pool", "server", "monitor")
+	probeFailed      = desc("health_monitor_failed_checks_total", "Probes that failed, by reason.", "pool", "server", "monitor", "reason")
 )
 
 // Describe sends nothing: what there is depends on the configuration.
@@ -127,6 +133,11 @@ func (e emitter) service(s *engine.ServiceStatus) {
 	e.gauge(calls, float64(s.Calls), s.Name)
 	e.counter(tableFull, s.TransactionsFull, s.Name, "transactions")
 	e.counter(tableFull, s.CallsFull, s.Name, "calls")
+	if g := s.Group; g != nil {
+		for _, m := range g.Members {
+			e.gauge(groupShare, m.Share, s.Name, g.Name, m.Pool, m.Priority)
+		}
+	}
 	for method, n := range s.Requests {
 		e.counter(requests, n, s.Name, method)
 	}
@@ -205,12 +216,13 @@ func truth(yes bool) float64 {
 	return 0
 }
 
-var states = []string{"up", "down", "draining", "disabled", "backoff"}
+var states = []string{"up", "down", "draining", "disabled", "backoff", "ejected"}
 
 func (e emitter) server(pool string, s *engine.ServerStatus) {
 	addr := s.Addr.String()
 	e.gauge(serverInfo, 1, pool, addr, s.Name)
 	e.gauge(serverUp, truth(s.State == "up"), pool, addr)
+	e.gauge(serverRamp, float64(s.RampPercent), pool, addr)
 	for _, state := range states {
 		e.gauge(serverState, truth(s.State == state), pool, addr, state)
 	}
@@ -222,6 +234,10 @@ func (e emitter) server(pool string, s *engine.ServerStatus) {
 	e.gauge(serverCalls, float64(s.Calls), pool, addr)
 	e.gauge(serverShare, s.HashShare, pool, addr)
 	e.counter(serverFailovers, s.Failovers, pool, addr)
+	e.counter(serverUnanswered, s.Unanswered, pool, addr)
+	e.gauge(serverCallsUp, float64(s.CallsUp), pool, addr)
+	e.gauge(serverFirst, s.Response.Seconds(), pool, addr)
+	e.counter(serverEjections, s.Ejections, pool, addr)
 	buckets, total := map[float64]uint64{}, uint64(0)
 	for i, n := range s.Buckets[:snapshot.LatencyBuckets-1] {
 		total += n

@@ -71,7 +71,7 @@ func ready(w http.ResponseWriter, st engine.Status) {
 		switch p := pools[s.Pool]; {
 		case !s.Traffic:
 			missing = append(missing, fmt.Sprintf("VirtualService/%s: traffic_enabled is false", s.Name))
-		case p.State == "up":
+		case p.State == "up" || s.Group != nil && s.Group.Up:
 		case p.Reason == "min_servers_up":
 			missing = append(missing, fmt.Sprintf("VirtualService/%s: servers of Pool/%s that are up: %d, min_servers_up is %d", s.Name, p.Name, p.Up, p.MinServersUp))
 		default:

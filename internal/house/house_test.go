@@ -63,6 +63,9 @@ const (
 	maxPackage = 6000
 )
 
+// wider are rooms that a decision record lets be larger.
+var wider = map[string]int{"internal/engine": 6500} // ADR 11
+
 // forbidden imports, with the reason. The message path is sip, token, aged,
 // balance, snapshot, proxy and engine.
 var forbidden = map[string]map[string]string{
@@ -133,8 +136,8 @@ func TestSizes(t *testing.T) {
 		}
 	})
 	for dir, n := range packages {
-		if n > maxPackage {
-			t.Errorf("%s has %d lines, more than %d", dir, n, maxPackage)
+		if most := max(maxPackage, wider[dir]); n > most {
+			t.Errorf("%s has %d lines, more than %d", dir, n, most)
 		}
 	}
 }

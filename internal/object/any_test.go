@@ -25,8 +25,8 @@ func TestDecodeOne(t *testing.T) {
 		t.Error(a)
 	}
 	want := `{"name":"edge","uuid":"pool-1","servers":[{"ip":{"addr":"10.0.0.1","type":"V4"}},{"ip":{"addr":"10.0.0.2","type":"V4"},"port":5060}],` +
-		`"lb_algorithm":"LB_ALGORITHM_ROUND_ROBIN","health_monitor_refs":["/api/healthmonitor?name=a%20b","healthmonitor-2"],"analytics_profile_ref":"x",` +
-		`"inline_health_monitor":false,"sp_gs_info":{"deep":[{"ssl_profile_ref":"s"}],"pool_ref":"p2"},"tenant_ref":"/api/tenant/admin"}`
+		`"lb_algorithm":"LB_ALGORITHM_ROUND_ROBIN","health_monitor_refs":["/api/healthmonitor?name=a%20b","healthmonitor-2"],"inline_health_monitor":false,"analytics_profile_ref":"x",` +
+		`"sp_gs_info":{"deep":[{"ssl_profile_ref":"s"}],"pool_ref":"p2"},"tenant_ref":"/api/tenant/admin"}`
 	if got := string(a.JSON(JSONOptions{Form: SkipDefault})); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -21,8 +21,8 @@ type SIPServiceProfile struct {
 	FailoverRetransmissions int    `json:"failover_retransmissions" default:"2" range:"0..10" special:"0 is never" own:"" doc:"a request that has had no response goes to the next server with this retransmission of the client"`
 	RetryOn503              bool   `json:"retry_on_503" default:"true" own:"" doc:"a request that got 503 is tried once at another server"`
 	Path                    string `json:"path" default:"SIP_PATH_NEVER" words:"SIP_PATH_ NEVER IF_SUPPORTED ALWAYS" own:"" doc:"Path in a REGISTER (RFC 3327), by which calls to a phone come back through its own connection or, over UDP and IPv4, to the address that it registered from: for phones that support it, or for all, and then Supported: path is added"`
-	MaxTransactions         int    `json:"max_transactions" default:"1000000" range:"1000..50000000" own:"" doc:"most transactions a virtual service remembers at a time; a change counts from the next start"`
-	MaxCalls                int    `json:"max_calls" default:"1000000" range:"1000..50000000" own:"" doc:"most Call-IDs a virtual service remembers at a time; a change counts from the next start"`
+	MaxTransactions         int    `json:"max_transactions" default:"1000000" range:"1000..50000000" own:"" doc:"most transactions a virtual service remembers at a time; with a lower one than before, what is remembered stays until it expires"`
+	MaxCalls                int    `json:"max_calls" default:"1000000" range:"1000..50000000" own:"" doc:"most Call-IDs a virtual service remembers at a time; with a lower one than before, what is remembered stays until it expires"`
 	Kept                    Kept   `json:"-"`
 }
 

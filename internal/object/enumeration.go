@@ -23,7 +23,7 @@ var enumerations = map[reflect.Type]*enumeration{
 	reflect.TypeFor[LBAlgorithm](): {"LB_ALGORITHM_", []word{
 		{long: string(ConsistentHash)}, {long: string(LeastConnections)}, {long: string(RoundRobin)},
 		{long: string(Random)}, {long: string(FewestTasks)},
-		{long: "LB_ALGORITHM_FASTEST_RESPONSE"}, {long: "LB_ALGORITHM_LEAST_LOAD"},
+		{long: string(FastestResponse)}, {long: string(LeastLoad)},
 		{long: "LB_ALGORITHM_FEWEST_SERVERS"}, {long: "LB_ALGORITHM_CORE_AFFINITY"},
 		{long: "LB_ALGORITHM_NEAREST_SERVER", refused: true}, {long: "LB_ALGORITHM_TOPOLOGY", refused: true}}},
 	reflect.TypeFor[LBHash](): {"LB_ALGORITHM_CONSISTENT_HASH_", []word{

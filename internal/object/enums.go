@@ -11,6 +11,8 @@ const (
 	RoundRobin       LBAlgorithm = "LB_ALGORITHM_ROUND_ROBIN"
 	Random           LBAlgorithm = "LB_ALGORITHM_RANDOM"
 	FewestTasks      LBAlgorithm = "LB_ALGORITHM_FEWEST_TASKS"
+	LeastLoad        LBAlgorithm = "LB_ALGORITHM_LEAST_LOAD"
+	FastestResponse  LBAlgorithm = "LB_ALGORITHM_FASTEST_RESPONSE"
 	ConsistentHash   LBAlgorithm = "LB_ALGORITHM_CONSISTENT_HASH" // of what LBHash says
 )
 

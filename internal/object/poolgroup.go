@@ -11,16 +11,16 @@ type PoolGroup struct {
 	UUID                        string            `json:"uuid" doc:"references may name the object by it"`
 	Description                 string            `json:"description" doc:"free text"`
 	Members                     []PoolGroupMember `json:"members" items:"0..1000" key:"pool_ref" doc:"the pools"`
-	MinServers                  int               `json:"min_servers" default:"0" range:"0..65535" special:"0 is as 1" doc:"servers that must be up in the pools of a priority for it to take calls"`
-	ImplicitPriorityLabels      bool              `json:"implicit_priority_labels" default:"false" doc:"priorities follow from the order of the members"`
-	DeactivatePrimaryPoolOnDown bool              `json:"deactivate_primary_pool_on_down" default:"false" doc:"stay with the lower priority until somebody clears it"`
+	MinServers                  int               `json:"min_servers" default:"0" range:"0..65535" special:"0 is as 1" doc:"servers that must be up in all pools of a priority together for it to take new calls; where no priority has so many, the highest with any takes them"`
+	ImplicitPriorityLabels      bool              `json:"implicit_priority_labels" default:"false" doc:"priorities follow from the order of the members, the first being the highest"`
+	DeactivatePrimaryPoolOnDown bool              `json:"deactivate_primary_pool_on_down" default:"false" doc:"once a priority went down its pools take no new calls until this is false; else they take them again as soon as they are up"`
 	Kept                        Kept              `json:"-"`
 }
 
 // PoolGroupMember is one pool of a group.
 type PoolGroupMember struct {
 	PoolRef       string `json:"pool_ref" required:"" ref:"Pool" doc:"the pool"`
-	Ratio         int    `json:"ratio" default:"1" range:"1..1000,0" special:"0 takes no new calls" doc:"share against the other members of the same priority"`
+	Ratio         int    `json:"ratio" default:"1" range:"1..1000,0" special:"0 takes no new calls" doc:"share of new calls against the other members of the same priority, by a consistent hash of the Call-ID"`
 	PriorityLabel string `json:"priority_label" doc:"a number, as text; the highest goes first, and none comes last"`
 	Kept          Kept   `json:"-"`
 }

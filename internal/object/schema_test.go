@@ -104,6 +104,7 @@ func TestOwnDefaults(t *testing.T) {
 	want := strings.TrimSpace(`
 HealthMonitor.jitter_percent 10 0..50
 Pool.dialog_state_shared false
+Pool.inline_health_max_ejected 50 0..100
 Pool.retry_budget_per_second 10 0..100000
 Pool.retry_budget_percent 20 0..100
 Pool.server_transport SERVER_TRANSPORT_SAME
@@ -259,6 +260,7 @@ Pool[1]: name: missing: expected text
 Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
 Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random, fewest-tasks, fastest-response, least-load, fewest-servers or core-affinity
 Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
+Pool[1]: server_disable_type: missing: expected disallow-new-connection or allow-new-connection-if-persistence-present
 Pool[1]: server_transport: missing: expected same, udp or tcp
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {

@@ -94,8 +94,8 @@ func (c *checker) listens(vs *VirtualService) {
 		return p != nil && p.Profile.Type == ProtocolTCPProxy
 	})
 	c.claim(vs, own)
-	if pool, ok := c.index.names["Pool"][vs.PoolRef]; ok {
-		c.itself(&c.set.Pools[pool], own)
+	for i, field := range c.poolsOf(vs) {
+		c.itself(&c.set.Pools[i], field, own)
 	}
 }
 
@@ -134,7 +134,7 @@ func (c *checker) claim(vs *VirtualService, own []Listen) {
 }
 
 // itself checks that no server is an address of the service: it would send to itself, until Max-Forwards is used up.
-func (c *checker) itself(pool *Pool, listens []Listen) {
+func (c *checker) itself(pool *Pool, field string, listens []Listen) {
 	var few [8]netip.AddrPort
 	own := few[:0]
 	for _, l := range listens {
@@ -158,7 +158,7 @@ func (c *checker) itself(pool *Pool, listens []Listen) {
 			every = netip.IPv4Unspecified()
 		}
 		if isOwn(addr) || addr.Addr().IsLoopback() && isOwn(netip.AddrPortFrom(every, addr.Port())) {
-			c.fail((*path)(nil).field("pool_ref"), "servers["+strconv.Itoa(i)+"] of Pool/"+pool.Name+" is "+addr.String()+
+			c.fail((*path)(nil).field(field), "servers["+strconv.Itoa(i)+"] of Pool/"+pool.Name+" is "+addr.String()+
 				", on which this virtual service listens: it would send to itself")
 			return
 		}

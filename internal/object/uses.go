@@ -22,15 +22,33 @@ func (c *checker) uses(vs *VirtualService) {
 			c.fail(root.field("ssl_key_and_certificate_refs").item(i), k.Name+" has no certificate and key: a virtual service takes one with both")
 		}
 	}
-	if vs.PoolGroupRef != "" && vs.PoolRef == "" {
-		c.fail(root.field("pool_group_ref"), "a virtual service cannot use pool groups yet; name one pool in pool_ref")
+	if g, ok := c.index.names["PoolGroup"][vs.PoolGroupRef]; ok && len(c.set.PoolGroups[g].Members) == 0 {
+		c.fail(root.field("pool_group_ref"), "PoolGroup/"+vs.PoolGroupRef+" has no members, and "+vs.Name+" uses it")
 	}
-	i, ok := c.index.names["Pool"][vs.PoolRef]
-	if !ok || c.used[i] {
-		return
+	for i := range c.poolsOf(vs) {
+		if !c.used[i] {
+			c.used[i] = true
+			c.usedPool(i, c.at.label)
+		}
 	}
-	c.used[i] = true
-	c.usedPool(i, c.at.label)
+}
+
+// poolsOf calls yield for the place of each pool of a virtual service, and the field that names it.
+func (c *checker) poolsOf(vs *VirtualService) func(yield func(int, string) bool) {
+	return func(yield func(int, string) bool) {
+		if i, ok := c.index.names["Pool"][vs.PoolRef]; ok && !yield(i, "pool_ref") {
+			return
+		}
+		g, ok := c.index.names["PoolGroup"][vs.PoolGroupRef]
+		if !ok {
+			return
+		}
+		for j := range c.set.PoolGroups[g].Members {
+			if i, ok := c.index.names["Pool"][c.set.PoolGroups[g].Members[j].PoolRef]; ok && !yield(i, "pool_group_ref") {
+				return
+			}
+		}
+	}
 }
 
 // usedNetwork checks that a network profile is of a type that a virtual service takes.
@@ -68,10 +86,10 @@ func (c *checker) usedPool(i int, user func(*Set) string) {
 	c.at = objectID{theSchema().kind("Pool"), i}
 	forUser := func() string { return ", and " + user(c.set) + " uses this pool" }
 	switch p.LBAlgorithm {
-	case ConsistentHash, LeastConnections, RoundRobin, Random, FewestTasks:
+	case ConsistentHash, LeastConnections, RoundRobin, Random, FewestTasks, LeastLoad, FastestResponse:
 	default:
 		c.fail(root.field("lb_algorithm"), string(p.LBAlgorithm)+" is not supported yet"+forUser()+": must be "+
-			"consistent-hash, least-connections, round-robin, random or fewest-tasks")
+			"consistent-hash, least-connections, round-robin, random, fewest-tasks, least-load or fastest-response")
 	}
 	if p.LBAlgorithm == ConsistentHash && p.LBAlgorithmHash == "LB_ALGORITHM_CONSISTENT_HASH_CUSTOM_STRING" {
 		c.fail(root.field("lb_algorithm_hash"), string(p.LBAlgorithmHash)+" is not supported yet"+forUser()+": "+

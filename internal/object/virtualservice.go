@@ -16,7 +16,7 @@ type VirtualService struct {
 	Services                 []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
 	VsVipRef                 string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
 	PoolRef                  string    `json:"pool_ref" ref:"Pool" doc:"where requests go"`
-	PoolGroupRef             string    `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref; refused until the data plane can do it"`
+	PoolGroupRef             string    `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref"`
 	ApplicationProfileRef    string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
 	NetworkProfileRef        string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"UDP or TCP, where services[] say nothing else; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
 	SSLKeyAndCertificateRefs []string  `json:"ssl_key_and_certificate_refs" items:"0..16" ref:"SSLKeyAndCertificate" doc:"certificates for services with enable_ssl; the one whose name a client asks for is shown, else the first"`

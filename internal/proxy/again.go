@@ -33,35 +33,40 @@ func (p *Proxy) later(s resend) *resend {
 	return &p.resend
 }
 
-// retry503 takes a transaction whose server said 503 to another one, once
-// (RFC 3261 16.7 (6), RFC 3263 4.3). A caller that heard of a ringing phone is
-// left with what it heard. The caller holds the pin's shard.
-func (p *Proxy) retry503(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
-	svc := in.Listener.Service
-	if !svc.RetryOn503 || pn.attempt > 0 || !pn.open() || pn.flags&(pinRinging|pinInDialog|pinCancelled) != 0 || sv == nil {
+// reselect takes a transaction whose server gave a final response that makes it go to another one (RFC 3261 16.7 (6),
+// RFC 3263 4.3: a 503, once; server_reselect). A caller that heard of a ringing phone is left with what it heard. The
+// caller holds the pin's shard.
+func (p *Proxy) reselect(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.Server) bool {
+	if sv == nil || int(pn.attempt) >= in.Listener.Service.Retries(sv.Pool, in.Msg.Status) {
+		return false
+	}
+	if !pn.open() || pn.flags&(pinRinging|pinInDialog|pinCancelled) != 0 {
 		return false
 	}
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
 		return false
 	}
-	next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
-	if next == nil || p.again.NRoute > ackRoutes || !svc.Pool.Budget.Allow(in.NowNS) {
+	next := p.nextStored(in, &req, pn)
+	if next == nil || p.again.NRoute > ackRoutes || !sv.Pool.Budget.Allow(in.NowNS) {
 		return false
 	}
 	p.move(in, pn, sv, next)
 	p.moveCall(in, v.Order, next)
-	v.Action, v.Reason, v.Server = Resend, FailedOver503, sv
-	v.resend = p.later(resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: FailedOver503,
+	v.Action, v.Reason, v.Server = Resend, FailedOverCode, sv
+	if in.Msg.Status == 503 {
+		v.Reason = FailedOver503
+	}
+	v.resend = p.later(resend{request: req, server: next, failed: sv, attempt: pn.attempt, reason: v.Reason,
 		ack: pn.method == sip.Invite})
 	return true
 }
 
-// storedHash is the pool's hash key of a stored request.
-func (p *Proxy) storedHash(in *Input, req *stored) uint64 {
+// nextStored is the next choice for a stored request, or nil.
+func (p *Proxy) nextStored(in *Input, req *stored, pn *pin) *snapshot.Server {
 	p.again.Parse(req.data)
 	r := p.storedRequest(in, req)
-	return p.hashKey(&r)
+	return p.next(&r, pn)
 }
 
 // storedRequest is what is known of a stored request, which has been parsed into
@@ -86,7 +91,7 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	m := in.Msg
 	p.begin(m)
 	svc := in.Listener.Service
-	suspect := svc.Pool.ServerAt(dest)
+	suspect := svc.ServerAt(dest)
 	branch, ok := p.openBranch(in)
 	if !ok || !m.IsRequest || suspect == nil {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
@@ -96,10 +101,16 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	shard.Lock()
 	defer shard.Unlock()
 	pn := shard.Get(k, in.Now)
+	if pn != nil {
+		if sv := in.Snapshot.Server(pn.server); sv != nil && sv.Addr == dest {
+			suspect = sv // it is in several pools, and was asked as one of this
+		}
+	}
 	if pn == nil || pn.attempt != branch.Attempt || pn.server != suspect.Handle || m.Method != pn.method ||
 		!pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
 	}
+	suspect.Traffic.Unreachable.Add(1)
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
 		pn.again = max(pn.again, svc.FailoverRetransmissions) // the retransmission will find the next server
@@ -107,9 +118,9 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	}
 	call := p.storedCall(&req)
 	v := Verdict{Action: Resend, Reason: FailedOverICMP, Order: call, Suspect: suspect, Server: suspect}
-	if pn.flags&pinInDialog == 0 || svc.Pool.Shared {
-		next := p.next(svc.Pool, in.Snapshot, pn, p.storedHash(in, &req))
-		if next != nil && svc.Pool.Budget.Allow(in.NowNS) {
+	if pn.flags&pinInDialog == 0 || suspect.Pool.Shared {
+		next := p.nextStored(in, &req, pn)
+		if next != nil && suspect.Pool.Budget.Allow(in.NowNS) {
 			p.move(in, pn, suspect, next)
 			p.moveCall(in, call, next)
 			v.resend = p.later(resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP})
@@ -119,7 +130,7 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	p.giveUp(in, shard, k, pn, suspect)
 	v.Reason = ServerUnreachable
 	v.resend = p.later(resend{request: req, failed: suspect, status: 500, reason: ServerUnreachable})
-	if svc.Pool.View.Load().Selectable() <= 1 {
+	if svc.Selectable() <= 1 {
 		v.resend.status = 503
 	}
 	return v

@@ -25,7 +25,7 @@ func (p *Proxy) inward(r *request) Verdict {
 		// our own URI as Request-URI, and no Route to restore it from: it is for us
 		return p.refuse(r.Input, 404, "Not Found", LocalRequestRefused)
 	}
-	if r.uri.Scheme == sip.SchemeSIPS && r.svc.Pool.Toward(r.Listener.Key.Transport) != sip.TLS {
+	if r.uri.Scheme == sip.SchemeSIPS && !r.svc.Secure(r.Listener.Key.Transport) {
 		return p.refuseSIPS(r)
 	}
 	c := p.place(r)
@@ -69,7 +69,7 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 	}
 	in := r.Listener.FaceAt(r.Local)
 	hop := p.nextHop(r)
-	if hop != r.uri && p.serverNamed(r, hop) != c.server {
+	if sv := p.serverNamed(r, hop); hop != r.uri && (sv == nil || sv.Addr != c.server.Addr) {
 		hop = r.uri // a Route that leads elsewhere is the server's to follow, and stays as it is
 	}
 	p.routeEdits(r, hop)
@@ -92,7 +92,9 @@ func (p *Proxy) known(r *request, pn *pin) choice {
 		pn.flags |= pinCancelled
 	}
 	if c.server != nil && r.m.Method == pn.method {
-		pn.again = min(pn.again+1, 254)
+		if pn.again = min(pn.again+1, 254); pn.again == pn.enough() && pn.mute() {
+			c.server.Traffic.Unanswered.Add(1)
+		}
 		if p.silent(r, pn, c.server) {
 			c = p.moveSilent(r, pn, c)
 		}
@@ -105,49 +107,74 @@ func (p *Proxy) known(r *request, pn *pin) choice {
 // server that lives (RFC 3261 17.2.1); other requests may take long
 // (RFC 4320 4.1), so there a server that has been heard since gets two more.
 func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
-	limit := r.svc.FailoverRetransmissions
+	limit, timeout := r.svc.FailoverRetransmissions, sv.Pool.Reselect.TimeoutMS
+	if timeout > 0 {
+		if sinceUS(r.NowNS, pn.sentTick) < uint64(timeout)*1000 {
+			return false
+		}
+		limit = 1
+	}
 	if limit == 0 || pn.again < limit || pn.flags&(pinTrying|pinRinging|pinFinal|pinCancelled) != 0 {
 		return false
 	}
-	if pn.flags&pinInDialog != 0 && !r.svc.Pool.Shared || int(pn.attempt) >= maxAttempts-1 {
+	if pn.flags&pinInDialog != 0 && !sv.Pool.Shared || int(pn.attempt) >= maxAttempts-1 {
 		return false
 	}
 	heard := aged.Tick(sv.Traffic.Heard.Load())
 	sentMS := uint32(r.Now) - uint32(sinceUS(r.NowNS, pn.sentTick)/1000)
 	alive := heard != 0 && aged.Tick(sentMS).Before(heard)
-	return pn.method == sip.Invite || !alive || pn.again >= limit+2
+	return pn.method == sip.Invite || !alive || timeout > 0 || pn.again >= limit+2
 }
 
 // moveSilent takes the transaction to the next choice, if the budget allows.
 func (p *Proxy) moveSilent(r *request, pn *pin, c choice) choice {
-	next := p.next(r.svc.Pool, r.Snapshot, pn, p.hashKey(r))
-	if next == nil || !r.svc.Pool.Budget.Allow(r.NowNS) {
+	next := p.next(r, pn)
+	if next == nil || !c.server.Pool.Budget.Allow(r.NowNS) {
 		pn.again = 0 // ask again after as many more, not with each
 		return c
 	}
 	suspect := c.server
+	if pn.again < pn.enough() {
+		suspect.Traffic.Unanswered.Add(1)
+	}
 	p.move(r.Input, pn, suspect, next)
 	return choice{server: next, attempt: pn.attempt, reason: FailedOverSilence, suspect: suspect}
 }
 
-// next is the next choice of the pool for a transaction, or nil.
-func (p *Proxy) next(pool *snapshot.Pool, snap *snapshot.Snapshot, pn *pin, hash uint64) *snapshot.Server {
+// next is the next choice for a transaction, or nil: of the pool of its call, then of the others of the group.
+func (p *Proxy) next(r *request, pn *pin) *snapshot.Server {
 	if int(pn.attempt) >= maxAttempts-1 {
 		return nil
 	}
+	pool := r.svc.PoolOf(r.call)
+	if sv := p.nextIn(pool, r, pn); sv != nil {
+		return sv
+	}
+	for _, other := range r.svc.Spill() {
+		if other == pool {
+			continue
+		}
+		if sv := p.nextIn(other, r, pn); sv != nil {
+			return sv
+		}
+	}
+	return nil
+}
+
+func (p *Proxy) nextIn(pool *snapshot.Pool, r *request, pn *pin) *snapshot.Server {
 	var tried [maxAttempts]int32
 	n := 0
 	for i := range pn.attempt {
-		if sv := snap.Server(pn.tried[i]); sv != nil && sv.Index >= 0 && sv.Pool == pool {
+		if sv := r.Snapshot.Server(pn.tried[i]); sv != nil && sv.Index >= 0 && sv.Pool == pool {
 			tried[n] = sv.Index
 			n++
 		}
 	}
-	if sv := snap.Server(pn.server); sv != nil && sv.Index >= 0 && sv.Pool == pool {
+	if sv := r.Snapshot.Server(pn.server); sv != nil && sv.Index >= 0 && sv.Pool == pool {
 		tried[n] = sv.Index
 		n++
 	}
-	i := pool.View.Load().Pick(hash, tried[:n])
+	i := pool.View.Load().Pick(p.hashKey(r, pool), tried[:n])
 	if i < 0 {
 		return nil
 	}
@@ -174,7 +201,7 @@ func (p *Proxy) move(in *Input, pn *pin, from, next *snapshot.Server) {
 // choose finds the server of a request that belongs to no open transaction.
 func (p *Proxy) choose(r *request) choice {
 	if r.sealed {
-		if sv := r.svc.Pool.ServerByID(r.token.Server); sv != nil && p.keeps(r, sv) {
+		if sv := r.svc.ServerByID(r.token.Server); sv != nil && p.keeps(r, sv) {
 			p.knowCall(r, sv, false)
 			return choice{server: sv, reason: RouteToken}
 		}
@@ -192,7 +219,7 @@ func (p *Proxy) choose(r *request) choice {
 // also if the server is down: only it knows the dialog, and monitors err. Where
 // servers share their dialogs another one serves better.
 func (p *Proxy) keeps(r *request, sv *snapshot.Server) bool {
-	return sv.Usable() || !r.svc.Pool.Shared
+	return sv.Usable() || !sv.Pool.Shared
 }
 
 // serverNamed is the server of the pool that a URI names.
@@ -202,7 +229,7 @@ func (p *Proxy) serverNamed(r *request, u *sip.URI) *snapshot.Server {
 		host = u.Maddr
 	}
 	if a, ok := sip.HostAddr(r.m.Bytes(host)); ok {
-		return r.svc.Pool.ServerAt(netip.AddrPortFrom(a, uriPort(u)))
+		return r.svc.ServerAt(netip.AddrPortFrom(a, uriPort(u)))
 	}
 	return nil
 }
@@ -219,28 +246,55 @@ func (p *Proxy) chooseByCall(r *request) choice {
 	if c != nil {
 		sv := r.Snapshot.Server(c.server)
 		switch {
-		case sv == nil || sv.Pool != r.svc.Pool:
-		case sv.Usable() || inDialog && !r.svc.Pool.Shared:
-			shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+		case sv == nil || !r.svc.Has(sv.Pool):
+		case sv.Usable() && r.svc.Chooses(sv.Pool) || inDialog && !sv.Pool.Shared:
+			if sv.Pool.Prolongs || inDialog || sv.State.Condition()&balance.Draining == 0 {
+				shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+			}
 			return choice{server: sv, reason: KnownCall}
-		case sv.Index < 0 && sv.State.Condition()&balance.Up != 0:
-			// It left the pool: what may be sent again of a transaction that has ended
+		case (sv.Index < 0 || !r.svc.Chooses(sv.Pool)) && sv.State.Condition()&balance.Up != 0:
+			// It left the pool, or its pool the service: what may be sent again of a transaction that has ended
 			// must find it (16.11), but no such request keeps the call there for longer.
 			return choice{server: sv, reason: KnownCall}
 		}
 	}
-	view, i := r.svc.Pool.View.Load(), int32(-1)
-	if inDialog || r.m.Method == sip.Ack || r.m.Method == sip.Cancel {
-		i = view.Home(p.hashKey(r))
-	} else {
-		i = view.Pick(p.hashKey(r), nil)
-	}
-	if i < 0 {
+	sv := p.pick(r, inDialog || r.m.Method == sip.Ack || r.m.Method == sip.Cancel)
+	if sv == nil {
 		return choice{}
 	}
-	sv := r.svc.Pool.Servers[i]
 	p.setCall(r, shard, sv)
 	return choice{server: sv, reason: NewCall}
+}
+
+// pick finds a server for a request of which nothing is known: in the pool of its call, or where that has none, in the
+// others of the group. What belongs to something older asks where that lives.
+func (p *Proxy) pick(r *request, older bool) *snapshot.Server {
+	pool := r.svc.PoolOf(r.call)
+	if sv := p.pickIn(pool, r, older); sv != nil {
+		return sv
+	}
+	for _, other := range r.svc.Spill() {
+		if other == pool {
+			continue
+		}
+		if sv := p.pickIn(other, r, older); sv != nil {
+			return sv
+		}
+	}
+	return nil
+}
+
+func (p *Proxy) pickIn(pool *snapshot.Pool, r *request, older bool) *snapshot.Server {
+	view, i := pool.View.Load(), int32(-1)
+	if older {
+		i = view.Home(p.hashKey(r, pool))
+	} else {
+		i = view.Pick(p.hashKey(r, pool), nil)
+	}
+	if i < 0 {
+		return nil
+	}
+	return pool.Servers[i]
 }
 
 // knowCall notes that a Call-ID is served by sv; a call that is known already
@@ -288,5 +342,5 @@ func (p *Proxy) pin(r *request, shard *aged.Shard[pin], k uint64, sv *snapshot.S
 		pn.flags = pinInDialog
 	}
 	sv.State.OpenTransactions.Add(1)
-	r.svc.Pool.Budget.Requests(1)
+	sv.Pool.Budget.Requests(1)
 }

@@ -77,7 +77,9 @@ type ladder struct {
 	listens, servers []string
 	profile          map[string]string
 	fqdn             string
-	other            []string // another virtual service of the engine: where it listens, its servers
+	group            object.PoolGroup // of the pools of members, if there are any, instead of the one of servers
+	members          [][]string       // priority, ratio, servers
+	other            []string         // another virtual service of the engine: where it listens, its servers
 
 	step   int
 	sent   map[int][]byte // what left, by step
@@ -147,6 +149,18 @@ func (l *ladder) setting(f []string) {
 			k, v, _ := strings.Cut(kv, "=")
 			l.profile[k] = v
 		}
+	case "member":
+		l.members = append(l.members, f[1:])
+	case "group":
+		for _, kv := range f[1:] {
+			k, v, _ := strings.Cut(kv, "=")
+			switch k {
+			case "min_servers":
+				l.group.MinServers, _ = strconv.Atoi(v)
+			case "deactivate_primary_pool_on_down":
+				l.group.DeactivatePrimaryPoolOnDown = v == "true"
+			}
+		}
 	case "fqdn":
 		l.fqdn = f[1]
 	case "other":
@@ -194,6 +208,7 @@ func (l *ladder) compile() {
 	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
 		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net, tcp},
 		SSLKeyAndCertificates: l.certificates()}
+	l.addMembers(set)
 	if len(l.other) > 0 {
 		l.addOther(set)
 	}
@@ -239,6 +254,29 @@ func (l *ladder) certificates() []object.SSLKeyAndCertificate {
 	k := object.New[object.SSLKeyAndCertificate]("cert")
 	k.Certificate.Certificate, k.Key = string(cert), string(key)
 	return []object.SSLKeyAndCertificate{k}
+}
+
+// addMembers has the first virtual service use a pool group, each member a pool like the first in all but its servers.
+func (l *ladder) addMembers(set *object.Set) {
+	if len(l.members) == 0 {
+		return
+	}
+	group := l.group
+	group.Name, group.Members = "group", nil
+	first := set.Pools[0]
+	set.Pools = nil
+	for i, m := range l.members {
+		pool := first
+		pool.Name, pool.Servers = fmt.Sprintf("pool-%d", i), nil
+		for _, s := range m[2:] {
+			pool.Servers = append(pool.Servers, object.NewServer(netip.MustParseAddrPort(s)))
+		}
+		ratio, _ := strconv.Atoi(m[1])
+		set.Pools = append(set.Pools, pool)
+		group.Members = append(group.Members, object.PoolGroupMember{PoolRef: pool.Name, PriorityLabel: m[0], Ratio: ratio})
+	}
+	set.PoolGroups = []object.PoolGroup{group}
+	set.VirtualServices[0].PoolRef, set.VirtualServices[0].PoolGroupRef = "", group.Name
 }
 
 // addOther adds a virtual service with another address and pool, like the first in all else.
@@ -305,6 +343,16 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.ServerTransport = "SERVER_TRANSPORT_" + v
 		case "server_tls":
 			pool.SSLProfileRef = "System-Standard"
+		case "reselect": // codes, and how often: 500,404*2
+			codes, retries, _ := strings.Cut(v, "*")
+			pool.ServerReselect.Enabled = true
+			pool.ServerReselect.NumRetries, _ = strconv.Atoi(retries)
+			for c := range strings.SplitSeq(codes, ",") {
+				n, _ := strconv.Atoi(c)
+				pool.ServerReselect.SvrRespCode.Codes = append(pool.ServerReselect.SvrRespCode.Codes, n)
+			}
+		case "retry_timeout":
+			pool.ServerReselect.Enabled, pool.ServerReselect.RetryTimeoutMS = true, n
 		case "min_servers_up":
 			pool.MinServersUp = n
 		case "max_concurrent_connections_per_server":
@@ -320,16 +368,22 @@ func (l *ladder) command(f []string) string {
 	if l.snap == nil {
 		l.compile()
 	}
-	pool := l.snap.Pools[0]
 	switch f[0] {
 	case "down", "up", "backoff":
 		c := map[string]balance.Change{"down": {Clear: balance.Up}, "up": {Set: balance.Up, Clear: balance.Backoff},
 			"backoff": {Set: balance.Backoff}}[f[0]]
-		c.Index = pool.ServerAt(netip.MustParseAddrPort(f[1])).Index
+		sv := l.snap.Services[0].ServerAt(netip.MustParseAddrPort(f[1]))
+		c.Index = sv.Index
+		pool := sv.Pool
 		v := pool.View.Load().With(c)
 		pool.View.Store(v)
 		v.Publish()
-	case "servers", "listen", "profile":
+		l.snap.SettleGroups(pool)
+	case "servers", "listen", "profile", "member", "group":
+		if f[0] == "member" && len(f) == 1 {
+			l.members = nil
+			return ""
+		}
 		l.setting(f)
 		l.compile()
 	case "wait":
@@ -356,9 +410,15 @@ func (l *ladder) command(f []string) string {
 	case "icmp":
 		step, _ := strconv.Atoi(f[2])
 		return l.unreachable(netip.MustParseAddrPort(f[1]), l.sent[step])
+	case "live":
+		out := "calls up"
+		for _, s := range slices.Concat(serversOf(l.snap.Pools)...) {
+			out += fmt.Sprintf(" %s=%d", s.Addr, s.State.Dialogs.Load())
+		}
+		return out
 	case "state":
 		sv := ""
-		for _, s := range pool.Servers {
+		for _, s := range slices.Concat(serversOf(l.snap.Pools)...) {
 			sv += fmt.Sprintf(" %s=%d/%d", s.Addr, s.State.OpenTransactions.Load(), s.State.Calls.Load())
 		}
 		return fmt.Sprintf("transactions %d calls %d open/calls%s", l.state[0].Transactions(), l.state[0].Calls(), sv)
@@ -366,6 +426,13 @@ func (l *ladder) command(f []string) string {
 		l.t.Fatalf("unknown command %q", f[0])
 	}
 	return ""
+}
+
+func serversOf(pools []*snapshot.Pool) (out [][]*snapshot.Server) {
+	for _, p := range pools {
+		out = append(out, p.Servers)
+	}
+	return out
 }
 
 func (l *ladder) tick() aged.Tick { return aged.Tick(l.now.Milliseconds()) }

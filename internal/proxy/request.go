@@ -41,7 +41,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 	m := in.Msg
 	p.begin(m)
 	r := request{Input: in, m: m, svc: in.Listener.Service}
-	if in.Listener.Egress && !r.svc.Pool.HasHost(in.From.Addr()) {
+	if in.Listener.Egress && !r.svc.HasHost(in.From.Addr()) {
 		return Verdict{Reason: NotListening}
 	}
 	if m.Err != sip.NoFault {
@@ -50,7 +50,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 	if m.Method == sip.Ack && string(m.Bytes(m.To.Tag)) == string(p.statelessTag(m)) {
 		return Verdict{Reason: AckOfRefusal}
 	}
-	r.server = r.svc.Pool.ServerAt(in.From)
+	r.server = r.svc.ServerAt(in.From)
 	if r.server == nil {
 		r.server = p.serverBehindVia(&r)
 	}
@@ -74,7 +74,7 @@ func (p *Proxy) Request(in *Input) Verdict {
 // serverBehindVia recognises a server that sends from another port than it
 // listens on: its address, and a Via that names the server itself.
 func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
-	if !r.svc.Pool.HasHost(r.From.Addr()) {
+	if !r.svc.HasHost(r.From.Addr()) {
 		return nil
 	}
 	via := &r.m.Via[0]
@@ -86,7 +86,7 @@ func (p *Proxy) serverBehindVia(r *request) *snapshot.Server {
 	if port == 0 {
 		port = r.Listener.Key.Transport.DefaultPort()
 	}
-	return r.svc.Pool.ServerAt(netip.AddrPortFrom(host, port))
+	return r.svc.ServerAt(netip.AddrPortFrom(host, port))
 }
 
 // uriPort is the port of a URI.
@@ -111,7 +111,7 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 	case sip.SchemeOther:
 		return p.refuse(r.Input, 416, "Unsupported URI Scheme", UnsupportedScheme), true
 	case sip.SchemeSIPS:
-		if r.svc.TLS == nil && r.svc.Pool.TLS == nil {
+		if r.svc.TLS == nil && r.svc.TLSToServers() == nil {
 			return p.refuseSIPS(r), true
 		}
 	}
@@ -123,7 +123,7 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 		p.refusal.unsupported(m)
 		return p.refuse(r.Input, 420, "Bad Extension", UnknownExtension), true
 	}
-	if !r.svc.Traffic {
+	if !r.svc.Traffic && p.opens(r) {
 		return p.refuse(r.Input, 503, "Service Unavailable", TrafficOff), true
 	}
 	return Verdict{}, false
@@ -133,6 +133,12 @@ func (p *Proxy) validate(r *request) (Verdict, bool) {
 func (p *Proxy) refuseSIPS(r *request) Verdict {
 	p.refusal.extra("Warning: 380 carillon \"SIPS Not Allowed\"\r\n")
 	return p.refuse(r.Input, 480, "Temporarily Unavailable", SIPSNotAllowed)
+}
+
+// opens reports whether a request is of a new call: of no dialog, no open transaction and no Call-ID that is known.
+func (p *Proxy) opens(r *request) bool {
+	m := r.m
+	return m.To.Tag.Len() == 0 && m.Method != sip.Ack && m.Method != sip.Cancel && r.State.Known(r.call, r.Now, r.Snapshot) == nil
 }
 
 // localRequest answers what is addressed to the balancer itself: OPTIONS, and
@@ -147,7 +153,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 	if !self && !last {
 		return Verdict{}, false
 	}
-	if r.svc.Pool.View.Load().Selectable() == 0 {
+	if r.svc.Selectable() == 0 {
 		return p.refuse(r.Input, 503, "Service Unavailable", NoServer), true
 	}
 	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
@@ -160,7 +166,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 // address may leave the pool: a client's token opens the way to its server
 // and nowhere else.
 func (p *Proxy) towardClient(r *request) bool {
-	if r.server == nil && !((r.sealed || r.onPath) && r.svc.Pool.HasHost(r.From.Addr())) {
+	if r.server == nil && !((r.sealed || r.onPath) && r.svc.HasHost(r.From.Addr())) {
 		return false
 	}
 	if r.onPath && !r.sealed {
@@ -284,8 +290,8 @@ func (p *Proxy) routeText(f *snapshot.Face) (before, behind []byte) {
 }
 
 // hashKey is what the pool's consistent hash is taken of.
-func (p *Proxy) hashKey(r *request) uint64 {
-	pool, m := r.svc.Pool, r.m
+func (p *Proxy) hashKey(r *request, pool *snapshot.Pool) uint64 {
+	m := r.m
 	switch pool.Hash {
 	case snapshot.HashSource:
 		a := r.From.Addr().As16()

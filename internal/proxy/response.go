@@ -36,7 +36,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 		return Verdict{Reason: BadNextHop}
 	}
 	v := Verdict{Action: Forward, Reason: Response, Status: m.Status, To: to, Flow: back.flow, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
-	v.Server = in.Listener.Service.Pool.ServerAt(in.From)
+	v.Server = in.Listener.Service.ServerAt(in.From)
 	if v.Server != nil {
 		heard(v.Server, in.Now)
 		if m.Status == 503 && m.RetryAfter > 0 {
@@ -45,6 +45,7 @@ func (p *Proxy) Response(in *Input) Verdict {
 	}
 	p.complete(in, &v, &branch)
 	if v.Action == Forward {
+		p.noteCall(in, &v)
 		p.edit.PopVia()
 		v.Face = back.face
 		if v.Face == nil || v.Flow == 0 && v.Face.SentBy.Addr().Is4() != to.Addr().Is4() {
@@ -174,11 +175,18 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 		return // of a CANCEL: its transaction is not the one that is kept
 	}
 	sv := in.Snapshot.Server(pn.server)
+	if sv != nil && sv != v.Server && sv.Addr == in.From {
+		v.Server = sv // it is in several pools, and was asked as one of this
+		heard(sv, in.Now)
+	}
+	if sv != nil && pn.mute() && m.CSeqMethod == pn.method {
+		sv.State.Responded(sinceUS(in.NowNS, pn.sentTick))
+	}
 	if m.Status < 200 {
 		p.provisional(in, shard, k, pn)
 		return
 	}
-	if m.Status == 503 && p.retry503(in, v, k, pn, sv) {
+	if m.Status >= 400 && p.reselect(in, v, k, pn, sv) {
 		return
 	}
 	p.soften503(in, v)
@@ -245,7 +253,7 @@ func (p *Proxy) soften503(in *Input, v *Verdict) {
 	if in.Msg.Status != 503 || v.Server == nil {
 		return
 	}
-	others := in.Listener.Service.Pool.View.Load().Selectable()
+	others := in.Listener.Service.Selectable()
 	if v.Server.Index >= 0 && v.Server.State.Condition() == selectable {
 		others--
 	}

@@ -21,13 +21,21 @@ const maxAttempts = 4
 type State struct {
 	pins   *aged.Table[pin]
 	calls  *aged.Table[call]
+	live   *aged.Table[call] // calls that are up
 	replay *replay
 }
 
 // NewState makes the state of a service with these limits. kick gets a value when
 // a table fills up: call Tend soon.
 func NewState(maxTransactions, maxCalls int, kick chan<- struct{}) *State {
-	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), replay: newReplay()}
+	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), live: aged.New[call](maxCalls, kick), replay: newReplay()}
+}
+
+// SetLimits changes the limits of a service that runs.
+func (s *State) SetLimits(maxTransactions, maxCalls int) {
+	s.pins.SetMax(maxTransactions)
+	s.calls.SetMax(maxCalls)
+	s.live.SetMax(maxCalls)
 }
 
 // call remembers the server of a Call-ID.
@@ -59,6 +67,18 @@ const (
 
 func (p *pin) open() bool { return p.flags&pinFinal == 0 }
 
+// mute reports whether the server has said nothing at all.
+func (p *pin) mute() bool { return p.flags&(pinTrying|pinRinging|pinFinal|pinCancelled) == 0 }
+
+// enough is the retransmission with which a request counts as unanswered: an INVITE has a response within 200 ms (RFC 3261
+// 17.2.1), others may take long (RFC 4320 4.1).
+func (p *pin) enough() uint8 {
+	if p.method == sip.Invite {
+		return 2
+	}
+	return 4
+}
+
 // tickNS is the unit of sentTick: 16.4 µs, so that 32 bits last for 19 hours.
 const tickShift = 14
 
@@ -78,14 +98,25 @@ func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
 // Tend grows tables that fill up and forgets what has expired in shards/64 of
 // them. One goroutine calls it.
 func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
-	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.settlePin(p, snap) })
+	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.expirePin(p, snap) })
 	s.calls.Tend(now, shards, func(_ uint64, c *call) { s.settleCall(c, snap) })
+	s.live.Tend(now, shards, func(_ uint64, c *call) { s.settleLive(c, snap) })
 }
 
 // Close gives back what the state of a service that is gone still counts.
 func (s *State) Close(snap *snapshot.Snapshot) {
 	s.pins.Drain(func(_ uint64, p *pin) { s.settlePin(p, snap) })
 	s.calls.Drain(func(_ uint64, c *call) { s.settleCall(c, snap) })
+	s.live.Drain(func(_ uint64, c *call) { s.settleLive(c, snap) })
+}
+
+// expirePin is settlePin for a transaction whose time is over: a server that never answered, and for which the client did
+// not ask often enough to have been counted, is counted now.
+func (s *State) expirePin(p *pin, snap *snapshot.Snapshot) {
+	if sv := snap.Server(p.server); sv != nil && p.open() && p.mute() && p.again < p.enough() {
+		sv.Traffic.Unanswered.Add(1)
+	}
+	s.settlePin(p, snap)
 }
 
 func (s *State) settlePin(p *pin, snap *snapshot.Snapshot) {

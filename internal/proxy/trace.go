@@ -19,7 +19,8 @@ type Trace struct {
 	ToClient   bool             // the request goes toward a client
 	NextHop    string           // by its own words
 	Named      *snapshot.Server // that the next hop names; valid iff the request has a To tag
-	Hash       uint64           // key of the pool's hash
+	Pool       *snapshot.Pool   // that a new call would go to; valid iff the message is a request
+	Hash       uint64           // key of its hash
 	Pin        *PinTrace        // the transaction, if it is known
 	Known      *CallTrace       // the Call-ID, if it is known
 	OurBranch  bool             // of a response: the top Via is ours, and the one below is that of the request
@@ -85,16 +86,17 @@ func (s *State) EachCall(now aged.Tick, snap *snapshot.Snapshot, tell func(k Cal
 func (p *Proxy) traceRequest(in *Input, t *Trace) {
 	m := in.Msg
 	r := request{Input: in, m: m, svc: in.Listener.Service, call: t.Call}
-	if r.server = r.svc.Pool.ServerAt(in.From); r.server == nil {
+	if r.server = r.svc.ServerAt(in.From); r.server == nil {
 		r.server = p.serverBehindVia(&r)
 	}
 	p.readRoutes(&r)
 	p.bindRequest(&r)
 	hop := p.nextHop(&r)
+	t.Pool = r.svc.PoolOf(r.call)
 	t.FromServer, t.Ours, t.Strict, t.Sealed, t.ToClient = r.server, r.ours, r.strict, r.sealed, p.towardClient(&r)
-	t.key, t.Hash, t.NextHop = key(r.bind, r.salt), p.hashKey(&r), string(m.Bytes(hop.Text))
+	t.key, t.Hash, t.NextHop = key(r.bind, r.salt), p.hashKey(&r, t.Pool), string(m.Bytes(hop.Text))
 	if r.sealed {
-		t.Token = r.svc.Pool.ServerByID(r.token.Server)
+		t.Token = r.svc.ServerByID(r.token.Server)
 		t.TokenKeeps = t.Token != nil && p.keeps(&r, t.Token)
 	}
 	if m.To.Tag.Len() > 0 {
@@ -104,7 +106,7 @@ func (p *Proxy) traceRequest(in *Input, t *Trace) {
 
 func (p *Proxy) traceResponse(in *Input, t *Trace) {
 	m := in.Msg
-	t.FromServer = in.Listener.Service.Pool.ServerAt(in.From)
+	t.FromServer = in.Listener.Service.ServerAt(in.From)
 	branch, ok := p.openBranch(in)
 	if !ok || m.NVia < 2 {
 		return

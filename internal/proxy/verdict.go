@@ -63,6 +63,7 @@ const (
 	FailedOverSilence
 	FailedOverICMP
 	FailedOver503
+	FailedOverCode // server_reselect: another final response
 
 	// responses forwarded
 	Response
@@ -118,6 +119,7 @@ var reasonText = [NumReasons]string{
 	FailedOverSilence:   "failed_over_silence",
 	FailedOverICMP:      "failed_over_icmp",
 	FailedOver503:       "failed_over_503",
+	FailedOverCode:      "failed_over_code",
 	Response:            "response",
 	Response503To500:    "response_503_to_500",
 	BadMessage:          "bad_message",

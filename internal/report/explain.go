@@ -30,6 +30,7 @@ type Explanation struct {
 	Direction  string         `json:"direction,omitempty"`
 	Affinity   []Affinity     `json:"affinity,omitempty"` // in the order in which it is looked for
 	Key        *HashKey       `json:"hash_key,omitempty"`
+	Pool       string         `json:"pool,omitempty"` // whose servers the candidates are
 	Candidates []Candidate    `json:"candidates,omitempty"`
 	Choice     string         `json:"choice,omitempty"`    // server that it goes to
 	RunnerUp   string         `json:"runner_up,omitempty"` // where it would go without that one

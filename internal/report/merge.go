@@ -38,7 +38,7 @@ func (m *merger) add(e *Engine) {
 		if !there {
 			at = len(m.out.Services)
 			m.services[s.Name] = at
-			m.out.Services = append(m.out.Services, Service{Name: s.Name, Pool: s.Pool, Requests: Counts[string]{}, Responses: Counts[int]{},
+			m.out.Services = append(m.out.Services, Service{Name: s.Name, Pool: s.Pool, Group: s.Group, Requests: Counts[string]{}, Responses: Counts[int]{},
 				Answers: Counts[int]{}, Reasons: Counts[string]{}, Faults: Counts[string]{}})
 		}
 		m.out.Services[at].add(s, e.Name)
@@ -137,6 +137,7 @@ func (s *Server) add(o *Server, engine string) {
 	if rank(o.Oper.State) > rank(s.Oper.State) {
 		s.State, s.Ratio, s.HashShare = o.State, o.Ratio, o.HashShare
 	}
+	s.RampPercent = min(cmp.Or(s.RampPercent, 100), o.RampPercent)
 	s.Oper = both(s.Oper, o.Oper, engine)
 	addCounts(s.Requests, o.Requests)
 	addCounts(s.Responses, o.Responses)
@@ -144,6 +145,7 @@ func (s *Server) add(o *Server, engine string) {
 		s.DrainUntil = o.DrainUntil
 	}
 	s.Failovers += o.Failovers
+	s.CallsUp += o.CallsUp
 	s.OpenTransactions += o.OpenTransactions
 	s.Calls += o.Calls
 	s.Latency.add(&o.Latency)

@@ -95,6 +95,7 @@ type Service struct {
 	Name             string         `json:"name"`
 	Oper             Oper           `json:"oper_status"`
 	Pool             string         `json:"pool"`
+	Group            *Group         `json:"pool_group,omitempty"` // of its pools; Pool is the one that gets most new calls
 	Listeners        []Listener     `json:"listeners"`
 	Transactions     int            `json:"transactions"` // open
 	Calls            int            `json:"calls"`        // Call-IDs known
@@ -107,6 +108,22 @@ type Service struct {
 	Faults           Counts[string] `json:"faults,omitempty"`    // malformed messages
 	Latency          Latency        `json:"latency"`             // from a request to its final response
 	Engines          []string       `json:"engines"`             // that run it
+}
+
+// Group is the pools of a virtual service with a pool group.
+type Group struct {
+	Name        string   `json:"name"`
+	Priority    string   `json:"priority_label"`        // of the pools that take new calls; of several engines: of the first
+	Deactivated bool     `json:"deactivated,omitempty"` // a higher priority is held back by deactivate_primary_pool_on_down
+	Members     []Member `json:"members"`
+}
+
+// Member is one pool of a group.
+type Member struct {
+	Pool     string  `json:"pool"`
+	Priority string  `json:"priority_label"`
+	Ratio    int     `json:"ratio"`
+	Share    float64 `json:"share"` // of new calls
 }
 
 // Listener is one listening address.
@@ -170,6 +187,8 @@ type Server struct {
 	Oper             Oper           `json:"oper_status"`
 	State            string         `json:"state"` // ours: up, down, draining, disabled, backoff
 	Ratio            int            `json:"ratio"`
+	CallsUp          int64          `json:"calls_up"`             // calls that are up on it, as far as they are seen (Record-Route)
+	RampPercent      int            `json:"ramp_percent"`         // of its share that it gets (slow start); 100 mostly; of several engines: the least
 	HashShare        float64        `json:"hash_share"`           // of the keys, 0 to 1
 	DrainUntil       time.Time      `json:"drain_until,omitzero"` // when it is disabled for good; of several engines the last
 	Requests         Counts[string] `json:"requests,omitempty"`

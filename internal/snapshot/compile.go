@@ -48,6 +48,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
 		faces:    make(map[uint16]*Face, len(set.VirtualServices)), byKey: make(map[Key]*Listener, len(set.VirtualServices)),
+		byService: make(map[string]*Service, len(set.VirtualServices)), groups: map[string]*Group{},
 	}, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	for _, h := range env.Hosts {
 		c.out.own.add(h.Addr()).host = true
@@ -101,7 +102,8 @@ func (c *compiler) fail(service, format string, args ...any) {
 func (c *compiler) services() {
 	for i := range c.set.VirtualServices {
 		vs := &c.set.VirtualServices[i]
-		pool, profile := c.byName[vs.PoolRef], c.profile(vs.ApplicationProfileRef)
+		pool, group := c.poolsOf(vs)
+		profile := c.profile(vs.ApplicationProfileRef)
 		if pool == nil || profile == nil {
 			c.fail(id(vs.UUID, vs.Name), "VirtualService/%s: its pool or application profile is missing", vs.Name)
 			continue
@@ -111,7 +113,7 @@ func (c *compiler) services() {
 		}
 		sip := &profile.SIPServiceProfile
 		s := &Service{
-			ID: id(vs.UUID, vs.Name), UUID: vs.UUID, Name: vs.Name, Index: len(c.out.Services), Pool: pool,
+			ID: id(vs.UUID, vs.Name), UUID: vs.UUID, Name: vs.Name, Index: len(c.out.Services), Pool: pool, Group: group,
 			Traffic:                 vs.TrafficEnabled,
 			RecordRoute:             sip.RecordRoute,
 			RetryOn503:              sip.RetryOn503,
@@ -127,6 +129,8 @@ func (c *compiler) services() {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
 		s.TLS = c.serviceTLS(s.ID, vs)
+		s.reach = c.reachOf(s)
+		c.out.byService[s.ID] = s
 		c.out.Services = append(c.out.Services, s)
 		c.listeners(s, &c.pairs[i])
 	}
@@ -156,9 +160,11 @@ func id(uuid, name string) string {
 // notItself refuses a server that is an address of its own service: where that
 // listens on every address, only the machine knows.
 func (c *compiler) notItself(s *Service) {
-	for _, sv := range s.Pool.Servers {
-		if c.out.Own(s, sv.Addr) {
-			c.fail(s.ID, "Pool/%s: server %s is an address of VirtualService/%s itself: it would send to itself", s.Pool.Name, sv.Addr, s.Name)
+	for _, p := range s.Pools() {
+		for _, sv := range p.Servers {
+			if s.Chooses(p) && c.out.Own(s, sv.Addr) {
+				c.fail(s.ID, "Pool/%s: server %s is an address of VirtualService/%s itself: it would send to itself", p.Name, sv.Addr, s.Name)
+			}
 		}
 	}
 }

@@ -20,10 +20,11 @@ func (s *Snapshot) Dry(v *Service, known ...Handle) *Snapshot {
 	svc := *v
 	d := &drier{service: &svc, faces: map[*Face]*Face{}, listeners: map[*Listener]*Listener{}}
 	out := &Snapshot{Revision: s.Revision, Services: slices.Clone(s.Services), Listeners: slices.Clone(s.Listeners), Pools: s.Pools,
-		servers: slices.Clone(s.servers), faces: maps.Clone(s.faces), byKey: maps.Clone(s.byKey), byPool: s.byPool, gone: s.gone}
-	svc.Pool = v.Pool.dry(out)
+		servers: slices.Clone(s.servers), faces: maps.Clone(s.faces), byKey: maps.Clone(s.byKey), byPool: s.byPool, byService: s.byService,
+		groups: s.groups, gone: s.gone}
+	copies := d.pools(&svc, v, out)
 	for _, h := range known {
-		if sv := out.Server(h); sv != nil && sv.Pool != svc.Pool {
+		if sv := out.Server(h); sv != nil && copies[sv.Pool] == nil && !svc.Has(sv.Pool) {
 			out.servers[h] = sv.dry(sv.Pool)
 		}
 	}
@@ -33,6 +34,11 @@ func (s *Snapshot) Dry(v *Service, known ...Handle) *Snapshot {
 	}
 	for _, l := range svc.Listeners {
 		d.refer(l)
+		others := map[*Pool][]*Face{}
+		for p, toward := range l.others {
+			others[copies[p]] = d.all(toward)
+		}
+		l.others = others
 		out.Listeners[l.Index], out.byKey[l.Key] = l, l
 	}
 	out.Services[svc.Index] = &svc
@@ -53,9 +59,40 @@ func (s *Snapshot) Dry(v *Service, known ...Handle) *Snapshot {
 	return out
 }
 
+// pools puts copies of the service's pools, group and what it knows of their servers into its copy, and gives them by
+// the pools that they are of.
+func (d *drier) pools(svc, v *Service, out *Snapshot) map[*Pool]*Pool {
+	copies := map[*Pool]*Pool{}
+	for _, p := range v.Pools() {
+		copies[p] = p.dry(out)
+	}
+	svc.Pool = copies[v.Pool]
+	copied := func(pools []*Pool) []*Pool {
+		pools = slices.Clone(pools)
+		for i, p := range pools {
+			pools[i] = copies[p]
+		}
+		return pools
+	}
+	if v.Group != nil {
+		g := &Group{ID: v.Group.ID, Name: v.Group.Name, Object: v.Group.Object, Members: slices.Clone(v.Group.Members), secret: v.Group.secret, below: v.Group.below}
+		for i := range g.Members {
+			g.Members[i].Pool = copies[g.Members[i].Pool]
+		}
+		st := *v.Group.stage.Load()
+		st.pools, st.spill = copied(st.pools), copied(st.spill)
+		g.stage.Store(&st)
+		svc.Group = g
+	}
+	if v.reach != nil {
+		svc.reach = newReach(copied(v.reach.pools), v.reach.own)
+	}
+	return copies
+}
+
 // dry returns a copy of a pool, whose servers it puts into a snapshot.
 func (p *Pool) dry(out *Snapshot) *Pool {
-	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, TLS: p.TLS, toward: p.toward,
+	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, TLS: p.TLS, toward: p.toward, Reselect: p.Reselect, Prolongs: p.Prolongs,
 		Budget: p.Budget.Dry(), places: p.places, byID: map[uint64]*Server{}, Servers: make([]*Server, len(p.Servers))}
 	view := p.View.Load().Dry()
 	q.View.Store(view)

@@ -98,8 +98,8 @@ func pairs(set *object.Set) []pair {
 	}
 	for i := range out {
 		p := &out[i]
-		if pool := pools[p.vs.PoolRef]; pool != nil && len(p.keys) > 0 {
-			p.keys = append(p.keys, egress(p.vs.Name, p.keys, pool, &taken)...)
+		if len(p.keys) > 0 {
+			p.keys = append(p.keys, egress(p.vs.Name, p.keys, poolsNamed(set, pools, p.vs), &taken)...)
 		}
 	}
 	return out
@@ -150,18 +150,20 @@ func (t *taken) of(tr sip.Transport, family int) map[uint16]bool {
 
 // egress lists what a service needs for servers of a family, or a transport, that it does not listen on. Where it listens on
 // their family it is opened on the same address, so that servers see one; else on all.
-func egress(service string, listens []Key, pool *object.Pool, taken *taken) []Key {
+func egress(service string, listens []Key, pools []*object.Pool, taken *taken) []Key {
 	var has, needs [2][sip.NumTransports]bool
 	var at [2]netip.AddrPort
-	toward := transportsTo(pool)
 	for _, k := range slices.Backward(listens) {
 		has[family(k.Addr)][k.Transport] = true
 		at[family(k.Addr)] = k.Addr
 	}
-	for j := range pool.Servers {
-		f := family(pool.ServerAddr(j))
-		for _, k := range listens {
-			needs[f][toward[k.Transport]] = true
+	for _, pool := range pools {
+		toward := transportsTo(pool)
+		for j := range pool.Servers {
+			f := family(pool.ServerAddr(j))
+			for _, k := range listens {
+				needs[f][toward[k.Transport]] = true
+			}
 		}
 	}
 	var keys []Key
@@ -385,21 +387,32 @@ func (c *compiler) faceListener(l *Listener) {
 // faceServers finds for each server of the listener's service the face at which
 // requests that came in here leave toward it.
 func (c *compiler) faceServers(l *Listener) {
-	v4, pool := l.Addr.Addr().Is4(), l.Service.Pool
+	l.toward = c.facesToward(l, l.Service.Pool)
+	for _, p := range l.Service.Pools()[1:] {
+		if l.others == nil {
+			l.others = map[*Pool][]*Face{}
+		}
+		l.others[p] = c.facesToward(l, p)
+	}
+}
+
+func (c *compiler) facesToward(l *Listener, pool *Pool) (toward []*Face) {
+	v4 := l.Addr.Addr().Is4()
 	same := pool.Toward(l.Key.Transport) == l.Key.Transport
 	for sv := range pool.addrs.all {
 		if sv.place < 0 || l.face != nil && same && sv.Addr.Addr().Is4() == v4 {
 			continue // the listener's own face, which FaceToward falls back to
 		}
-		if l.toward == nil {
-			l.toward = make([]*Face, pool.places)
+		if toward == nil {
+			toward = make([]*Face, pool.places)
 		}
-		l.toward[sv.place] = c.faceToward(l, sv)
+		toward[sv.place] = c.faceToward(l, sv)
 	}
+	return toward
 }
 
 func (c *compiler) faceToward(l *Listener, sv *Server) *Face {
-	from, v4, t := l, sv.Addr.Addr().Is4(), l.Service.Pool.Toward(l.Key.Transport)
+	from, v4, t := l, sv.Addr.Addr().Is4(), sv.Pool.Toward(l.Key.Transport)
 	if l.Addr.Addr().Is4() != v4 || l.Key.Transport != t {
 		fits := func(o *Listener) bool { return o.Addr.Addr().Is4() == v4 && o.Key.Transport == t }
 		i := slices.IndexFunc(l.Service.Listeners, func(o *Listener) bool { return fits(o) && o.Addr.Addr() == l.Addr.Addr() })

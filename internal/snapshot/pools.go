@@ -21,6 +21,8 @@ var algorithms = map[object.LBAlgorithm]balance.Algorithm{
 	object.Random:           balance.Random,
 	object.LeastConnections: balance.LeastConnections,
 	object.FewestTasks:      balance.FewestTasks,
+	object.LeastLoad:        balance.LeastLoad,
+	object.FastestResponse:  balance.FastestResponse,
 }
 
 var hashKeys = map[object.LBHash]HashKey{
@@ -94,9 +96,10 @@ func sameServer(a, b object.Server) bool {
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
-		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev),
-		Budget: balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
-		byID:   map[uint64]*Server{}}
+		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Reselect: newReselect(&o.ServerReselect),
+		Prolongs: o.ServerDisableType == object.AllowIfPersistent,
+		Budget:   balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
+		byID:     map[uint64]*Server{}}
 	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort,
 		MaxOpenTransactions: int64(o.MaxConnectionsPerServer), MinUp: o.MinServersUp}
 	for i := range o.Servers {

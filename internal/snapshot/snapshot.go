@@ -24,12 +24,14 @@ type Snapshot struct {
 	Listeners []*Listener
 	Pools     []*Pool
 
-	servers []*Server        // by Handle; index 0 is nobody
-	faces   map[uint16]*Face // by ID
-	byKey   map[Key]*Listener
-	byPool  map[string]*Pool // by ID
-	gone    []*Pool          // that are in no set any more, see MaxDeparted; those that left first come first
-	own     addrTable[ownAddr]
+	servers   []*Server        // by Handle; index 0 is nobody
+	faces     map[uint16]*Face // by ID
+	byKey     map[Key]*Listener
+	byPool    map[string]*Pool    // by ID
+	byService map[string]*Service // by ID
+	groups    map[string]*Group   // by ID
+	gone      []*Pool             // that are in no set any more, see MaxDeparted; those that left first come first
+	own       addrTable[ownAddr]
 	// wildcards are the listeners on all addresses of a family, by family and port.
 	wildcards [2]map[uint16]*Listener
 }
@@ -99,8 +101,10 @@ type Service struct {
 	ID    string // the uuid; the name where there is none. What is kept of a service is kept under it
 	UUID  string // "" if it has none
 	Name  string
-	Index int // in Snapshot.Services
-	Pool  *Pool
+	Index int    // in Snapshot.Services
+	Pool  *Pool  // of a group: its first one of the highest priority
+	Group *Group // nil: all new calls go to Pool
+	reach *reach // nil: it knows the servers of Pool alone
 
 	Traffic     bool // traffic_enabled
 	RecordRoute bool
@@ -172,7 +176,8 @@ type Listener struct {
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
 	exits   [exitKinds]*exits    // by family and transport, see exitOf: where requests to addresses outside leave
-	toward  []*Face              // by Server.place: where requests to that server leave; nil entry: own face
+	toward  []*Face              // by Server.place, of Service.Pool: where requests to that server leave; nil entry: own face
+	others  map[*Pool][]*Face    // likewise, of the service's other pools
 }
 
 // Wildcard reports whether the listener is bound to every address of its family.
@@ -194,8 +199,12 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 // FaceToward is the face at which requests to a server leave; nil for one of a
 // family that the service has no listener of, as only servers that have left can be.
 func (l *Listener) FaceToward(s *Server) *Face {
-	if len(l.toward) > 0 && s.Pool == l.Service.Pool && uint(s.place) < uint(len(l.toward)) {
-		if f := l.toward[s.place]; f != nil {
+	toward := l.toward
+	if s.Pool != l.Service.Pool {
+		toward = l.others[s.Pool]
+	}
+	if uint(s.place) < uint(len(toward)) {
+		if f := toward[s.place]; f != nil {
 			return f
 		}
 	}
@@ -254,13 +263,15 @@ const (
 
 // Pool is a pool: the servers, and the view of them that health swaps.
 type Pool struct {
-	ID     string // the uuid; the name where there is none
-	Name   string
-	Object object.Pool
-	Hash   HashKey
-	Header string // lower case; valid iff Hash is HashHeader
-	Shared bool   // dialog_state_shared
-	TLS    *TLS   // with servers; nil: in plain
+	ID       string // the uuid; the name where there is none
+	Name     string
+	Object   object.Pool
+	Hash     HashKey
+	Header   string // lower case; valid iff Hash is HashHeader
+	Reselect Reselect
+	Prolongs bool // server_disable_type: a known Call-ID stays known while its server drains
+	Shared   bool // dialog_state_shared
+	TLS      *TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport
 

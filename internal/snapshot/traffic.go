@@ -10,10 +10,15 @@ import (
 type Traffic struct {
 	Requests  [NumMethods]atomic.Uint64 // forwarded to it, by method; retransmissions too
 	Responses [NumCodes]atomic.Uint64   // received from it, by CodeIndex
-	Failovers atomic.Uint64             // transactions taken away from it: ICMP, silence, 503
-	Heard     atomic.Uint32             // tick (ms) of the last response; 0 never
-	Latency   [LatencyBuckets]atomic.Uint64
-	LatencyUS atomic.Uint64 // sum, µs
+	// Unanswered are requests that were sent again and again, or expired, without any response; Unreachable those for which
+	// ICMP came.
+	Unanswered, Unreachable atomic.Uint64
+	Ejections               atomic.Uint64          // times that passive health took it out
+	Ejected                 atomic.Pointer[string] // why it is out now, and until when; valid while its condition says so
+	Failovers               atomic.Uint64          // transactions taken away from it: ICMP, silence, 503
+	Heard                   atomic.Uint32          // tick (ms) of the last response; 0 never
+	Latency                 [LatencyBuckets]atomic.Uint64
+	LatencyUS               atomic.Uint64 // sum, µs
 }
 
 // NumMethods is the size of an array indexed by sip.Method.
