@@ -97,3 +97,54 @@ func callsOverStreams(t *testing.T, client, server, host string) {
 		t.Errorf("SIPp: %+v\n%s", tally, caller.Errors())
 	}
 }
+
+// Phones over UDP, TCP and TLS register with digest, and call each other through their registrations: each transport calls
+// each, and either side hangs up. Nobody listens at the Contact of a phone on a stream: its own connection leads to it.
+func TestPhonesOverStreams(t *testing.T) {
+	if lab.StandIn() {
+		t.Skip("the stand-in speaks UDP")
+	}
+	lab.Require(t, "baresip", "kamailio")
+	addrs := [2]netip.AddrPort{lab.Addr(t, "127.0.0.21"), lab.Addr(t, "127.0.0.22")}
+	lab.StartRegistrars(t, addrs, lab.RegistrarSpec{Path: true})
+	listen, secure := lab.Addr(t, "127.0.0.1"), lab.Addr(t, "127.0.0.1")
+	file := streamFile(t, listen, secure, "udp", addrs[:])
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(file, []byte(strings.Replace(string(text), "record_route: true", "record_route: true, path: always", 1)), 0o600)
+	lab.StartBalancer(t, lab.Setup{Listen: []netip.AddrPort{listen}, File: file})
+	phones := map[string]*lab.Baresip{}
+	for i, over := range []string{"udp", "tcp", "tls"} {
+		p := lab.Phone{User: "on" + over, Addr: lab.Addr(t, fmt.Sprintf("127.0.0.3%d", i+1)), Outbound: listen}
+		if over != "udp" {
+			p.Transport = over
+		}
+		if over == "tls" {
+			p.Outbound = secure
+		}
+		phones[over] = lab.StartBaresip(t, p)
+	}
+	for from, caller := range phones {
+		for to, callee := range phones {
+			if from == to {
+				continue
+			}
+			for _, hangsUp := range []*lab.Baresip{caller, callee} {
+				other := caller
+				if hangsUp == caller {
+					other = callee
+				}
+				caller.Do("dial", "sip:on"+to+"@example.test")
+				callee.Expect("CALL_INCOMING")
+				callee.Do("accept", "")
+				caller.Expect("CALL_ESTABLISHED")
+				callee.Expect("CALL_ESTABLISHED")
+				hangsUp.Do("hangup", "")
+				other.Expect("CALL_CLOSED")
+				t.Logf("%s called %s, %s hung up", from, to, hangsUp.User)
+			}
+		}
+	}
+}

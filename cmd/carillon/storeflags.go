@@ -133,6 +133,9 @@ func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *a
 	if err != nil {
 		return nil, err
 	}
+	if first := c.FirstPassword(); first != "" { // before anything else can fail: it is nowhere else
+		fmt.Fprintf(os.Stderr, "\nThe first user is admin, with the password %s\nIt is shown this once: change it, or set CARILLON_ADMIN_PASSWORD.\n\n", first)
+	}
 	cp := &controlPlane{Controller: c}
 	if af.addr == "" {
 		return cp, nil
@@ -143,9 +146,6 @@ func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *a
 		return nil, err
 	}
 	log.Info("API", "url", cp.api.URL(), "fingerprint", cp.api.Fingerprint())
-	if first := c.FirstPassword(); first != "" {
-		fmt.Fprintf(os.Stderr, "\nThe first user is admin, with the password %s\nIt is shown this once: change it, or set CARILLON_ADMIN_PASSWORD.\n\n", first)
-	}
 	return cp, nil
 }
 

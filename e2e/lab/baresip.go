@@ -47,6 +47,8 @@ type Phone struct {
 	Addr     netip.AddrPort
 	Outbound netip.AddrPort // the proxy for all it sends: the balancer
 	OneCall  bool           // busy while a call is up
+	// Transport of all it sends: "" is UDP; "tcp", or "tls" with any certificate.
+	Transport string
 }
 
 // StartBaresip starts baresip and returns when it has registered.
@@ -81,7 +83,11 @@ module_app ctrl_tcp.so
 ctrl_tcp_listen %s
 ringback_disabled yes
 `, p.Addr, calls, filepath.Join(dir, "tone.wav"), p.Addr.Addr(), control)
-	account := fmt.Sprintf(`<sip:%[1]s@example.test>;auth_user=%[1]s;auth_pass=pw-%[1]s;outbound="sip:%[2]s";regint=600`+"\n", p.User, p.Outbound)
+	over := ""
+	if p.Transport != "" {
+		over = ";transport=" + p.Transport
+	}
+	account := fmt.Sprintf(`<sip:%[1]s@example.test%[3]s>;auth_user=%[1]s;auth_pass=pw-%[1]s;outbound="sip:%[2]s%[3]s";regint=600`+"\n", p.User, p.Outbound, over)
 	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": "", "uuid": "e2e-" + p.User} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -104,6 +104,7 @@ func (k *Kamailio) RPC(method string, params ...string) (result string, ok bool)
 type RegistrarSpec struct {
 	Edge     netip.AddrPort // calls to users leave through it; zero: straight to the user's contact
 	NoAnswer time.Duration  // how long a call may ring; zero: 60 s
+	Path     bool           // calls to users leave by the Path of their registration
 }
 
 // StartRegistrars starts two Kamailios that are registrar and proxy for example.test and share locations by DMQ.
@@ -121,6 +122,9 @@ func StartRegistrars(t testing.TB, addrs [2]netip.AddrPort, s RegistrarSpec) [2]
 			"PEER":         quoted("sip:" + addrs[1-i].String()),
 			"RPC":          quoted("udp:" + rpc.String()),
 			"NO_ANSWER_MS": fmt.Sprint(s.NoAnswer.Milliseconds()),
+		}
+		if s.Path {
+			defines["USE_PATH"] = ""
 		}
 		if s.Edge.IsValid() {
 			defines["EDGE"] = quoted("sip:" + s.Edge.String())

@@ -13,14 +13,25 @@ import (
 // trouble with the store: err is not nil while it cannot be reached, and the view is then the last one known. It
 // returns when ctx ends.
 func Follow(ctx context.Context, st *store.Store, log *slog.Logger, f func(v *View, err error)) {
-	v := Empty()
+	v, lost := Empty(), false // lost: a batch was not understood, so those behind it do not fit
 	for b := range st.Follow(ctx, Prefix) {
 		if b.Err != nil {
 			f(v, b.Err)
 			continue
 		}
+		if lost && !b.Reset {
+			whole, err := again(ctx, st)
+			if err != nil {
+				f(v, err)
+				continue
+			}
+			b = whole
+		}
+		if !b.Reset && b.Revision <= v.Revision {
+			continue // again was ahead of it
+		}
 		next, err := v.Advance(b)
-		if err != nil {
+		if lost = err != nil; lost {
 			f(v, err)
 			continue
 		}
@@ -32,13 +43,19 @@ func Follow(ctx context.Context, st *store.Store, log *slog.Logger, f func(v *Vi
 	}
 }
 
+// again is the whole content as a batch.
+func again(ctx context.Context, st *store.Store) (store.Batch, error) {
+	kvs, revision, err := st.List(ctx, Prefix)
+	return store.Batch{Revision: revision, Puts: kvs, Reset: true}, err
+}
+
 // Load returns the view at the newest revision.
 func Load(ctx context.Context, st *store.Store) (*View, error) {
-	kvs, revision, err := st.List(ctx, Prefix)
+	b, err := again(ctx, st)
 	if err != nil {
 		return nil, err
 	}
-	return Empty().Advance(store.Batch{Revision: revision, Puts: kvs, Reset: true})
+	return Empty().Advance(b)
 }
 
 // Advance returns the view after a batch of the store. A record that cannot be read is a Fault of the view; what it

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,7 +28,7 @@ func auditKey(number int64) string { return fmt.Sprintf("%s%016x", auditPrefix, 
 type AuditEntry struct {
 	Number  int64         `json:"number"` // counts changes, from 1
 	ID      string        `json:"id"`
-	Time    time.Time     `json:"time"`
+	Time    time.Time     `json:"time"` // by the controller's clock: it may go back where Number does not
 	User    string        `json:"user"`
 	Address string        `json:"address,omitempty"` // where the request came from
 	Tenant  string        `json:"tenant,omitempty"`  // in which it was made
@@ -47,7 +48,7 @@ type AuditObject struct {
 
 // audit tells of a plan.
 func (p *plan) audit() *AuditEntry {
-	e := &AuditEntry{Number: p.before.Changes + 1, ID: uuid.NewString(), Time: time.UnixMicro(p.modified).UTC(), User: p.who.User,
+	e := &AuditEntry{Number: p.before.Changes + 1, ID: uuid.NewString(), Time: time.Now().UTC().Truncate(time.Microsecond), User: p.who.User,
 		Address: p.who.Address, Tenant: p.who.Tenant}
 	for i, ch := range p.changes {
 		if i == auditObjectsMax {
@@ -139,9 +140,18 @@ func (c *Controller) Audit(ctx context.Context, from int64, limit int, tenant st
 		if err := json.Unmarshal(kv.Value, &e); err != nil {
 			return nil, 0, fmt.Errorf("audit entry %d: %w", n, err)
 		}
-		if tenant == "" || e.Tenant == tenant {
+		if tenant == "" || e.of(tenant) {
 			out = append(out, e)
 		}
 	}
 	return out, 0, nil
 }
+
+// of reports whether an entry is a tenant's own: what others do, and what is done to users and roles, is not.
+func (e *AuditEntry) of(tenant string) bool {
+	return e.Tenant == tenant && (tenant == catalog.AdminTenant || !slices.ContainsFunc(e.Objects, func(o AuditObject) bool { return Everybodys(o.Kind) }))
+}
+
+// LooksBack reports whether a role sees what was changed. One of a user's own may not see all kinds, and what a change
+// did to others stands in it too.
+func (w Who) LooksBack() bool { return w.Role != "" && w.Role != RoleCustom }

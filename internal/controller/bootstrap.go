@@ -23,7 +23,7 @@ var system = Who{User: "carillon", Role: RoleAdmin, Tenant: catalog.AdminTenant,
 
 // bootstrap makes what must be there. Several controllers may do so at once.
 func (c *Controller) bootstrap(ctx context.Context) error {
-	for range MaxConflicts {
+	for began := time.Now(); time.Since(began) < maxConflict; {
 		done, err := c.bootstrapOnce(ctx)
 		if done || err != nil {
 			return err

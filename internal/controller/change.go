@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 	Update      // the whole object, what is left out falls to its default
 	Patch       // Avi's add, replace and delete, or json_patch
 	Delete
-	Apply // Update where the name is taken, else Create
+	Apply // Update where the uuid is there, or the name is taken, else Create
 )
 
 var verbWords = [...]string{"create", "update", "patch", "delete", "apply"}
@@ -32,7 +33,7 @@ func (v Verb) String() string { return verbWords[v] }
 type Op struct {
 	Verb   Verb
 	Kind   string
-	UUID   string // of the object; Create: empty, or the one it is to have
+	UUID   string // of the object; Create: empty, or the one it is to have; Apply: looked for before the name is
 	Tenant string // uuid; empty: that of the caller
 	Body   []byte // JSON of the object, or of the patch
 	// Owner marks an object as managed by somebody (its created_by); empty: as the body says.
@@ -79,7 +80,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 	c.write.Lock()
 	defer c.write.Unlock()
 	waited := false
-	for range MaxConflicts {
+	for began := time.Now(); time.Since(began) < maxConflict; {
 		p, err := c.plan(c.View(), who, ops)
 		if err != nil {
 			if !waited && c.behind(ctx) {
@@ -105,8 +106,14 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 		if !c.caughtUp(ctx, p.before) {
 			return Result{}, fault(Unavailable, "another controller changed something, and this one does not see it; nothing was changed")
 		}
+		// Who plans anew the moment the other's change is seen meets all the others who do so too, and the fastest of them
+		// wins each time.
+		select {
+		case <-time.After(rand.N(maxPause)):
+		case <-ctx.Done():
+		}
 	}
-	return Result{}, fault(Unavailable, "others change the configuration all the time: gave up after %d attempts, nothing was changed", MaxConflicts)
+	return Result{}, fault(Unavailable, "others change the configuration all the time: gave up after %s, nothing was changed", maxConflict)
 }
 
 // behind reports whether the store had something newer than the view, and waits for it.

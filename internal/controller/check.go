@@ -20,6 +20,7 @@ func (p *plan) check() error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, p.checkUsers()...)
 	if err := joined(errs); err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (p *plan) check() error {
 func (p *plan) checkPut(r *catalog.Record) []error {
 	var errs []error
 	old := p.before.Get("", r.UUID())
-	if old != nil && object.IsSystem(old.Kind(), old.Name()) && old.Name() != r.Name() {
+	if old != nil && isSystem(old) && old.Name() != r.Name() {
 		errs = append(errs, fault(Forbidden, "%s/%s is the system's and cannot be renamed", r.Kind(), old.Name()))
 	}
 	if err := object.Check(r.Object); err != nil {
@@ -63,7 +64,7 @@ func (p *plan) twice(r *catalog.Record) bool {
 
 // checkGone refuses to delete what the system needs or others refer to.
 func (p *plan) checkGone(r *catalog.Record) error {
-	if object.IsSystem(r.Kind(), r.Name()) {
+	if isSystem(r) {
 		return &Error{Code: Forbidden, Name: r.Name(), Msg: "Cannot delete system default object " + r.Name()}
 	}
 	if r.Kind() == "ServiceEngine" && p.alive[r.Name()] {
@@ -83,6 +84,11 @@ func (p *plan) checkGone(r *catalog.Record) error {
 		by = append(by[:most], fmt.Sprintf("and %d more", more))
 	}
 	return &Error{Code: InUse, Name: r.Name(), Msg: "Cannot delete, object is referred by: [" + strings.Join(by, ", ") + "]"}
+}
+
+// isSystem reports whether an object is the system's own. One of a tenant may bear the name of one.
+func isSystem(r *catalog.Record) bool {
+	return r.Tenant == catalog.AdminTenant && object.IsSystem(r.Kind(), r.Name())
 }
 
 // vipIDs refuses another vip_id for an address: it is how others know it.
@@ -123,8 +129,8 @@ func (p *plan) ring(r *catalog.Record) []string {
 	return walk(r)
 }
 
-// together checks what the objects mean together. Faults that were there before, which only a store written by an
-// older version can have, do not stand in the way of a change.
+// together checks what the objects mean together. Faults that were there before, which only a store written by another
+// version, or with a record that cannot be read, can have, do not stand in the way of a change.
 func (p *plan) together() error {
 	err := p.after.Set().ValidateTogether()
 	if err == nil {
@@ -133,11 +139,11 @@ func (p *plan) together() error {
 	before := p.before.Set().ValidateTogether()
 	var known []string
 	for _, e := range each(before) {
-		known = append(known, e.Error())
+		known = append(known, gist(e))
 	}
 	var fresh []error
 	for _, e := range each(err) {
-		if !slices.Contains(known, e.Error()) {
+		if !slices.Contains(known, gist(e)) {
 			fresh = append(fresh, e)
 		}
 	}
@@ -145,6 +151,12 @@ func (p *plan) together() error {
 		return nil
 	}
 	return &Error{Code: Invalid, Msg: errors.Join(fresh...).Error()}
+}
+
+// gist is what is wrong, without the list of what there is instead: that is another one after any change.
+func gist(e error) string {
+	text, _, _ := strings.Cut(e.Error(), "; there ")
+	return text
 }
 
 // each takes a joined error apart.
@@ -156,4 +168,51 @@ func each(err error) []error {
 		return many.Unwrap()
 	}
 	return []error{err}
+}
+
+// checkUsers refuses two users with one name to log in with, and a change after which nobody could undo it: without an
+// admin of all tenants who may log in.
+func (p *plan) checkUsers() []error {
+	if !slices.ContainsFunc(p.changes, func(ch catalog.Change) bool {
+		return ch.Put == nil || ch.Put.Kind() == "User" || ch.Put.Kind() == "Role"
+	}) {
+		return nil
+	}
+	var errs []error
+	known := map[string]*catalog.Record{}
+	for _, r := range p.after.List("User") {
+		login := loginName(r.Object.Value().(*object.User))
+		other := known[login]
+		known[login] = r
+		if other != nil && p.puts(other) {
+			r, other = other, r
+		}
+		if other != nil && p.puts(r) {
+			errs = append(errs, &Error{Code: NameTaken, Name: r.Name(), Msg: fmt.Sprintf("User/%s: username: User/%s logs in as %q already", r.Name(), other.Name(), login)})
+		}
+	}
+	if admins(p.before) > 0 && admins(p.after) == 0 {
+		errs = append(errs, fault(Invalid, "no user would be left who may log in and is admin of all tenants"))
+	}
+	return errs
+}
+
+// puts reports whether the change brings a record.
+func (p *plan) puts(r *catalog.Record) bool {
+	return slices.ContainsFunc(p.changes, func(ch catalog.Change) bool { return ch.Put == r })
+}
+
+// admins counts the users who may do everything.
+func admins(v *catalog.View) int {
+	n := 0
+	for _, r := range v.List("User") {
+		u := userOf(r)
+		if u == nil {
+			continue
+		}
+		if role, _ := u.roleIn(v, everyTenant); role == RoleAdmin {
+			n++
+		}
+	}
+	return n
 }

@@ -57,8 +57,10 @@ type Controller struct {
 
 // Limits.
 const (
-	// MaxConflicts is how often a change is planned anew because another controller was faster.
-	MaxConflicts = 50
+	// maxConflict is how long a change is planned anew because another controller was faster, maxPause how long it waits at
+	// the most between two attempts.
+	maxConflict = 15 * time.Second
+	maxPause    = 10 * time.Millisecond
 	// catchUp is how long a change waits for this controller's own view to show it.
 	catchUp = 5 * time.Second
 )
@@ -68,6 +70,11 @@ const (
 func Start(ctx context.Context, cfg Config) (*Controller, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.AdminPassword != "" {
+		if err := fitPassword(cfg.AdminPassword); err != nil { // before anything is made with it
+			return nil, fmt.Errorf("password of the user admin: %w", err)
+		}
 	}
 	run, stop := context.WithCancel(context.Background())
 	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), revoked: newRevoked()}

@@ -193,3 +193,38 @@ func TestPasswords(t *testing.T) {
 		t.Errorf("another address is shut out: %v", err)
 	}
 }
+
+// TestFirstPasswordFits holds that a password which nobody could log in with is refused before the store is made with it.
+func TestFirstPasswordFits(t *testing.T) {
+	st := openStore(t)
+	for _, password := range []string{"short", strings.Repeat("x", maxPassword+1)} {
+		if c, err := Start(t.Context(), Config{Store: st, AdminPassword: password}); err == nil || !strings.Contains(err.Error(), "must have 8 to 1024 characters") {
+			t.Errorf("%d characters: %v", len(password), err)
+			c.Stop()
+		}
+	}
+	if _, found, _, err := st.Get(t.Context(), catalog.Generation); found || err != nil {
+		t.Errorf("something was made: %v", err)
+	}
+}
+
+// TestUnreadableRecord holds that a record which cannot be read, even one that others refer to, is in the way of nothing
+// else, and that its object can be made again.
+func TestUnreadableRecord(t *testing.T) {
+	st := openStore(t)
+	pool := farm(t, startOn(t, st), "edge", 5060).Records[1]
+	if _, _, err := st.Commit(t.Context(), store.Txn{Put: []store.KV{{Key: pool.Key(), Value: []byte("{{{")}}}); err != nil {
+		t.Fatal(err)
+	}
+	c := startOn(t, st)
+	if v := c.View(); len(v.Faults) != 1 || v.Faults[0].Key != pool.Key() || v.Get("Pool", pool.UUID()) != nil {
+		t.Errorf("%v", v.Faults)
+	}
+	do(t, c, create("Pool", `{"name":"other"}`))
+	do(t, c, create("Pool", `{"name":"third"}`))
+	refused(t, c, Invalid, "no Pool", create("VirtualService", `{"name":"x","vsvip_ref":"edge","pool_ref":"edge","services":[5070]}`))
+	do(t, c, create("Pool", `{"name":"edge","uuid":%q,"servers":["127.0.0.2:5060"]}`, pool.UUID()))
+	if v := c.View(); len(v.Faults) != 0 || v.Set().ValidateTogether() != nil {
+		t.Errorf("%v, %v", v.Faults, v.Set().ValidateTogether())
+	}
+}

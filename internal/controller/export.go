@@ -68,8 +68,8 @@ func importOp(v *catalog.View, kind string, item json.RawMessage) Op {
 	if json.Unmarshal(item, &id) != nil {
 		return op
 	}
-	if v.Get(kind, id.UUID) != nil {
-		op.Verb, op.UUID = Update, id.UUID
+	if validUUID(id.UUID) {
+		op.UUID = id.UUID // what is there under it may go before the change is made
 	}
 	if t := Lookup(v, "Tenant", id.Tenant, catalog.AdminTenant); t != nil && !Everybodys(kind) {
 		op.Tenant = t.UUID() // where its name is looked for

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -23,11 +24,16 @@ const (
 	knownFor = time.Minute
 	// maxHashing is how many passwords are hashed at a time.
 	maxHashing = 2
+	// maxLoginsWaiting is how many wait for that.
+	maxLoginsWaiting = 256
+	// maxLoginName is how much of a name counts.
+	maxLoginName = 128
 )
 
 // logins remembers who failed, and who was right a moment ago.
 type logins struct {
 	hashing chan struct{}
+	waiting chan struct{}
 	key     [32]byte
 
 	mu    sync.Mutex
@@ -42,7 +48,7 @@ type failures struct {
 }
 
 func newLogins() *logins {
-	l := &logins{hashing: make(chan struct{}, maxHashing), fails: map[string]failures{}, known: map[[32]byte]time.Time{}}
+	l := &logins{hashing: make(chan struct{}, maxHashing), waiting: make(chan struct{}, maxLoginsWaiting), fails: map[string]failures{}, known: map[[32]byte]time.Time{}}
 	_, _ = rand.Read(l.key[:]) // never fails: crypto/rand
 	return l
 }
@@ -71,16 +77,16 @@ func (l *logins) good(u *user, password, name, address string) {
 		clear(l.known)
 	}
 	l.known[p] = time.Now().Add(knownFor)
-	delete(l.fails, "user "+name)
-	delete(l.fails, "address "+address)
+	delete(l.fails, userKey(name))
+	delete(l.fails, addressKey(address))
 }
 
 // wait is how long a user, or an address, must wait.
 func (l *logins) wait(name, address string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	until := l.fails["user "+name].until
-	if other := l.fails["address "+address].until; other.After(until) {
+	until := l.fails[userKey(name)].until
+	if other := l.fails[addressKey(address)].until; other.After(until) {
 		until = other
 	}
 	return until.Sub(now)
@@ -89,7 +95,7 @@ func (l *logins) wait(name, address string, now time.Time) time.Duration {
 func (l *logins) failed(name, address string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for k, free := range map[string]int{"user " + name: MaxFailedForUser, "address " + address: MaxFailedLogins} {
+	for k, free := range map[string]int{userKey(name): MaxFailedForUser, addressKey(address): MaxFailedLogins} {
 		f := l.fails[k]
 		if now.Sub(f.last) > 2*maxLoginWait {
 			f.n = 0
@@ -103,6 +109,27 @@ func (l *logins) failed(name, address string, now time.Time) {
 		}
 		l.fails[k] = f
 	}
+}
+
+// queue takes a place among those who wait, if there is one.
+func (l *logins) queue() bool {
+	select {
+	case l.waiting <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// userKey is what failures of a user are remembered under. A client chooses the name: it is not kept at any length.
+func userKey(name string) string { return "user " + name[:min(len(name), maxLoginName)] }
+
+// addressKey is the same of an address. Of IPv6 it is the link, /64: a host there has as many addresses as it likes.
+func addressKey(text string) string {
+	if a, err := netip.ParseAddr(text); err == nil && a.Is6() && !a.Is4In6() {
+		text = netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
+	}
+	return "address " + text
 }
 
 func (l *logins) forgetOldest() {

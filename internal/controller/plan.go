@@ -145,6 +145,10 @@ func (p *plan) both(ref object.Ref) string {
 func (p *plan) find(s *step, info object.KindInfo) error {
 	op := s.op
 	if op.Verb == Apply {
+		if s.old = p.before.Get(op.Kind, op.UUID); s.old != nil && p.who.AnyTenant {
+			s.to = s.old.Tenant
+			return nil
+		}
 		var named struct{ Name string }
 		if err := json.Unmarshal(op.Body, &named); err == nil {
 			s.old = p.before.Named(op.Kind, s.tenantFor(info), named.Name)
@@ -155,7 +159,7 @@ func (p *plan) find(s *step, info object.KindInfo) error {
 		return nil
 	}
 	s.old = p.before.Get(op.Kind, op.UUID)
-	if s.old == nil {
+	if s.old == nil || !p.who.AnyTenant && !Visible(s.old, p.who.Tenant) {
 		return &Error{Code: NotFound, Msg: info.Name + " object not found!"}
 	}
 	if s.old.Tenant != p.who.Tenant && !p.who.AnyTenant {
@@ -192,7 +196,7 @@ func (p *plan) members(s *step, body []byte) ([]byte, error) {
 			return nil, fault(Invalid, "%s/%s: uuid: is %s and cannot be changed", s.op.Kind, s.old.Name(), s.old.UUID())
 		}
 		m["uuid"] = quoted(s.old.UUID())
-	case s.op.UUID != "":
+	case s.op.UUID != "" && s.op.Verb != Apply:
 		m["uuid"] = quoted(s.op.UUID)
 	case validUUID(id) && p.before.Get("", id) == nil:
 	case id != "" && validUUID(id):
@@ -285,6 +289,9 @@ func validUUID(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
 	}
+	if strings.Trim(s, ".") == "" {
+		return false // of a path these are no names: nobody could reach the object
+	}
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
 	})
@@ -323,6 +330,7 @@ func (p *plan) settle(i int, s *step) error {
 	if err := joined(errs); err != nil {
 		return err
 	}
+	o = p.withoutDefaults(o)
 	if s.old != nil && object.Equal(s.old.Object, o) {
 		p.records = append(p.records, s.old)
 		return nil
@@ -338,6 +346,22 @@ func (p *plan) settle(i int, s *step) error {
 	p.records = append(p.records, r)
 	p.changes = append(p.changes, catalog.Change{Put: r})
 	return nil
+}
+
+// withoutDefaults takes references away that say what they would say if they were not there: answers show the defaults of
+// fields without effect as URLs, and an answer that is sent back must change nothing.
+func (p *plan) withoutDefaults(o object.Any) object.Any {
+	for _, ref := range o.Refs() {
+		info, known := object.Describe(o.Kind(), ref.Path)
+		to := p.after.Get(ref.Kind, ref.Value)
+		if !known || info.Effect == object.Acted || to == nil || !isSystem(to) {
+			continue
+		}
+		if without := o.WithRef(ref.Path, ""); without.Text(ref.Path) == to.Name() {
+			o = without
+		}
+	}
+	return o
 }
 
 // lookup finds what a reference means to an object of a tenant.

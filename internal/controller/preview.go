@@ -75,9 +75,10 @@ func (c *Controller) Preview(ctx context.Context, who Who, ops ...Op) (*Preview,
 	out := &Preview{Objects: []AuditObject{}, VirtualServices: []PreviewService{}, Pools: []PreviewPool{}}
 	v := c.View()
 	out.Revision = v.Revision
-	p, err := c.plan(v, who, ops)
-	if mayErr := who.may(v, ops); mayErr != nil && err == nil {
-		err = mayErr
+	var p *plan
+	err := who.may(v, ops) // first: what a plan finds wrong tells of objects
+	if err == nil {
+		p, err = c.plan(v, who, ops)
 	}
 	if err != nil {
 		if CodeOf(err) == 0 {

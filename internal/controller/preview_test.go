@@ -152,7 +152,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("an engine runs %+v", vs)
 	}
 	admins := c.View().Named("Pool", "admin", "edge").UUID()
-	if _, err := c.Do(t.Context(), blue, Op{Verb: Delete, Kind: "Pool", UUID: admins}); CodeOf(err) != Forbidden {
+	if _, err := c.Do(t.Context(), blue, Op{Verb: Delete, Kind: "Pool", UUID: admins}); CodeOf(err) != NotFound {
 		t.Errorf("one tenant deletes another's: %v", err)
 	}
 	if _, err := c.Do(t.Context(), blue, create("VirtualService", `{"name":"x","vsvip_ref":"edge","pool_ref":"%s","services":[5070]}`, admins)); CodeOf(err) != Invalid {
@@ -224,5 +224,27 @@ func TestChangePassword(t *testing.T) {
 	}
 	if _, err := c.Basic("eye", "another password", "192.0.2.1"); err != nil {
 		t.Errorf("the new password: %v", err)
+	}
+}
+
+// An import finds what is there by uuid when the change is made, not when it was asked for, and lets no two objects of
+// different kinds have one.
+func TestImportByUUID(t *testing.T) {
+	c := start(t)
+	pool := farm(t, c, "edge", 5060).Records[1].UUID()
+	anywhere := admin
+	anywhere.AnyTenant = true
+	op := func(kind, name string) Op {
+		return Op{Verb: Apply, Kind: kind, UUID: pool, Body: fmt.Appendf(nil, `{"name":%q,"uuid":%q}`, name, pool)}
+	}
+	if res, err := c.Do(t.Context(), anywhere, op("Pool", "renamed")); err != nil || res.Records[0].UUID() != pool || c.View().Named("Pool", "admin", "edge") != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.Do(t.Context(), anywhere, op("PoolGroup", "other")); CodeOf(err) != NameTaken {
+		t.Errorf("a uuid of two: %v", err)
+	}
+	do(t, c, Op{Verb: Delete, Kind: "VirtualService", UUID: c.View().Named("VirtualService", "admin", "edge").UUID()}, Op{Verb: Delete, Kind: "Pool", UUID: pool})
+	if res, err := c.Do(t.Context(), anywhere, op("Pool", "again")); err != nil || res.Records[0].UUID() != pool {
+		t.Errorf("one that had gone: %v", err)
 	}
 }

@@ -22,17 +22,25 @@ func TestTwoControllers(t *testing.T) {
 	made := 0
 	wg.Go(func() {
 		random := rand.New(rand.NewPCG(seed, 1))
+		held := "" // until the next round: one that stayed for good would keep the pool from ever going
+		remove := func(uuid string) {
+			if _, err := a.Do(t.Context(), admin, Op{Verb: Delete, Kind: "VirtualService", UUID: uuid}); err != nil {
+				t.Error(err)
+			}
+		}
 		for i := range 150 {
+			if held != "" {
+				remove(held)
+				held = ""
+			}
 			res, err := a.Do(t.Context(), admin, create("VirtualService", `{"name":"vs-%d","vsvip_ref":"here","pool_ref":"edge","services":[{"port":%d}]}`, i, 10000+i))
 			if err != nil {
 				continue
 			}
 			made++
-			if random.IntN(3) > 0 {
-				_, err = a.Do(t.Context(), admin, Op{Verb: Delete, Kind: "VirtualService", UUID: res.Records[0].UUID()})
-				if err != nil {
-					t.Error(err)
-				}
+			if held = res.Records[0].UUID(); random.IntN(3) > 0 {
+				remove(held)
+				held = ""
 			}
 		}
 	})

@@ -60,7 +60,8 @@ func (w Who) Everywhere(v *catalog.View) Who {
 
 // may refuses what somebody's role does not allow, as far as the operations alone tell. What an operator changes is
 // looked at when the change is planned. Users, roles, tenants and clouds are everybody's, so who is the admin of one
-// tenant may not change them: it could make itself the admin of all.
+// tenant may not change them: it could make itself the admin of all. So could who has a role of its own with
+// WRITE_ACCESS to users or roles: these take an admin.
 func (w Who) may(v *catalog.View, ops []Op) error {
 	var own, everybodys []Op
 	for _, op := range ops {
@@ -73,8 +74,14 @@ func (w Who) may(v *catalog.View, ops []Op) error {
 	if err := w.mayIn(own); err != nil || len(everybodys) == 0 {
 		return err
 	}
-	if err := w.Everywhere(v).mayIn(everybodys); err != nil {
+	everywhere := w.Everywhere(v)
+	if err := everywhere.mayIn(everybodys); err != nil {
 		return fault(Forbidden, "user %s may not change a %s: that takes a role for all tenants", w.User, kindName(everybodys[0].Kind))
+	}
+	for _, op := range everybodys {
+		if kind := kindName(op.Kind); everywhere.Role != RoleAdmin && (kind == "User" || kind == "Role") {
+			return fault(Forbidden, "user %s may not change a %s: that takes the role admin for all tenants", w.User, kind)
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,7 +66,11 @@ func (c *Controller) session(u *user, address, id string, expires time.Time) *Se
 }
 
 func (c *Controller) seal(u *user, id string) string {
-	body, err := json.Marshal(sealed{u.uuid, u.stamp(), id, time.Now().Add(SessionIdle).Unix()})
+	return c.sealUntil(u, id, time.Now().Add(SessionIdle))
+}
+
+func (c *Controller) sealUntil(u *user, id string, expires time.Time) string {
+	body, err := json.Marshal(sealed{u.uuid, u.stamp(), id, expires.Unix()})
 	if err != nil {
 		panic("controller: a session is no JSON: " + err.Error())
 	}
@@ -91,10 +96,13 @@ func (c *Controller) Session(cookie, address string) *Session {
 		return nil
 	}
 	expires := time.Unix(s.Expires, 0)
-	u := c.userOf(c.View().Get("User", s.User))
+	u := userOf(c.View().Get("User", s.User))
 	now := time.Now()
 	if u == nil || u.stamp() != s.Stamp || now.After(expires) || c.revoked.has(s.Session) {
 		return nil
+	}
+	if expires.Sub(now) > SessionIdle+sessionRenew {
+		return nil // made before the clock was set back: it would live for as long as that was
 	}
 	out := c.session(u, address, s.Session, expires)
 	if expires.Sub(now) < SessionIdle-sessionRenew {
@@ -155,7 +163,7 @@ func (r *revoked) expired(now time.Time) []string {
 	defer r.mu.RUnlock()
 	var out []string
 	for id, until := range r.until {
-		if now.After(until) && len(out) < revokedAtOnce {
+		if now.After(until) {
 			out = append(out, revokedPrefix+id)
 		}
 	}
@@ -185,9 +193,10 @@ func (c *Controller) followRevoked(ctx context.Context) {
 				c.revoked.drop(strings.TrimPrefix(kv.Key, revokedPrefix))
 			}
 		case now := <-tidy.C:
-			if old := c.revoked.expired(now); len(old) > 0 {
+			for old := range slices.Chunk(c.revoked.expired(now), revokedAtOnce) {
 				if _, _, err := c.st.Commit(ctx, store.Txn{Delete: old}); err != nil {
 					c.log.Debug("old logouts are still remembered", "error", err)
+					break
 				}
 			}
 		}
@@ -228,16 +237,28 @@ func (c *Controller) Basic(name, password, address string) (Who, error) {
 }
 
 func (c *Controller) check(name, password, address string) (*user, error) {
-	u := c.account(c.View(), name)
+	u := account(c.View(), name)
 	if u != nil && c.logins.knows(u, password) {
 		return u, nil
 	}
 	if wait := c.logins.wait(name, address, time.Now()); wait > 0 {
 		c.counts.lockedLogins.Add(1)
-		return nil, fault(TooMany, "too many failed logins: try again in %d s", int(wait.Seconds())+1)
+		return nil, tooMany(wait)
 	}
+	if !c.logins.queue() {
+		c.counts.lockedLogins.Add(1)
+		return nil, fault(TooMany, "%d logins are under way already", maxLoginsWaiting)
+	}
+	defer func() { <-c.logins.waiting }()
 	c.logins.hashing <- struct{}{} // a hash takes 25 ms and 19 MiB
 	defer func() { <-c.logins.hashing }()
+	if u != nil && c.logins.knows(u, password) {
+		return u, nil // one that came with this one was right
+	}
+	if wait := c.logins.wait(name, address, time.Now()); wait > 0 { // those that came with this one were wrong
+		c.counts.lockedLogins.Add(1)
+		return nil, tooMany(wait)
+	}
 	hash := noHash
 	if u != nil {
 		hash = u.hash
@@ -250,6 +271,10 @@ func (c *Controller) check(name, password, address string) (*user, error) {
 	c.logins.good(u, password, name, address)
 	c.counts.logins.Add(1)
 	return u, nil
+}
+
+func tooMany(wait time.Duration) error {
+	return fault(TooMany, "too many failed logins: try again in %d s", int(wait.Seconds())+1)
 }
 
 // noHash is that of a password that nobody knows.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -20,7 +21,7 @@ const AdminUser = "admin"
 const adminPassword = 20
 
 // userOf reads an account. Nil: there is none, or it may not log in.
-func (c *Controller) userOf(r *catalog.Record) *user {
+func userOf(r *catalog.Record) *user {
 	if r == nil {
 		return nil
 	}
@@ -43,10 +44,10 @@ func loginName(o *object.User) string {
 }
 
 // account finds a user by the name to log in with.
-func (c *Controller) account(v *catalog.View, name string) *user {
+func account(v *catalog.View, name string) *user {
 	for _, r := range v.List("User") {
 		if o, ok := r.Object.Value().(*object.User); ok && loginName(o) == name {
-			return c.userOf(r)
+			return userOf(r)
 		}
 	}
 	return nil
@@ -114,12 +115,20 @@ func hashPassword(o object.Any) (object.Any, error) {
 	if !ok || u.Password == "" || IsHash(u.Password) {
 		return o, nil
 	}
-	if n := utf8.RuneCountInString(u.Password); n < MinPassword || len(u.Password) > maxPassword {
-		return o, fault(Invalid, "User/%s: password: must have %d to %d characters", u.Name, MinPassword, maxPassword)
+	if err := fitPassword(u.Password); err != nil {
+		return o, fault(Invalid, "User/%s: password: %v", u.Name, err)
 	}
 	hashed := *u
 	hashed.Password = HashPassword(u.Password)
 	return object.AnyOf(&hashed), nil
+}
+
+// fitPassword refuses a password that is too short, or longer than what a login takes.
+func fitPassword(text string) error {
+	if n := utf8.RuneCountInString(text); n < MinPassword || len(text) > maxPassword {
+		return fmt.Errorf("must have %d to %d characters", MinPassword, maxPassword)
+	}
+	return nil
 }
 
 // adminUser is the first user as the store keeps it.
@@ -139,7 +148,7 @@ func (c *Controller) setAdminPassword(ctx context.Context) error {
 	}
 	v := c.View()
 	r := v.Named("User", catalog.AdminTenant, AdminUser)
-	if u := c.userOf(r); u != nil && checkPassword(u.hash, c.cfg.AdminPassword) {
+	if u := userOf(r); u != nil && checkPassword(u.hash, c.cfg.AdminPassword) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, catchUp)

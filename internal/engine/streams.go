@@ -122,19 +122,19 @@ func (ss *streams) toward(f *snapshot.Face, g *group, to netip.AddrPort, order u
 		return s
 	}
 	if l == nil {
-		if l = ss.link(k); l == nil {
+		if l = ss.link(k, server != nil); l == nil {
 			return nil
 		}
 	}
 	return l.get(ss, f, server, false)
 }
 
-// link makes a link.
-func (ss *streams) link(k linkKey) *link {
+// link makes a link. Those to strangers, who may make us open any number, leave room for those to servers.
+func (ss *streams) link(k linkKey, server bool) *link {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	l := ss.links[k]
-	if l == nil && len(ss.links) < maxLinks && !ss.closed {
+	if l == nil && (len(ss.links) < maxLinks/2 || server && len(ss.links) < maxLinks) && !ss.closed {
 		l = &link{key: k}
 		ss.links[k] = l
 	}
@@ -218,22 +218,35 @@ func (ss *streams) tend() {
 					continue
 				}
 				wanted[k] = true
-				if l := ss.link(k); l != nil {
+				if l := ss.link(k, true); l != nil {
 					l.get(ss, f, sv, true)
 				}
 			}
 		}
 	}
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+	ss.forget(wanted)
+}
+
+// forget takes links out that nobody wants, once there is no connection and it is no matter when there was one.
+func (ss *streams) forget(wanted map[linkKey]bool) {
+	var idle []*link
+	ss.mu.RLock()
 	for k, l := range ss.links {
-		if wanted[k] {
-			continue
+		if !wanted[k] {
+			idle = append(idle, l)
 		}
+	}
+	ss.mu.RUnlock()
+	now := time.Now()
+	for _, l := range idle {
 		l.wanted.Store(false)
-		l.mu.Lock()
-		if l.stream == nil && time.Now().After(l.after) {
-			delete(ss.links, k)
+		l.mu.Lock() // before that of all: a connection is added while its link is held
+		if l.stream == nil && now.After(l.after) {
+			ss.mu.Lock()
+			if ss.links[l.key] == l {
+				delete(ss.links, l.key)
+			}
+			ss.mu.Unlock()
 		}
 		l.mu.Unlock()
 	}

@@ -77,7 +77,7 @@ func (e *Eyes) Doctor(ctx context.Context, o DoctorOptions) error {
 		d.print()
 	}
 	if bad := d.count("bad"); bad > 0 {
-		return fmt.Errorf("%w: %s is wrong", ErrNotDone, plural(bad, "thing"))
+		return fmt.Errorf("%w: %s wrong", ErrNotDone, plural(bad, "finding"))
 	}
 	return nil
 }

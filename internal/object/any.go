@@ -176,7 +176,8 @@ func (a Any) Text(name string) string {
 }
 
 // Texts returns every value at a path, as text: "name", "servers.ip.addr", "vip.ip_address", "health_monitor_refs".
-// Items of lists stand side by side. A filter looks in them.
+// Items of lists stand side by side. A filter looks in them, so those of a secret are none: who may ask "does it begin
+// with" often enough would read it.
 func (a Any) Texts(path string) []string {
 	if a.kind == nil {
 		return nil
@@ -185,7 +186,9 @@ func (a Any) Texts(path string) []string {
 }
 
 func structTexts(v reflect.Value, sh *shape, path []string) []string {
-	if f := sh.byName[path[0]]; f != nil {
+	if f := sh.byName[path[0]]; f != nil && f.secret {
+		return nil
+	} else if f != nil {
 		return fieldTexts(v.Field(f.index), f, f.class, path[1:])
 	}
 	k := sh.kept[path[0]]

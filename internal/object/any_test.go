@@ -37,6 +37,10 @@ func TestDecodeOne(t *testing.T) {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}
+	u := mustDecode(t, "User", `{"name": "jane", "password": "$argon2id$"}`)
+	if got := u.Texts("password"); got != nil {
+		t.Errorf("a secret is text: %q", got)
+	}
 	if b := a.WithUUID("pool-2").WithRef("tenant_ref", ""); b.UUID() != "pool-2" || b.Text("tenant_ref") != "" || a.UUID() != "pool-1" || a.Text("tenant_ref") == "" || Equal(a, b) {
 		t.Error("a copy shares with its source, or equals it")
 	}

@@ -33,7 +33,8 @@ var verbs = []string{"replace", "delete", "remove", "add", "json_patch"}
 //
 // Items of lists are known by their key: a server by address and port, a service by port, a member of a pool group by
 // its pool. References are the same when one names what the other does by uuid or by name, so those of current should
-// be URLs with uuid and #name. Secrets that current holds stay.
+// be URLs with uuid and #name. A secret reads object.Hidden here, so that no operation copies it to where it can be read,
+// or tests what it is; object.KeepSecrets brings it back.
 func Apply(current object.Any, text []byte) ([]byte, error) {
 	p := patcher{object: current}
 	var parts map[string]json.RawMessage
@@ -45,7 +46,7 @@ func Apply(current object.Any, text []byte) ([]byte, error) {
 			return nil, p.fault(verb, "unknown kind of patch: must be one of "+strings.Join(verbs, ", "))
 		}
 	}
-	doc := current.JSON(object.JSONOptions{Form: object.SkipDefault, Secrets: true})
+	doc := current.JSON(object.JSONOptions{Form: object.SkipDefault})
 	for _, verb := range verbs {
 		if parts[verb] == nil {
 			continue

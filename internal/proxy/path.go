@@ -119,9 +119,10 @@ func (p *Proxy) pushPath(r *request, face, in *snapshot.Face) {
 	t.Outbound = m.NVia == 1 && hasTag(tags, "outbound") && bytes.Contains(bytes.ToLower(m.Bytes(contact)), regID)
 	start := len(p.text)
 	p.text = append(p.text, "Path: "...)
-	p.text = append(p.text, face.Route[len("Record-Route: "):]...)
+	before, behind := p.routeText(face)
+	p.text = append(p.text, before[len("Record-Route: "):]...)
 	p.text = p.sealer.AppendPath(p.text, &t)
-	p.text = append(p.text, face.Behind...)
+	p.text = append(p.text, behind...)
 	if t.Outbound {
 		p.text = append(p.text[:len(p.text)-len(">\r\n")], ";ob>\r\n"...)
 	}

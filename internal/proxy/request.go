@@ -262,15 +262,25 @@ func (p *Proxy) recordRoute(r *request, face, in *snapshot.Face, t *token.Route,
 
 // flowLine is a Record-Route line whose token says on which connection the client is. It stands beside one with t.
 func (p *Proxy) flowLine(f *snapshot.Face, flow uint64, t *token.Route, call uint64) {
-	p.text = append(p.text, f.Route...)
+	before, behind := p.routeText(f)
+	p.text = append(p.text, before...)
 	p.text = p.sealer.AppendFlow(p.text, &token.Flow{Number: flow, Listener: f.ID}, t, call)
-	p.text = append(p.text, f.Behind...)
+	p.text = append(p.text, behind...)
 }
 
 func (p *Proxy) recordRouteLine(f *snapshot.Face, t *token.Route, call uint64) {
-	p.text = append(p.text, f.Route...)
+	before, behind := p.routeText(f)
+	p.text = append(p.text, before...)
 	p.text = p.sealer.AppendRoute(p.text, t, call)
-	p.text = append(p.text, f.Behind...)
+	p.text = append(p.text, behind...)
+}
+
+// routeText is what stands round the token of a Record-Route: a SIPS URI iff that of the request is one (16.6 (4)).
+func (p *Proxy) routeText(f *snapshot.Face) (before, behind []byte) {
+	if p.m.URI.Scheme == sip.SchemeSIPS && f.Transport == sip.TLS {
+		return f.Secure[0], f.Secure[1]
+	}
+	return f.Route, f.Behind
 }
 
 // hashKey is what the pool's consistent hash is taken of.

@@ -58,9 +58,13 @@ func (q *request) clusterRuntime() (answer, error) {
 	if len(st.Members) > 1 {
 		state["state"] = "CLUSTER_UP_HA_ACTIVE"
 	}
+	unreadable := []string{}
+	for _, f := range q.view.Faults { // why stands in the log: the words may quote what is in it
+		unreadable = append(unreadable, f.Key)
+	}
 	return answer{Body: map[string]any{"cluster_state": state, "node_states": members, "node_info": map[string]any{"uuid": "cluster-carillon", "version": AviVersion},
 		"store": map[string]any{"embedded": st.Embedded, "healthy": st.Healthy, "error": st.Error, "revision": st.Revision, "size_bytes": st.SizeBytes,
-			"quota_bytes": st.Quota, "full": st.Full, "free_bytes": st.FreeBytes, "fsync_p99_ms": float64(st.Fsync.Microseconds()) / 1000}}}, nil
+			"quota_bytes": st.Quota, "full": st.Full, "free_bytes": st.FreeBytes, "unreadable": unreadable, "fsync_p99_ms": float64(st.Fsync.Microseconds()) / 1000}}}, nil
 }
 
 func hostname() string {
@@ -128,7 +132,7 @@ func (q *request) changePassword() (answer, error) {
 
 // audit lists changes, the newest first: those of the tenant, unless somebody has all of them.
 func (q *request) audit() (answer, error) {
-	if q.who.Role == "" || q.who.Role == controller.RoleCustom {
+	if !q.who.LooksBack() {
 		return answer{}, refuse(http.StatusForbidden, "user %s may not read the audit records", q.who.User)
 	}
 	size, err := q.number("page_size", defaultPage, 1, MaxPage)
@@ -140,7 +144,7 @@ func (q *request) audit() (answer, error) {
 		return answer{}, err
 	}
 	tenant, count := "", min(q.view.Changes, controller.AuditKept)
-	if !q.who.All() {
+	if !q.who.Everywhere(q.view).LooksBack() {
 		tenant = q.who.Tenant
 	}
 	entries, next, err := q.s.c.Audit(q.Context(), int64(from), size, tenant)

@@ -80,14 +80,6 @@ func (s *Server) handler() http.Handler {
 	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
 		w := &counted{ResponseWriter: plain}
 		defer func(began time.Time) { s.counts.count(r.Method, w.code(), time.Since(began)) }(time.Now())
-		select {
-		case s.room <- struct{}{}:
-			defer func() { <-s.room }()
-		default:
-			w.Header().Set("Retry-After", "1")
-			fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d requests are under way already", MaxRequests))
-			return
-		}
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -134,11 +126,32 @@ func tidy(path string) string {
 	return "/" + strings.Join(parts, "/")
 }
 
-// open serves somebody who need not be logged in.
+// open serves somebody who need not be logged in. Those have a room of their own: who sends a login an octet at a time, or
+// does not read what he asked for, is in nobody's way who is logged in.
 func (s *Server) open(h handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.serve(&request{Request: r, s: s, w: w, view: s.c.View()}, h)
+		q := &request{Request: r, s: s, w: w, view: s.c.View()}
+		within(s.lobby, q, func() {
+			q.hurry()
+			s.serve(q, h)
+		})
 	}
+}
+
+// within does something with a place in a room, or answers that there is none.
+func within(room chan struct{}, q *request, do func()) {
+	select {
+	case room <- struct{}{}:
+		defer func() { <-room }()
+		do()
+	default:
+		q.s.finish(q, answer{}, refuse(http.StatusServiceUnavailable, "%d requests are under way already", cap(room)))
+	}
+}
+
+// hurry bounds the time that the body may take to come.
+func (q *request) hurry() {
+	_ = http.NewResponseController(q.w).SetReadDeadline(time.Now().Add(openTime)) // HTTP/1 and 2 have it
 }
 
 // closed serves who is logged in.
@@ -149,7 +162,7 @@ func (s *Server) closed(h handle) http.HandlerFunc {
 			s.finish(q, answer{}, err)
 			return
 		}
-		s.serve(q, h)
+		within(s.room, q, func() { s.serve(q, h) })
 	}
 }
 
@@ -158,8 +171,9 @@ func (s *Server) serve(q *request, h handle) {
 	s.finish(q, a, err)
 }
 
-// finish writes the answer.
+// finish writes the answer. Who does not read it within writeTime loses the connection.
 func (s *Server) finish(q *request, a answer, err error) {
+	_ = http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(writeTime)) // HTTP/1 and 2 have it
 	if err != nil {
 		status := statusOf(err)
 		if status == http.StatusInternalServerError {
@@ -237,6 +251,7 @@ func (q *request) body(limit int64) ([]byte, error) {
 	if err != nil {
 		var big *http.MaxBytesError
 		if errors.As(err, &big) {
+			_, _ = io.CopyN(io.Discard, q.Body, maxDrain) // most clients read no answer before they have sent everything
 			return nil, err
 		}
 		return nil, refuse(http.StatusBadRequest, "the body could not be read: %v", err)

@@ -241,7 +241,7 @@ func (q *request) related(name, value string) (test, error) {
 		return nil, refuse(http.StatusBadRequest, "%s: %q: expected type:uuid, such as pool:pool-0a1b", name, value)
 	}
 	to := q.view.Get(info.Name, uuid)
-	if to == nil {
+	if to == nil || !q.sees(to) || !q.who.Reads(info.Name) {
 		return nil, refuse(http.StatusNotFound, "%s: %s object not found!", name, info.Name)
 	}
 	if name == "refers_to" {

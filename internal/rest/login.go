@@ -134,6 +134,7 @@ func (q *request) setTenant() error {
 		if !q.who.All() {
 			return refuse(http.StatusForbidden, "user %s has not all tenants", q.who.User)
 		}
+		q.who = q.who.Everywhere(q.view) // in one tenant it may be more
 		return nil
 	}
 	t := q.view.Get("Tenant", uuid)

@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"crypto/tls"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -312,4 +314,28 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", c.body, r.status, r.body, c.status)
 		}
 	}
+}
+
+// TestSlowLogins holds that those who send a login an octet at a time are in nobody's way who is logged in, and get an
+// end.
+func TestSlowLogins(t *testing.T) {
+	w := newWorld(t)
+	addr := strings.TrimPrefix(w.api.URL(), "https://")
+	for range maxOpen {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 6000\r\n\r\n{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(w.api.lobby) < maxOpen && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+	if r := w.send("GET", "/api/initial-data", nil); r.status != 503 {
+		t.Errorf("one more who is not logged in: %d %s", r.status, r.body)
+	}
+	w.must(200, "GET", "/api/whoami", nil)
 }

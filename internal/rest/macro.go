@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -44,8 +45,8 @@ func (q *request) macroPut() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	var ops []controller.Op
-	data, err := unnest(info, m.Data, &ops, 0)
+	out := nest{seen: map[string]bool{}}
+	data, err := unnest(info, m.Data, &out, 0)
 	if err != nil {
 		return answer{}, err
 	}
@@ -53,7 +54,7 @@ func (q *request) macroPut() (answer, error) {
 	if q.Method == http.MethodPost {
 		op.Verb = controller.Create
 	}
-	ops = append(ops, op)
+	ops := append(out.ops, op)
 	f, err := q.form()
 	if err != nil {
 		return answer{}, err
@@ -73,9 +74,15 @@ func (q *request) macroPut() (answer, error) {
 	return answer{Status: status, Raw: q.write(res.Records[len(res.Records)-1], f, live), Type: "application/json"}, nil
 }
 
-// unnest takes nested objects out of data and leaves references by name. What is taken out stands in ops, the
-// innermost first.
-func unnest(info object.KindInfo, data json.RawMessage, ops *[]controller.Op, depth int) (json.RawMessage, error) {
+// nest is what was taken out of a macro: the innermost first, and each once. Two pools may bring the one monitor that
+// both have.
+type nest struct {
+	ops  []controller.Op
+	seen map[string]bool // kind and body
+}
+
+// unnest takes nested objects out of data and leaves references by name.
+func unnest(info object.KindInfo, data json.RawMessage, out *nest, depth int) (json.RawMessage, error) {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(data, &m); err != nil || m == nil {
 		return nil, refuse(http.StatusBadRequest, "%s: expected an object as JSON", info.Name)
@@ -86,6 +93,11 @@ func unnest(info object.KindInfo, data json.RawMessage, ops *[]controller.Op, de
 	for field, raw := range m {
 		base, ok := strings.CutSuffix(field, "_data")
 		if !ok || object.RefKind(base) == "" {
+			inner, err := unnestWithin(info, raw, out, depth)
+			if err != nil {
+				return nil, err
+			}
+			m[field] = inner
 			continue
 		}
 		kind, _ := object.FindKind(object.RefKind(base))
@@ -97,7 +109,7 @@ func unnest(info object.KindInfo, data json.RawMessage, ops *[]controller.Op, de
 			}
 			refs := []string{}
 			for _, item := range items {
-				ref, err := nested(kind, item, ops, depth)
+				ref, err := nested(kind, item, out, depth)
 				if err != nil {
 					return nil, err
 				}
@@ -106,7 +118,7 @@ func unnest(info object.KindInfo, data json.RawMessage, ops *[]controller.Op, de
 			m[base], _ = json.Marshal(refs)
 			continue
 		}
-		ref, err := nested(kind, raw, ops, depth)
+		ref, err := nested(kind, raw, out, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -115,17 +127,45 @@ func unnest(info object.KindInfo, data json.RawMessage, ops *[]controller.Op, de
 	return json.Marshal(m)
 }
 
+// unnestWithin does the same within what is no object of its own: the members of a pool group refer to pools.
+func unnestWithin(info object.KindInfo, raw json.RawMessage, out *nest, depth int) (json.RawMessage, error) {
+	if !bytes.Contains(raw, []byte("_data")) {
+		return raw, nil
+	}
+	if depth > maxNesting {
+		return nil, refuse(http.StatusBadRequest, "objects are nested more than %d deep", maxNesting)
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) == nil && items != nil {
+		for i, item := range items {
+			inner, err := unnestWithin(info, item, out, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			items[i] = inner
+		}
+		return json.Marshal(items)
+	}
+	if raw[0] == '{' {
+		return unnest(info, raw, out, depth+1)
+	}
+	return raw, nil
+}
+
 // nested turns a nested object into an operation, and returns a reference to it.
-func nested(kind object.KindInfo, raw json.RawMessage, ops *[]controller.Op, depth int) (string, error) {
+func nested(kind object.KindInfo, raw json.RawMessage, out *nest, depth int) (string, error) {
 	var named struct{ Name string }
 	if err := json.Unmarshal(raw, &named); err != nil || named.Name == "" {
 		return "", refuse(http.StatusBadRequest, "%s: name: missing in the nested object", kind.Name)
 	}
-	body, err := unnest(kind, raw, ops, depth+1)
+	body, err := unnest(kind, raw, out, depth+1)
 	if err != nil {
 		return "", err
 	}
-	*ops = append(*ops, controller.Op{Verb: controller.Apply, Kind: kind.Name, Body: body})
+	if key := kind.Name + string(body); !out.seen[key] {
+		out.seen[key] = true
+		out.ops = append(out.ops, controller.Op{Verb: controller.Apply, Kind: kind.Name, Body: body})
+	}
 	return named.Name, nil
 }
 

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/object"
 )
 
 // TestLists holds what lists take: filters, pages, forms.
@@ -260,7 +263,7 @@ func TestHugeBody(t *testing.T) {
 		start := time.Now()
 		resp, err := w.http.Do(req)
 		if err != nil {
-			t.Logf("%s: %v", path, err) // the server has closed the connection while we were sending
+			t.Errorf("%s: %v", path, err)
 			continue
 		}
 		if resp.StatusCode != 413 || time.Since(start) > 10*time.Second {
@@ -332,5 +335,47 @@ func TestConcurrentWrites(t *testing.T) {
 	writing.Wait()
 	if got[200] != 1 || got[412] != writers-1 {
 		t.Errorf("answers %v", got)
+	}
+}
+
+// TestSentBack holds that what the API answered changes nothing when it is sent back, however it was asked for.
+func TestSentBack(t *testing.T) {
+	w := newWorld(t)
+	w.farm("edge")
+	w.startEngine("se-1")
+	for w.ctl.View().Named("ServiceEngine", "admin", "se-1") == nil && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+	w.must(201, "POST", "/api/poolgroup", `{"name":"g","members":[{"pool_ref":"/api/pool?name=edge"}]}`)
+	for _, k := range object.Kinds() {
+		for _, how := range []string{"", "?include_name", "?skip_default=true"} {
+			list := w.must(200, "GET", "/api/"+k.Path+how, nil)
+			for i := range list.at("results").([]any) {
+				o := list.at(fmt.Sprint("results.", i)).(map[string]any)
+				if again := w.must(200, "PUT", "/api/"+k.Path+"/"+fmt.Sprint(o["uuid"]), o); again.text("_last_modified") != o["_last_modified"] {
+					t.Errorf("%s/%s%s was changed: %s", k.Name, o["name"], how, w.must(200, "GET", "/api/audit?page_size=1", nil).body)
+				}
+			}
+		}
+	}
+}
+
+// TestMacroWithin holds that objects may be nested in parts of an object too, and one in several.
+func TestMacroWithin(t *testing.T) {
+	w := newWorld(t)
+	monitor := `"health_monitor_refs_data":[{"name":"hm","type":"HEALTH_MONITOR_SIP","sip_monitor":{}}]`
+	body := `{"model_name":"PoolGroup","data":{"name":"g","members":[{"ratio":2,"pool_ref_data":{"name":"a",` + monitor + `}},{"pool_ref_data":{"name":"b",` + monitor + `}}]}}`
+	for _, method := range []string{"POST", "PUT"} {
+		r := w.admin(method, "/api/macro?include_name", body)
+		if r.status >= 300 || !strings.HasSuffix(r.text("members.0.pool_ref"), "#a") || r.text("members.0.ratio") != "2" || !strings.HasSuffix(r.text("members.1.pool_ref"), "#b") {
+			t.Errorf("%s: %d %s", method, r.status, r.body)
+		}
+	}
+	if r := w.must(200, "GET", "/api/healthmonitor?name=hm", nil); r.text("count") != "1" {
+		t.Errorf("%s", r.body)
+	}
+	deep := strings.Repeat(`[`, 5000) + `{"pool_ref_data":{"name":"x"}}` + strings.Repeat(`]`, 5000)
+	if r := w.admin("POST", "/api/macro", `{"model_name":"PoolGroup","data":{"name":"deep","members":`+deep+`}}`); r.status != 400 {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }

@@ -23,14 +23,19 @@ const AviVersion = "30.2.1"
 
 // Limits of the API.
 const (
-	MaxBody      = 16 << 20 // octets of a request
-	MaxBulk      = 64 << 20 // likewise of a macro, an import and a preview
+	MaxBody      = 16 << 20  // octets of a request
+	MaxBulk      = 64 << 20  // likewise of a macro, an import and a preview
+	maxDrain     = 256 << 20 // what is read of a body that is too large, and thrown away
 	maxExplain   = 256 << 10
-	MaxRequests  = 256 // at a time
+	MaxRequests  = 256 // at a time, of who is logged in
+	maxOpen      = 64  // likewise of who is not
 	MaxPage      = 200 // objects in a page
 	defaultPage  = 25
 	headerTime   = 10 * time.Second
 	bodyTime     = 60 * time.Second
+	openTime     = 10 * time.Second     // for the body of who is not logged in
+	writeTime    = 30 * time.Second     // for the answer to be read
+	requestTime  = bodyTime + 2*maxWait // for all of a request
 	idleTime     = 2 * time.Minute
 	shutdownTime = 5 * time.Second
 )
@@ -48,14 +53,15 @@ type Config struct {
 
 // Server is a running API.
 type Server struct {
-	cfg  Config
-	c    *controller.Controller
-	log  *slog.Logger
-	http *http.Server
-	ln   net.Listener
-	tls  bool
-	room chan struct{}
-	done chan struct{}
+	cfg   Config
+	c     *controller.Controller
+	log   *slog.Logger
+	http  *http.Server
+	ln    net.Listener
+	tls   bool
+	room  chan struct{}
+	lobby chan struct{} // for who is not logged in
+	done  chan struct{}
 
 	started  time.Time
 	counts   requestCounts
@@ -67,7 +73,7 @@ func Serve(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
+	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), lobby: make(chan struct{}, maxOpen), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
 	addr, plain, err := where(cfg.Addr)
 	if err != nil {
 		return nil, err
@@ -84,7 +90,7 @@ func Serve(cfg Config) (*Server, error) {
 	if s.ln, err = net.Listen("tcp", addr); err != nil {
 		return nil, fmt.Errorf("api: %w; give another address with --api", err)
 	}
-	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, WriteTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		TLSConfig: conf, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(s.done)

@@ -323,8 +323,9 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	case sip.TCP:
 		f.Behind = []byte("@" + shownText + ";transport=tcp;lr>\r\n")
 		key += " tcp"
-	case sip.TLS: // transport=tls is never written (RFC 5630 3.1.4): SIPS is how to say it
-		f.Route = recordRouteTLS
+	case sip.TLS: // SIPS only where the request is (RFC 3261 16.6 (4)); else nothing but this makes the next one come over TLS
+		f.Secure = [2][]byte{recordRouteTLS, f.Behind}
+		f.Behind = []byte("@" + shownText + ";transport=tls;lr>\r\n")
 		key += " tls"
 	}
 	f.link = c.linkOf(f.Addr())

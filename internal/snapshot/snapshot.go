@@ -218,8 +218,10 @@ type Face struct {
 	Transport sip.Transport
 
 	Via    []byte // up to the token: "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK"
-	Route  []byte // up to the token: "Record-Route: <sip:", of TLS "Record-Route: <sips:"
-	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n", of TCP with ";transport=tcp"
+	Route  []byte // up to the token: "Record-Route: <sip:"
+	Behind []byte // after it: "@10.0.0.1:5060;lr>\r\n", of TCP with ";transport=tcp", of TLS with ";transport=tls"
+	// Secure is Route and Behind for requests with SIPS: "Record-Route: <sips:" and "@10.0.0.1:5061;lr>\r\n"; of TLS.
+	Secure [2][]byte
 }
 
 // Addr is the address of this machine that the face's datagrams leave from;

@@ -157,15 +157,15 @@ func (n *node) start(ctx context.Context) (*instance, error) {
 		defer func() { started <- err }()
 		in.etcd, err = embed.StartEtcd(n.config(zapTo(n.log, &in.closing, broke)))
 	}()
-	err := <-started
-	if err != nil {
+	if err := in.started(started); err != nil {
 		select {
 		case <-in.broke:
-			err = errors.New(reason)
+			err = fmt.Errorf("%s (%w)", reason, err)
 		default:
 		}
 		return nil, fmt.Errorf("%w: etcd in %s does not start: %w", ErrUnavailable, n.dir, err)
 	}
+	var err error
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
@@ -183,6 +183,22 @@ func (n *node) start(ctx context.Context) (*instance, error) {
 	in.client = v3client.New(in.etcd.Server)
 	n.disk.reserve()
 	return in, nil
+}
+
+// started waits for etcd to have started. A goroutine of its own that breaks, as on a database that is damaged, may be
+// one that the start waits for: then it never ends.
+func (in *instance) started(done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-in.broke:
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeTimeout):
+		return errStuck
+	}
 }
 
 // close stops etcd. One that broke may hang; it is then left where it is.

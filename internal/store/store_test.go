@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 	const server = "go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer)."
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(server+"applyAll"), goleak.IgnoreTopFunction(server+"HardStop"),
 		goleak.IgnoreTopFunction("go.etcd.io/etcd/pkg/v3/schedule.(*fifo).Stop"),
+		goleak.IgnoreTopFunction("go.etcd.io/etcd/server/v3/storage.OpenBackend"), // TestDamagedDatabase
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"))
 }

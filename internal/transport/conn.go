@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -81,6 +82,7 @@ type Conn struct {
 	flush  bool          // somebody brings away pending
 	drain  bool          // a goroutine brings away backlog
 	last   bool          // close when all is away
+	cancel func()        // ends connecting; nil before
 	// pending is what Queue has taken and Flush is to send; backlog is what the kernel did not take, encrypted already
 	// where that is needed.
 	pending, backlog *buffer
@@ -135,11 +137,19 @@ func (c *Conn) Start() error {
 }
 
 func (c *Conn) connect() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.mu.Lock()
+	c.cancel = cancel
+	c.mu.Unlock()
+	if c.closed.Load() != 0 {
+		return net.ErrClosed
+	}
 	d := net.Dialer{Timeout: c.opt.Connect, KeepAlive: 30 * time.Second}
 	if a := c.dial.from; a.IsValid() && !a.IsUnspecified() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
 	}
-	conn, err := d.Dial("tcp", c.dial.to.String())
+	conn, err := d.DialContext(ctx, "tcp", c.dial.to.String())
 	if err != nil {
 		return err
 	}
@@ -337,6 +347,9 @@ func (c *Conn) Close(r Reason) {
 	c.counters.open.Add(-1)
 	c.counters.closed[r].Add(1)
 	c.mu.Lock()
+	if c.cancel != nil {
+		c.cancel()
+	}
 	t, tl, ready := c.tcp, c.tls, c.ready
 	c.ready = false
 	putBuffer(c.backlog)
