@@ -249,3 +249,42 @@ func TestDrainAndWait(t *testing.T) {
 		t.Errorf("drain: status %d\n%s%s", status, out, late.Errors())
 	}
 }
+
+// top on a terminal: views, sorting, a filter, a narrow window.
+func TestTopTerminal(t *testing.T) {
+	if lab.StandIn() {
+		t.Skip("the stand-in has no API")
+	}
+	lab.Require(t, "tmux")
+	servers := lab.Addrs(t, "127.0.0.11", "127.0.0.12")
+	for _, a := range servers {
+		lab.StartAnswerer(t, a, false)
+	}
+	b := lab.StartBalancer(t, lab.Setup{Listen: lab.Addrs(t, "127.0.0.1"), Servers: servers, API: true})
+	tm := startTerminal(t, "env CARILLON_SERVER=https://"+b.API.Addr+" CARILLON_INSECURE=1 'CARILLON_PASSWORD="+lab.AdminPassword+"' CARILLON_CONFIG="+
+		filepath.Join(t.TempDir(), "config.yaml")+" "+lab.Carillon(t)+" top -i 1s")
+	press := func(keys ...string) { tm.tmux(append([]string{"send-keys"}, keys...)...) } // its screen never rests
+	tm.shows("2 of 2 servers up")
+	tm.shows(servers[0].String())
+	press("Tab")
+	tm.shows("Virtual service*")
+	press("s")
+	tm.shows("State*")
+	press("1", "/", "127.0.0.12", "Enter")
+	tm.shows("holds 127.0.0.12")
+	tm.lacks(servers[0].String())
+	press("?")
+	tm.shows("another view")
+	press("?", "p")
+	tm.shows("PAUSED")
+	tm.tmux("resize-window", "-x", "50", "-y", "12")
+	tm.shows("127.0.0.12")
+	press("q")
+	lab.Until(t, "top has ended", func() bool { return exec.Command("tmux", "-S", tm.socket, "has-session").Run() != nil })
+}
+
+// lacks waits until the screen has a text no more.
+func (tm *terminal) lacks(text string) {
+	tm.t.Helper()
+	lab.Until(tm.t, "the screen without "+text, func() bool { return !strings.Contains(tm.tmux("capture-pane", "-p"), text) })
+}

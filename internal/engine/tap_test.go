@@ -11,6 +11,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/sip"
 )
 
 // trace opens a tap and returns what reads so many messages from it.
@@ -288,5 +289,24 @@ func BenchmarkTap(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Messages on connections are traced like datagrams, also those of a server that has connected to us itself.
+func TestTapSeesStreams(t *testing.T) {
+	client, server := newUA(t, sip.TLS, "127.0.0.1"), newUA(t, sip.TCP, "127.0.0.1")
+	e, _ := start(t, streamSet(t, []string{"127.0.0.1"}, sip.TCP, server.addr))
+	lb := listenerFor(e)
+	_, read := trace(t, e, report.TraceFilter{CallID: "in"})
+	call(client, server, lb, lb, "sip:bob@example.com", "in", true)
+	want := []string{"tls>tcp INVITE from_client", "tcp>tls 180 from_server", "tcp>tls 200 from_server", "tls>tcp ACK from_client", "tcp>tls BYE from_server", "tls>tcp 200 from_client"}
+	for i, m := range read(len(want)) {
+		what := m.Method
+		if m.Status > 0 {
+			what = fmt.Sprint(m.Status)
+		}
+		if got := fmt.Sprintf("%s>%s %s %s", m.Transport, m.OutTransport, what, m.Direction); got != want[i] {
+			t.Errorf("%d: %s, want %s\n%+v", i, got, want[i], m)
+		}
 	}
 }

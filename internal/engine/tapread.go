@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -66,12 +67,12 @@ func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip
 		blank(left)
 	}
 	pool := s.listener.Service
-	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: s.listener.Key.Transport.String(),
-		Source: partyAt(pool, s.from), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
+	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: strings.ToLower(s.listener.Key.Transport.String()),
+		Source: sourceOf(s), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
 		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
 	if s.face != nil {
 		to := partyAt(pool, s.to)
-		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port()), s.face.Transport.String()
+		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port()), strings.ToLower(s.face.Transport.String())
 		if s.action == proxy.Answer && s.what == report.TraceMessageCame {
 			m.Answer = s.status
 		}
@@ -120,6 +121,25 @@ func partyAt(pool *snapshot.Service, a netip.AddrPort) report.TraceParty {
 	p := report.TraceParty{Addr: a}
 	if sv := pool.ServerAt(a); sv != nil {
 		p.Server = cmp.Or(sv.Name, sv.Addr.String())
+	}
+	return p
+}
+
+// sourceOf is who sent a message. A server that has connected to us itself did so from a port of its own choice.
+func sourceOf(s *sighting) report.TraceParty {
+	pool := s.listener.Service
+	p := partyAt(pool, s.from)
+	if p.Server != "" || !s.listener.Key.Transport.Stream() {
+		return p
+	}
+	toServer := s.face != nil && pool.ServerAt(s.to) != nil // then that is the one of the verdict
+	for _, pool := range pool.Pools() {
+		for _, sv := range pool.Servers {
+			if sv.Addr.Addr() == s.from.Addr() && (s.server == sv && !toServer || s.reason == proxy.FromServer) {
+				p.Server = cmp.Or(sv.Name, sv.Addr.String())
+				return p
+			}
+		}
 	}
 	return p
 }

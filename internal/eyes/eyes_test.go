@@ -184,7 +184,7 @@ func TestTopTables(t *testing.T) {
 	if (&TopOptions{View: "server"}).Check() == nil || (&TopOptions{View: "codes", Sort: "5xx"}).Check() == nil {
 		t.Error("a view and a column that there are not")
 	}
-	if got := summary(was, is); got != "1 engine, 7 calls, 0 transactions open, 20 requests/s, 10/s answered by the balancer, 1 of 2 servers up" {
+	if got := summary(was, is); got != "1 engine, 1 of 2 servers up, 7 calls, 0 transactions open, 20 requests/s, 10/s answered by the balancer" {
 		t.Error(got)
 	}
 	for _, size := range [][2]int{{40, 10}, {80, 24}, {200, 5}} {

@@ -347,8 +347,8 @@ func summary(was, is *sample) string {
 		up, servers = up+is.Pools[i].Up, servers+is.Pools[i].Total
 	}
 	s := is.at.Sub(was.at).Seconds()
-	out := fmt.Sprintf("%s, %s, %s open, %s requests/s, %s/s answered by the balancer, %d of %s up", plural(len(is.Engines), "engine"),
-		plural(is.Calls, "call"), plural(is.Transactions, "transaction"), rate(before, now, s).text, rate(ownBefore, own, s).text, up, plural(servers, "server"))
+	out := fmt.Sprintf("%s, %d of %s up, %s, %s open, %s requests/s, %s/s answered by the balancer", plural(len(is.Engines), "engine"), up, plural(servers, "server"),
+		plural(is.Calls, "call"), plural(is.Transactions, "transaction"), rate(before, now, s).text, rate(ownBefore, own, s).text)
 	if len(is.Errors) > 0 {
 		out += ", " + plural(len(is.Errors), "engine") + " silent"
 	}

@@ -133,9 +133,6 @@ func (m topModel) render() string {
 		mark = bold
 	}
 	head := "Carillon  " + m.is.at.Local().Format("15:04:05") + "  " + summary(m.was, m.is)
-	if m.paused {
-		head += "  PAUSED"
-	}
 	out := []string{bold.Render(ansi.Truncate(head, m.width, "~"))}
 	var tabs []string
 	for i, v := range topViews {
@@ -146,6 +143,9 @@ func (m topModel) render() string {
 		tabs = append(tabs, label)
 	}
 	line := strings.Join(tabs, " ")
+	if m.paused {
+		line += "  PAUSED"
+	}
 	switch {
 	case m.typing:
 		line += "  /" + m.o.Filter + "_"
