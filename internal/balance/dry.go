@@ -24,6 +24,7 @@ func (p *Pool) Dry() *Pool {
 func (s *State) Dry() *State {
 	d := new(State)
 	d.OpenTransactions.Store(s.OpenTransactions.Load())
+	d.Opened.Store(s.Opened.Load())
 	d.Dialogs.Store(s.Dialogs.Load())
 	d.Calls.Store(s.Calls.Load())
 	d.response.Store(s.response.Load())

@@ -42,7 +42,8 @@ func (p *Pool) nobody(tried []int32) int32 {
 // transaction only afterwards, so workers that pick at the same moment may exceed the limit, each by one: that costs less
 // than to write to the State of every server that is looked at.
 func (p *Pool) fits(i int32, tried []int32) bool {
-	return !slices.Contains(tried, i) && (p.limit == 0 || p.servers[i].State.OpenTransactions.Load() < p.limit)
+	return !slices.Contains(tried, i) && (p.limit == 0 || p.servers[i].State.OpenTransactions.Load() < p.limit) &&
+		(p.opened == 0 || p.servers[i].State.Opened.Load() < p.opened)
 }
 
 // anyThatFits is the last resort: the first that fits from some place on.

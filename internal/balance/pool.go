@@ -89,9 +89,10 @@ type State struct {
 	OpenTransactions atomic.Int64 // requests forwarded to it that have no final response yet
 	Calls            atomic.Int64 // calls known on it
 	condition        atomic.Uint32
+	Opened           atomic.Int64  // transactions begun in this time; counted where the pool limits them
 	Dialogs          atomic.Int64  // calls that are up on it, as far as they are seen
 	response         atomic.Uint32 // running mean of the times to the first response, µs; 0: none yet
-	_                [128 - 32]byte
+	_                [128 - 40]byte
 }
 
 // Condition returns what Publish last stored.
@@ -121,6 +122,7 @@ type Config struct {
 	Servers             []ServerConfig
 	Secret              [2]uint64 // keys identities and placement; the same on all engines
 	IgnorePort          bool      // placement by address only (ignore_server_port)
+	MaxOpened           int64     // new transactions of a server in a time, until State.Opened is set to 0 (max_conn_rate_per_server); 0 no limit
 	MaxOpenTransactions int64     // limit a server (max_concurrent_connections_per_server); 0 none
 	MinUp               int       // with fewer servers up none gets new calls (min_servers_up)
 }
@@ -145,6 +147,7 @@ type base struct {
 	algorithm Algorithm
 	secret    consistenthash.Key
 	limit     int64 // of open transactions a server; 0 none
+	opened    int64 // new transactions a server in a time; 0 no limit
 	minUp     int   // servers that must be up
 	servers   []Server
 	turns     []int32
@@ -174,6 +177,7 @@ func New(c *Config, prev *Pool) *Pool {
 		algorithm: c.Algorithm,
 		secret:    c.Secret,
 		limit:     c.MaxOpenTransactions,
+		opened:    c.MaxOpened,
 		minUp:     c.MinUp,
 		servers:   newServers(c),
 		byID:      make(map[uint64]int32, len(c.Servers)),

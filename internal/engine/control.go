@@ -67,6 +67,7 @@ func (e *Engine) control(ctx context.Context) {
 			e.stepRamps(now)
 			e.stepPassive(now)
 			e.noteDrains()
+			e.renewRates()
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)

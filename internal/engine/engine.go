@@ -79,6 +79,7 @@ type Engine struct {
 	drains    map[drainKey]time.Time // when a draining server is disabled for good
 	ramps     map[drainKey]time.Time // since when a server gets a growing share
 	passive   map[string]*passive    // by ID of the pool
+	seconds   int64                  // that control has counted
 	ebbs      map[drainKey]*ebb      // of servers that drain
 	backoffs  map[drainKey]time.Time // until when a server asked to be left alone
 	changes   []health.Change        // not yet in the views of their pools

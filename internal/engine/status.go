@@ -278,6 +278,9 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 		if limit := int64(st.MaxConnections); ss.State == "up" && limit > 0 && ss.OpenTransactions >= limit {
 			ss.Reason = "max_concurrent_connections_per_server"
 		}
+		if p.Rated && ss.State == "up" && sv.State.Opened.Load() >= int64(p.Object.MaxConnRatePerServer.RateLimiter.Count) {
+			ss.Reason = "max_conn_rate_per_server"
+		}
 		if ss.State == "up" && ss.RampPercent < 100 {
 			ss.Reason = fmt.Sprintf("slow start: %d %% of its share", ss.RampPercent)
 		}

@@ -105,6 +105,7 @@ var keptFields = map[string][]keptField{
 	"VsVip": vsVipKept, "Vip": vipKept,
 	"Pool": poolKept, "Server": serverKept,
 	"PoolGroup": poolGroupKept, "PoolGroupMember": poolGroupMemberKept,
+	"RateProfile": quiet(keptObject, `action`), "RateLimiter": slices.Concat(quiet(keptText, `name`), quiet(keptNumber, `burst_sz`)),
 	"HealthMonitor": healthMonitorKept, "TCPMonitor": tcpMonitorKept,
 	"ApplicationProfile": applicationProfileKept,
 	"NetworkProfile":     networkProfileKept, "Profile": profileKept, "TCPProxyProfile": tcpProxyProfileKept,

@@ -27,6 +27,7 @@ type Pool struct {
 	ServerDisableType         string         `json:"server_disable_type" default:"DISALLOW_NEW_CONNECTION" words:"- DISALLOW_NEW_CONNECTION ALLOW_NEW_CONNECTION_IF_PERSISTENCE_PRESENT" doc:"what a server that drains gets beside its dialogs: nothing that is new, its Call-IDs being known for transaction_timeout after it was disabled; or requests of Call-IDs that go on being used"`
 	ConnectionRampDurationMin int            `json:"connection_ramp_duration" default:"10" range:"1..300,0" special:"0 is at once" unit:"min" doc:"how long a server that comes up, is added or enabled takes to get its whole share of new calls, in ten steps; not at the start of the engine, and never for calls that are known"`
 	MaxConnectionsPerServer   int            `json:"max_concurrent_connections_per_server" default:"0" range:"0..2147483647" special:"0 is no limit" doc:"requests without a final response that a server may have, give or take one a worker: with so many it gets no new calls, and when all servers have so many these are answered 503; what it has stays with it"`
+	MaxConnRatePerServer      RateProfile    `json:"max_conn_rate_per_server" doc:"requests of new calls and other new transactions that a server may be chosen for in a time, counted by each engine: with so many it gets no new calls until the time has passed; what it has stays with it"`
 	RetryBudgetPercent        int            `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
 	RetryBudgetPerSecond      int            `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
 	ServerReselect            ServerReselect `json:"server_reselect" doc:"final responses that make a request go to another server, within the retry budget"`
@@ -64,7 +65,7 @@ var poolKept = slices.Concat(
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
 	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),
-	noted(keptObject, `conn_pool_properties fail_action horizon_profile http2_properties max_conn_rate_per_server`),
+	noted(keptObject, `conn_pool_properties fail_action horizon_profile http2_properties`),
 	refuse(keptList, "NSX groups are not supported; list the servers", `nsx_securitygroup`),
 	refuse(keptText, "groups of addresses are not supported yet; list the servers", `ipaddrgroup_ref`),
 	refuse(keptBool, "the client's port cannot be kept toward servers yet; give servers a port", `use_service_port`),

@@ -261,6 +261,8 @@ Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
 Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random, fewest-tasks, fastest-response, least-load, fewest-servers or core-affinity
 Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
 Pool[1]: server_disable_type: missing: expected disallow-new-connection or allow-new-connection-if-persistence-present
+Pool[1]: max_conn_rate_per_server.rate_limiter.count: 0 is out of range: must be 1 to 1000000000
+Pool[1]: max_conn_rate_per_server.rate_limiter.period: 0 is out of range: must be 1 to 1000000000
 Pool[1]: server_transport: missing: expected same, udp or tcp
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {

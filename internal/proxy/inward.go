@@ -342,5 +342,8 @@ func (p *Proxy) pin(r *request, shard *aged.Shard[pin], k uint64, sv *snapshot.S
 		pn.flags = pinInDialog
 	}
 	sv.State.OpenTransactions.Add(1)
+	if sv.Pool.Rated {
+		sv.State.Opened.Add(1)
+	}
 	sv.Pool.Budget.Requests(1)
 }

@@ -353,6 +353,8 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			}
 		case "retry_timeout":
 			pool.ServerReselect.Enabled, pool.ServerReselect.RetryTimeoutMS = true, n
+		case "max_conn_rate_per_server":
+			pool.MaxConnRatePerServer.RateLimiter.Count = n
 		case "min_servers_up":
 			pool.MinServersUp = n
 		case "max_concurrent_connections_per_server":

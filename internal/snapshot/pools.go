@@ -97,11 +97,15 @@ func sameServer(a, b object.Server) bool {
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
 		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Reselect: newReselect(&o.ServerReselect),
+		Rated:    o.MaxConnRatePerServer.Limited(),
 		Prolongs: o.ServerDisableType == object.AllowIfPersistent,
 		Budget:   balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
 		byID:     map[uint64]*Server{}}
 	cfg := balance.Config{Algorithm: algorithms[o.LBAlgorithm], Secret: c.env.Sealer.Placement(), IgnorePort: o.IgnoreServerPort,
 		MaxOpenTransactions: int64(o.MaxConnectionsPerServer), MinUp: o.MinServersUp}
+	if p.Rated {
+		cfg.MaxOpened = int64(o.MaxConnRatePerServer.RateLimiter.Count)
+	}
 	for i := range o.Servers {
 		s := &o.Servers[i]
 		sc := balance.ServerConfig{Addr: o.ServerAddr(i), Name: s.Hostname, Ratio: uint32(s.Ratio), Condition: balance.Up}

@@ -269,6 +269,7 @@ type Pool struct {
 	Hash     HashKey
 	Header   string // lower case; valid iff Hash is HashHeader
 	Reselect Reselect
+	Rated    bool // max_conn_rate_per_server: what is opened is counted
 	Prolongs bool // server_disable_type: a known Call-ID stays known while its server drains
 	Shared   bool // dialog_state_shared
 	TLS      *TLS // with servers; nil: in plain
