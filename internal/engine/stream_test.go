@@ -325,16 +325,42 @@ func streamSet(t *testing.T, listens []string, serverTransport sip.Transport, se
 	return set
 }
 
-// freePorts finds ports that nobody has now, neither of UDP nor of TCP.
+// freePorts finds ports that nobody has now at any of the hosts, neither of UDP nor of TCP.
 func freePorts(t *testing.T, hosts []string, n int) (out []uint16) {
 	t.Helper()
-	for len(out) < n {
-		ln, err := net.Listen("tcp", net.JoinHostPort(hosts[0], "0"))
-		if err != nil {
-			t.Fatal(err)
+	var held []io.Closer
+	defer func() {
+		for _, c := range held {
+			c.Close()
 		}
-		out = append(out, ln.Addr().(*net.TCPAddr).AddrPort().Port())
-		defer ln.Close()
+	}()
+	for tries := 0; len(out) < n; tries++ {
+		ln, err := net.Listen("tcp", net.JoinHostPort(hosts[0], "0"))
+		if err != nil || tries > 1000 {
+			t.Fatalf("%d tries: %v", tries, err)
+		}
+		held = append(held, ln)
+		port := ln.Addr().(*net.TCPAddr).AddrPort().Port()
+		free := true
+		for i, host := range hosts {
+			at := net.JoinHostPort(host, fmt.Sprint(port))
+			u, err := net.ListenPacket("udp", at)
+			if err == nil {
+				held = append(held, u)
+			}
+			free = free && err == nil
+			if i == 0 {
+				continue
+			}
+			l, err := net.Listen("tcp", at)
+			if err == nil {
+				held = append(held, l)
+			}
+			free = free && err == nil
+		}
+		if free {
+			out = append(out, port)
+		}
 	}
 	return out
 }
