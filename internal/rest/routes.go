@@ -79,7 +79,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/detail", h: (*request).serviceDetail, sum: "The same on each engine", out: []serviceDetail{}},
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/internal", h: (*request).serviceInternal, sum: "All that each engine tells of it", out: []report.Service{}},
 	{pattern: "GET /api/virtualservice/{uuid}/udpstat", h: (*request).udpStat, sum: "Datagrams and octets, by engine", out: []udpStat{}},
-	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).nothingOfService, sum: "Nothing: there is no TCP yet", out: []loose0{}},
+	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).nothingOfService, sum: "Nothing: connections of TCP and TLS are in /api/report and the metrics", out: []loose0{}},
 	{pattern: "GET /api/virtualservice/{uuid}/connections", h: (*request).connections, sum: "Open transactions and known calls, by engine", out: []connections{}},
 	{pattern: "GET /api/virtualservice/{uuid}/client", h: (*request).client, sum: "What clients sent and got, by engine", out: []clientStat{}},
 	{pattern: "GET /api/virtualservice/{uuid}/clientsummary", h: (*request).clientSummary, sum: "The same in sums", out: []clientSummary{}},
