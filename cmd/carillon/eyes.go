@@ -245,7 +245,7 @@ changes nothing. Its status is 1 when the file would be refused.`,
 			}
 			objects, err := object.LoadObjects(strings.Replace(file, "-", "standard input", map[bool]int{true: 1}[file == "-"]), data)
 			if err != nil {
-				return err
+				return view.Pointed(err, data)
 			}
 			all = append(all, objects...)
 		}

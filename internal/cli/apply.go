@@ -271,7 +271,7 @@ func loadFiles(cmd *cobra.Command, files []string) ([]object.Any, error) {
 		}
 		objects, err := object.LoadObjects(strings.Replace(name, "-", "standard input", map[bool]int{true: 1}[name == "-"]), data)
 		if err != nil {
-			errs = append(errs, faults(err))
+			errs = append(errs, view.Pointed(err, data))
 			continue
 		}
 		for _, o := range objects {
@@ -286,26 +286,4 @@ func loadFiles(cmd *cobra.Command, files []string) ([]object.Any, error) {
 		return nil, fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	return all, nil
-}
-
-// faults tells the faults of a file with their columns.
-func faults(err error) error {
-	list, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return withColumn(err)
-	}
-	var out []error
-	for _, e := range list.Unwrap() {
-		out = append(out, withColumn(e))
-	}
-	return errors.Join(out...)
-}
-
-func withColumn(err error) error {
-	var f *object.FieldError
-	if !errors.As(err, &f) || f.Line == 0 || f.Column == 0 {
-		return err
-	}
-	head := fmt.Sprintf("%s:%d", f.File, f.Line)
-	return errors.New(strings.Replace(err.Error(), head, fmt.Sprintf("%s:%d", head, f.Column), 1))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/client"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // command is one of the top level.
@@ -204,7 +205,7 @@ func (s *Shell) importFile(ctx context.Context, words []string, _ []byte) error 
 	if len(words) == 3 { // names count, not uuids
 		objects, err := object.LoadObjects(words[2], data)
 		if err != nil {
-			return err
+			return view.Pointed(err, data)
 		}
 		res, err := s.c.Apply(ctx, client.File(objects, ""), nil)
 		if err != nil {

@@ -90,7 +90,7 @@ func (s *Shell) configure(ctx context.Context, words []string, body []byte) erro
 func (s *Shell) replace(ctx context.Context, f *frame, name string, body []byte) error {
 	o, err := object.LoadOne(f.kind.Name, name, body)
 	if err != nil {
-		return err
+		return view.Pointed(err, body)
 	}
 	n, err := view.Parse(o.JSON(object.JSONOptions{Form: object.SkipDefault, Secrets: true}))
 	if err != nil {
