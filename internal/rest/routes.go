@@ -61,7 +61,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
-	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete"},
+	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete progress"},
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
 

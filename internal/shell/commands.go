@@ -202,21 +202,29 @@ func (s *Shell) importFile(ctx context.Context, words []string, _ []byte) error 
 	if err != nil {
 		return err
 	}
+	p := view.NewProgress(s.cfg.Err)
+	defer p.End()
+	t, query := client.Telling{}, ""
+	if p.On() {
+		t, query = client.Telling{Sent: p.Sent, Progress: p.Phase}, "?progress=true"
+	}
 	if len(words) == 3 { // names count, not uuids
 		objects, err := object.LoadObjects(words[2], data)
 		if err != nil {
 			return view.Pointed(err, data)
 		}
-		res, err := s.c.Apply(ctx, client.File(objects, ""), nil)
+		res, err := s.c.Apply(ctx, client.File(objects, ""), nil, t)
 		if err != nil {
 			return err
 		}
+		p.End()
 		s.say("%d objects brought in.", len(res.Objects))
 		return nil
 	}
-	if _, err := s.c.Do(ctx, http.MethodPost, "/api/import", data); err != nil {
+	if _, err := s.c.DoTelling(ctx, http.MethodPost, "/api/import"+query, data, t); err != nil {
 		return err
 	}
+	p.End()
 	s.say("%s is brought in.", words[2])
 	return nil
 }
