@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -56,14 +57,7 @@ marker, and what bears it and is in none of them is deleted.`,
 				return err
 			}
 			defer c.Close()
-			query := url.Values{}
-			set := func(name, value string, on bool) {
-				if on {
-					query.Set(name, value)
-				}
-			}
-			set("prune", prune, prune != "")
-			set("dry_run", "true", dryRun)
+			query := url.Values{"prune": {prune}, "dry_run": {strconv.FormatBool(dryRun)}}
 			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
 			if err != nil {
 				return err
