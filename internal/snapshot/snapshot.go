@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -118,7 +119,7 @@ type Service struct {
 	CallTimeoutMS   uint32
 	MaxTransactions int
 	MaxCalls        int
-	TLS             *TLS // with clients; nil without a certificate
+	TLS             *identity.TLS // with clients; nil without a certificate
 
 	Listeners []*Listener
 	Speaks    [sip.NumTransports]bool // some listener does
@@ -269,10 +270,10 @@ type Pool struct {
 	Hash     HashKey
 	Header   string // lower case; valid iff Hash is HashHeader
 	Reselect Reselect
-	Rated    bool // max_conn_rate_per_server: what is opened is counted
-	Prolongs bool // server_disable_type: a known Call-ID stays known while its server drains
-	Shared   bool // dialog_state_shared
-	TLS      *TLS // with servers; nil: in plain
+	Rated    bool          // max_conn_rate_per_server: what is opened is counted
+	Prolongs bool          // server_disable_type: a known Call-ID stays known while its server drains
+	Shared   bool          // dialog_state_shared
+	TLS      *identity.TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport
 
