@@ -27,6 +27,9 @@ type TLS struct {
 	revoked revoked
 }
 
+// Any takes any certificate, and shows none.
+var Any = &TLS{Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+
 // Parts is what a TLS is made of.
 type Parts struct {
 	Certificates [][2]string // certificates and key, PEM

@@ -65,6 +65,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	}
 	c.pairs = env.Wants.pairs
 	c.pools()
+	c.probes()
 	c.services()
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err

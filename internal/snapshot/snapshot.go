@@ -28,10 +28,11 @@ type Snapshot struct {
 	servers   []*Server        // by Handle; index 0 is nobody
 	faces     map[uint16]*Face // by ID
 	byKey     map[Key]*Listener
-	byPool    map[string]*Pool    // by ID
-	byService map[string]*Service // by ID
-	groups    map[string]*Group   // by ID
-	gone      []*Pool             // that are in no set any more, see MaxDeparted; those that left first come first
+	byPool    map[string]*Pool         // by ID
+	byService map[string]*Service      // by ID
+	groups    map[string]*Group        // by ID
+	probes    map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
+	gone      []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
 	own       addrTable[ownAddr]
 	// wildcards are the listeners on all addresses of a family, by family and port.
 	wildcards [2]map[uint16]*Listener

@@ -54,6 +54,47 @@ func (c *compiler) poolTLS(o *object.Pool, prev *Pool) *identity.TLS {
 	return t
 }
 
+// probes finds what monitors speak TLS with that have attributes of their own.
+func (c *compiler) probes() {
+	for i := range c.set.HealthMonitors {
+		m := &c.set.HealthMonitors[i]
+		a := &m.SIPMonitor.SSLAttributes
+		if m.Type != object.MonitorSIP || m.SIPMonitor.Transport != object.SIPOverTLS || a.SSLProfileRef == "" {
+			continue
+		}
+		k := id(m.UUID, m.Name)
+		p := c.partsToward(a.SSLProfileRef, a.PKIProfileRef, a.SSLKeyAndCertificateRef)
+		if c.out.probes == nil {
+			c.out.probes = map[string]*identity.TLS{}
+		}
+		if c.prev != nil && c.prev.probes[k].Made(p.Hash()) {
+			c.out.probes[k] = c.prev.probes[k]
+			continue
+		}
+		t, err := identity.Make(&p)
+		if err != nil {
+			c.errs = append(c.errs, errors.New("HealthMonitor/"+m.Name+": TLS: "+err.Error()))
+			continue
+		}
+		c.out.probes[k] = t
+	}
+}
+
+// ProbeTLS is what a monitor speaks TLS with to the servers of a pool: its own, that of the pool's calls, or whatever the
+// server likes.
+func (s *Snapshot) ProbeTLS(m *object.HealthMonitor, p *Pool) *identity.TLS {
+	if m.Type != object.MonitorSIP || m.SIPMonitor.Transport != object.SIPOverTLS {
+		return nil
+	}
+	if t := s.probes[id(m.UUID, m.Name)]; t != nil {
+		return t
+	}
+	if p.TLS != nil {
+		return p.TLS
+	}
+	return identity.Any
+}
+
 // partsToward is what TLS with servers is made of.
 func (c *compiler) partsToward(profile, pki, cert string) identity.Parts {
 	p := identity.Parts{Profile: c.set.SSLProfile(profile), PKI: c.set.PKIProfile(pki)}
