@@ -48,7 +48,7 @@ type Controller struct {
 	mu      sync.Mutex // of moved
 	moved   chan struct{}
 	logins  *logins
-	revoked *revoked
+	logouts *logouts
 	asker   *asker
 
 	stop context.CancelFunc
@@ -77,7 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 		}
 	}
 	run, stop := context.WithCancel(context.Background())
-	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), revoked: newRevoked()}
+	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), logouts: newLogouts()}
 	c.view.Store(catalog.Empty())
 	c.engines.Store(&registry{})
 	if err := c.bootstrap(ctx); err != nil {
@@ -93,7 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 	c.view.Store(v)
 	c.wg.Go(func() { catalog.Follow(run, c.st, c.log, c.follow) })
 	c.wg.Go(func() { c.followEngines(run) })
-	c.wg.Go(func() { c.followRevoked(run) })
+	c.wg.Go(func() { c.followLogouts(run) })
 	if err := c.setAdminPassword(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("password of the user admin: %w", err)

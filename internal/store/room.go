@@ -46,13 +46,13 @@ func (d disk) room(sizeBytes int64) error {
 	return nil
 }
 
-// admit refuses what the disk has no room for. What only deletes may use the reserve.
+// admit refuses what the disk has no room for. What only deletes, or is a way out, may use the reserve.
 func (n *node) admit(t *Txn) error {
 	size := t.sizeBytes()
 	if size > maxRequestBytes {
 		return fmt.Errorf("%w: %d octets, at most %d", ErrTooLarge, size, maxRequestBytes)
 	}
-	if len(t.Put) == 0 {
+	if len(t.Put) == 0 || t.Frees {
 		size = -diskReserve / 8
 	}
 	return n.disk.room(size)
