@@ -116,7 +116,7 @@ type userAccount struct {
 
 // changePassword changes the password of who is logged in, whatever their role. Their other sessions end.
 func (q *request) changePassword() (answer, error) {
-	body, err := q.body(maxLogin)
+	body, err := q.json(maxLogin)
 	if err != nil {
 		return answer{}, err
 	}

@@ -176,7 +176,7 @@ func (q *request) edit(verb controller.Verb) (answer, error) {
 
 // change does one operation whose body is that of the request, and answers with the object.
 func (q *request) change(status int, limit int64, op controller.Op) (answer, error) {
-	body, err := q.body(limit)
+	body, err := q.json(limit)
 	if err != nil {
 		return answer{}, err
 	}
