@@ -150,12 +150,13 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 	if err := c.Trouble(); err != nil {
 		return 0, false, unavailable(err)
 	}
-	t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: p.before.Generation}}}
+	t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: p.before.Generation}}, Frees: true}
 	for _, ch := range p.changes {
 		if ch.Put == nil {
 			t.Delete = append(t.Delete, p.before.Get("", ch.Gone).Key())
 			continue
 		}
+		t.Frees = false // what only deletes is the way out of a full store
 		value, err := ch.Put.Encode()
 		if err != nil {
 			return 0, false, err

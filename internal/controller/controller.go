@@ -119,6 +119,9 @@ func (c *Controller) Trouble() error {
 	return nil
 }
 
+// Room says why the store takes no change but deletes; nil: it takes all.
+func (c *Controller) Room(ctx context.Context) error { return c.st.Room(ctx) }
+
 // FirstPassword is the password that was made for the user admin at the very first start; empty at any later one.
 func (c *Controller) FirstPassword() string { return c.first }
 
@@ -181,7 +184,7 @@ func (c *Controller) seen(ctx context.Context, revision int64) error {
 func unavailable(err error) error {
 	switch {
 	case errors.Is(err, store.ErrFull):
-		return fault(Unavailable, "the store is full, nothing was changed: %v", err)
+		return fault(Unavailable, "nothing was changed: %v", err)
 	case errors.Is(err, store.ErrTooLarge):
 		return fault(TooLarge, "more than the store takes in one transaction: %v", err)
 	case errors.Is(err, store.ErrUncertain):

@@ -35,7 +35,12 @@ type world struct {
 // newWorld starts all but an engine.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	return newWorldOn(t, store.Config{Dir: t.TempDir()})
+}
+
+func newWorldOn(t testing.TB, cfg store.Config) *world {
+	t.Helper()
+	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

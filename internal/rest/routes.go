@@ -40,7 +40,7 @@ var openRoutes = []route{
 	{pattern: "GET /api/cluster/version", h: (*request).clusterVersion, sum: "Which version this is", out: loose},
 	{pattern: "GET /api/openapi.json", h: (*request).openAPI, sum: "This document", out: loose},
 	{pattern: "GET /api/carillon/liveness", h: (*request).liveness, sum: "Whether the process answers", out: map[string]bool{}},
-	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: loose},
+	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: ready{}},
 }
 
 // closedRoutes are for who is logged in.
