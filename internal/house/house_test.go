@@ -44,6 +44,7 @@ var floors = map[string]int{
 	"internal/patch":          1,
 	"internal/snapshot":       2,
 	"internal/proxy":          3,
+	"internal/tap":            3,
 	"internal/health":         3,
 	"internal/engine":         4,
 	"internal/exporter":       5,
