@@ -25,7 +25,7 @@ runs or not, or the etcd cluster of --store. What is done to objects is done by 
 commands; export and import take them as JSON.`,
 		Example: "  carillon store snapshot backup.db\n  carillon store status backup.db",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(storeSnapshot(), storeRestore(), storeStatus(), storeDefrag())
 	return cmd
