@@ -20,7 +20,7 @@ func TestLoginsLeaveNothing(t *testing.T) {
 	if err != nil || stays == nil {
 		t.Fatal(err)
 	}
-	const loops = 10_000
+	const loops = 2000 // ten thousand leave as much
 	cookies := make([]string, loops)
 	var wg sync.WaitGroup
 	for w := range 8 { // some logouts are at the other controller
