@@ -75,7 +75,7 @@ func waitFor(t *testing.T, c *Controller, so func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("it does not become so")
 		}
-		c.WaitLive(t.Context(), 1<<40, time.Millisecond)
+		c.WaitLive(t.Context(), 1<<40, time.Millisecond, nil)
 	}
 }
 

@@ -112,22 +112,6 @@ type ready struct {
 	Engines  int    `json:"engines"` // registered
 }
 
-// live tells which engines run the newest revision, or the one of ?revision=; with ?wait=10s it waits for them.
-func (q *request) live() (answer, error) {
-	revision, err := q.number("revision", int(q.view.Generation), 0, 1<<62)
-	if err != nil {
-		return answer{}, err
-	}
-	raw, err := q.wait(controller.Result{Revision: int64(revision)})
-	if err != nil {
-		return answer{}, err
-	}
-	if raw != nil {
-		return answer{Raw: raw["_live"], Type: "application/json"}, nil
-	}
-	return answer{Body: q.s.c.WaitLive(q.Context(), int64(revision), 0)}, nil
-}
-
 func (q *request) whoami() (answer, error) {
 	return answer{Body: map[string]any{"user": q.who.User, "role": q.who.Role, "tenant": q.view.TenantName(q.who.Tenant)}}, nil
 }

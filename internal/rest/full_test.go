@@ -55,7 +55,7 @@ func TestFullStore(t *testing.T) {
 	if r := w.send("POST", "/logout", nil, cookie, csrf); r.status != 200 {
 		t.Errorf("logout: %d %s", r.status, r.body)
 	}
-	if live := w.ctl.WaitLive(t.Context(), w.ctl.View().Revision, 10*time.Second); !live.Live {
+	if live := w.ctl.WaitLive(t.Context(), w.ctl.View().Revision, 10*time.Second, nil); !live.Live {
 		t.Errorf("the engine does not follow: %+v", live)
 	}
 	for _, key := range filling[2:] {
@@ -63,7 +63,7 @@ func TestFullStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(20 * time.Second); w.send("GET", "/api/carillon/readiness", nil).status != 200; w.ctl.WaitLive(t.Context(), 1<<40, 20*time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); w.send("GET", "/api/carillon/readiness", nil).status != 200; w.ctl.WaitLive(t.Context(), 1<<40, 20*time.Millisecond, nil) {
 		if time.Now().After(end) {
 			t.Fatal("there is room, and the store does not find it")
 		}

@@ -85,7 +85,7 @@ func (w *world) startEngine(name string) *agent.Agent {
 		if ctx.Err() != nil {
 			w.t.Fatalf("engine %s does not register", name)
 		}
-		w.ctl.WaitLive(ctx, 1<<40, 20*time.Millisecond)
+		w.ctl.WaitLive(ctx, 1<<40, 20*time.Millisecond, nil)
 	}
 }
 
