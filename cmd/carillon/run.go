@@ -198,7 +198,7 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 		if err != nil {
 			return err
 		}
-		if live := cp.WaitLive(ctx, res.Revision, applyWait); !live.Live {
+		if live := cp.WaitLive(ctx, res.Revision, applyWait, nil); !live.Live {
 			return fmt.Errorf("stored as revision %d, but not all of it runs: %v", res.Revision, live.Engines)
 		}
 		return nil

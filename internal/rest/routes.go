@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/carillon-sip/carillon/internal/controller"
 	"github.com/carillon-sip/carillon/internal/report"
@@ -39,13 +40,13 @@ var openRoutes = []route{
 	{pattern: "GET /api/cluster/version", h: (*request).clusterVersion, sum: "Which version this is", out: loose},
 	{pattern: "GET /api/openapi.json", h: (*request).openAPI, sum: "This document", out: loose},
 	{pattern: "GET /api/carillon/liveness", h: (*request).liveness, sum: "Whether the process answers", out: map[string]bool{}},
-	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: loose},
+	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: ready{}},
 }
 
 // closedRoutes are for who is logged in.
 var closedRoutes = []route{
 	{pattern: "POST /logout", h: (*request).logout, sum: "End the session", out: map[string]string{}},
-	{pattern: "GET /logout", h: (*request).logout, sum: "End the session", out: map[string]string{}},
+	{pattern: "GET /logout", h: (*request).logoutByLink, sum: "End the session; not from another site", out: map[string]string{}},
 
 	{pattern: "GET /api/cluster", h: (*request).cluster, sum: "The cluster of controllers", out: loose},
 	{pattern: "GET /api/cluster/runtime", h: (*request).clusterRuntime, sum: "How the controllers and the store are", out: loose},
@@ -145,14 +146,27 @@ func (s *Server) routes() *http.ServeMux {
 	for i := range closedRoutes {
 		mux.HandleFunc(closedRoutes[i].pattern, s.closed(closedRoutes[i].h))
 	}
-	mux.HandleFunc("/", s.closed((*request).nowhere))
+	mux.HandleFunc("/", s.closed(func(q *request) (answer, error) { return q.nowhere(mux) }))
 	return mux
 }
 
-// nowhere answers what no other path does.
-func (q *request) nowhere() (answer, error) {
-	if q.Method != http.MethodGet && q.Method != http.MethodHead {
-		return answer{}, refuse(http.StatusMethodNotAllowed, "%s %s is not there; /api/openapi.json lists what is", q.Method, q.URL.Path)
+// pathMethods are those that a path may have. GET brings HEAD.
+var pathMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// nowhere answers what no other path does, and tells which methods a path has.
+func (q *request) nowhere(mux *http.ServeMux) (answer, error) {
+	var allow []string
+	for _, method := range pathMethods {
+		if _, pattern := mux.Handler(&http.Request{Method: method, Host: q.Host, URL: q.URL}); pattern != "/" {
+			allow = append(allow, method)
+		}
 	}
-	return answer{}, refuse(http.StatusNotFound, "%s is not there; /api/openapi.json lists what is", q.URL.Path)
+	if len(allow) == 0 {
+		return answer{}, refuse(http.StatusNotFound, "%s is not there; /api/openapi.json lists what is", q.URL.Path)
+	}
+	q.w.Header().Set("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
+	if q.Method == http.MethodOptions {
+		return answer{Status: http.StatusNoContent}, nil
+	}
+	return answer{}, refuse(http.StatusMethodNotAllowed, "%s %s is not there; %s takes %s", q.Method, q.URL.Path, q.URL.Path, strings.Join(allow, ", "))
 }

@@ -24,7 +24,7 @@ func (q *request) export() (answer, error) {
 // uuids, and the answer tells what became of each; then prune=key=value takes away what bears that marker and is not in
 // it, dry_run=true only tells, and delete=true takes away what the file names. With ?progress=true it tells how far it is.
 func (q *request) importAll() (answer, error) {
-	body, err := q.body(MaxBulk)
+	body, err := q.json(MaxBulk)
 	if err != nil {
 		return answer{}, err
 	}
