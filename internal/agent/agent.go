@@ -27,12 +27,12 @@ import (
 type Config struct {
 	Store   *store.Store
 	Source  *catalog.Source // that sees Store; nil: the agent follows it by itself
-	Name    string        // of the engine, unique on the store
-	Engine  engine.Config // Set and Secret are the agent's to fill in
-	Control string        // address of the control listener; "": one of loopback
-	Dir     string        // for the last good configuration; "": it is not kept
-	Version string        // of carillon
-	Logger  *slog.Logger  // nil: nothing is logged
+	Name    string          // of the engine, unique on the store
+	Engine  engine.Config   // Set and Secret are the agent's to fill in
+	Control string          // address of the control listener; "": one of loopback
+	Dir     string          // for the last good configuration; "": it is not kept
+	Version string          // of carillon
+	Logger  *slog.Logger    // nil: nothing is logged
 }
 
 // Times and limits.
