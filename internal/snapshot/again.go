@@ -29,9 +29,11 @@ func Again(set *object.Set, prev *Snapshot, env Env, revision uint64) (out *Snap
 	if !ok || !prev.replaceable(set, places) {
 		return nil, nil, false
 	}
-	out = &Snapshot{Revision: revision, Services: slices.Clone(prev.Services), Listeners: slices.Clone(prev.Listeners), Pools: slices.Clone(prev.Pools),
-		servers: prev.servers.edit(), faceList: slices.Clone(prev.faceList), groups: prev.groups, gone: prev.gone, base: &base{set: set},
-		faces: prev.faces, byKey: prev.byKey, byPool: prev.byPool, byService: prev.byService, own: prev.own, wildcards: prev.wildcards}
+	same := *prev // of what is not replaced below all is shared
+	out = &same
+	out.Revision, out.base = revision, &base{set: set}
+	out.Services, out.Listeners, out.Pools = slices.Clone(prev.Services), slices.Clone(prev.Listeners), slices.Clone(prev.Pools)
+	out.servers, out.faceList = prev.servers.edit(), slices.Clone(prev.faceList)
 	c := &compiler{set: set, prev: prev, env: env, out: out, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	now := map[*Pool]*Pool{}
 	for _, i := range places {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -24,11 +25,12 @@ type Snapshot struct {
 	Listeners []*Listener
 	Pools     []*Pool
 
-	servers   serverPages
-	faceList  []*Face
-	groups    map[string]*Group // by ID
-	gone      []*Pool           // that are in no set any more, see MaxDeparted; those that left first come first
-	base      *base             // what Again begins with; nil: nothing
+	servers  serverPages
+	faceList []*Face
+	groups   map[string]*Group        // by ID
+	probes   map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
+	gone     []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
+	base     *base                    // what Again begins with; nil: nothing
 
 	// All that finds something gives places in the lists above, so that a snapshot in which the same things stand at the
 	// same places shares it with the one before (again.go).
@@ -143,7 +145,7 @@ type Service struct {
 	CallTimeoutMS   uint32
 	MaxTransactions int
 	MaxCalls        int
-	TLS             *TLS // with clients; nil without a certificate
+	TLS             *identity.TLS // with clients; nil without a certificate
 
 	Listeners []*Listener
 	Speaks    [sip.NumTransports]bool // some listener does
@@ -295,10 +297,10 @@ type Pool struct {
 	Hash     HashKey
 	Header   string // lower case; valid iff Hash is HashHeader
 	Reselect Reselect
-	Rated    bool // max_conn_rate_per_server: what is opened is counted
-	Prolongs bool // server_disable_type: a known Call-ID stays known while its server drains
-	Shared   bool // dialog_state_shared
-	TLS      *TLS // with servers; nil: in plain
+	Rated    bool          // max_conn_rate_per_server: what is opened is counted
+	Prolongs bool          // server_disable_type: a known Call-ID stays known while its server drains
+	Shared   bool          // dialog_state_shared
+	TLS      *identity.TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport
 
