@@ -48,7 +48,7 @@ type compiler struct {
 func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapshot, error) {
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
-		faces: make(map[uint16]int32, len(set.VirtualServices)), byKey: make(map[Key]int32, len(set.VirtualServices)),
+		faces:    make(map[uint16]int32, len(set.VirtualServices)), byKey: make(map[Key]int32, len(set.VirtualServices)),
 		byService: make(map[string]int32, len(set.VirtualServices)), groups: map[string]*Group{},
 	}, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	for _, h := range env.Hosts {
