@@ -212,8 +212,7 @@ func (a *app) completeTypes(cmd *cobra.Command, args []string, _ string) ([]stri
 	var out []string
 	if len(args) == 0 {
 		for _, k := range object.Kinds() {
-			info, _ := object.Describe(k.Name, "")
-			out = append(out, k.Path+"\t"+info.Doc)
+			out = append(out, k.Path+"\t"+view.KindHelp(k.Name))
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -249,9 +249,17 @@ func (s *Shell) auditRow(n *view.Node) []string {
 	var what []string
 	const most = 3
 	if list := n.Get("objects"); list != nil {
+		total := len(list.Items)
+		if total > 0 { // the last item of a large change says how many more there were
+			if n, err := fmt.Sscanf(list.Items[total-1].Get("action").String(), "and %d more", &total); err == nil && n == 1 {
+				total += len(list.Items) - 1
+			} else {
+				total = len(list.Items)
+			}
+		}
 		for i, o := range list.Items {
 			if i == most {
-				what = append(what, fmt.Sprintf("and %d more", len(list.Items)-most))
+				what = append(what, fmt.Sprintf("and %s more", view.Thousands(total-most)))
 				break
 			}
 			what = append(what, o.Get("action").String()+" "+o.Get("kind").String()+"/"+o.Get("name").String())

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/object"
 )
 
 // Tables and grids fit the width whatever stands in them, as long as every column has six places.
@@ -97,5 +99,17 @@ func TestNarrow(t *testing.T) {
 	wide.Wrapped([]string{"Field", "Meaning"}, [][]string{{"a", strings.Repeat("word ", 50) + "."}})
 	if strings.Count(b.String(), "\n") != 2 || wide.Indented(strings.Repeat("word ", 50), 4) != strings.Repeat("word ", 50) {
 		t.Errorf("a pipe gets broken lines: %q", b.String())
+	}
+}
+
+// Each kind says what it is for.
+func TestKindHelp(t *testing.T) {
+	for _, k := range object.Kinds() {
+		if KindHelp(k.Name) == "" {
+			t.Errorf("%s says nothing of itself", k.Name)
+		}
+	}
+	if len(kindHelp) != len(object.Kinds()) {
+		t.Errorf("%d kinds of %d", len(kindHelp), len(object.Kinds()))
 	}
 }
