@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -20,6 +21,7 @@ type stream struct {
 	group *group // of the listener that it came in at, or in whose name it was opened
 	link  *link  // of one that we opened; nil for others
 
+	touched  atomic.Bool      // something is queued that somebody is about to send
 	underway underway         // of one to a server
 	server   *snapshot.Server // that it leads to; nil: nobody of a pool
 
@@ -117,6 +119,7 @@ func (s *stream) giveBack() {
 
 // turn reads what is there and decides about the messages in it. more says that there may be more.
 func (s *stream) turn() (more bool, reason transport.Reason) {
+	defer s.e.outbox.send()
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
 	buf := append(c.buf, s.rest...)
@@ -136,6 +139,7 @@ func (s *stream) turn() (more bool, reason transport.Reason) {
 		if err == nil && !drained && n < maxPerTurn {
 			continue
 		}
+		c.hand(&s.e.outbox)
 		c.flush()
 		s.keep(buf)
 		if err != nil {

@@ -395,13 +395,13 @@ func (w *worker) writeStream(v *proxy.Verdict) {
 	}
 }
 
-// queue gives a message to a connection, which is to be flushed.
+// queue gives a message to a connection, which is to be flushed: by who touched it first since it was.
 func (w *worker) queue(s *stream, b []byte) bool {
 	if !s.conn.Queue(b) {
 		return false
 	}
 	s.conn.CountOut()
-	if !slices.Contains(w.touched, s) {
+	if !s.touched.Load() && s.touched.CompareAndSwap(false, true) {
 		w.touched = append(w.touched, s)
 	}
 	return true
@@ -469,7 +469,7 @@ func (w *worker) flush() {
 		last := len(w.touched) - 1
 		s := w.touched[last]
 		w.touched[last], w.touched = nil, w.touched[:last]
-		s.conn.Flush()
+		s.flush()
 	}
 	for {
 		for n := len(w.used); n > 0; n = len(w.used) {
