@@ -103,6 +103,7 @@ typedef struct conn conn;
 extern conn *reading;
 void streams_open(void);                             // after net_open
 int streams_begin(void);                             // before each run; 0 or -1
+void streams_end(void);
 int streams_fd(void);                                // readable when something is; -1 without streams
 conn *caller_conn(int index);
 void stream_push(conn *l, const char *text, const char *end);

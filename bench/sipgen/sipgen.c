@@ -454,6 +454,7 @@ static int run(void) {
   farm_work(1);
   measure(&r);
   drain();
+  streams_end();
   farm_work(0);
   r.a.rss_kb = rss, r.a.pss_kb = pss;
   memory_of(&r.b);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -22,6 +23,7 @@ struct conn {
 
 conn *reading; // the one whose message is handled
 static conn *dirty;
+static int running; // a run is on: its connections are to stay
 static int ep = -1;
 static SSL_CTX *client_tls, *server_tls;
 static struct set { address proxy; int transport; conn **conns; struct set *next; } *sets, *now_used;
@@ -50,7 +52,7 @@ static conn *new_conn(int fd, int index, int is_server, int tls) {
 }
 
 static void drop(conn *l) {
-  if (l->ssl) SSL_free(l->ssl);
+  if (l->ssl) SSL_free(l->ssl), ERR_clear_error(); // what is left of one would be taken for another's
   close(l->fd);
   l->ssl = NULL;
   l->fd = -1;
@@ -108,6 +110,9 @@ static conn *connect_caller(int index) {
   return l;
 }
 
+// After a run.
+void streams_end(void) { running = 0; }
+
 // Before a run: the callers' connections to its proxy, those of an earlier run if they are there. 0, or -1 when one cannot be had.
 int streams_begin(void) {
   now_used = NULL;
@@ -133,6 +138,7 @@ int streams_begin(void) {
     }
     if (!(s->conns[i] = connect_caller(i))) return -1;
   }
+  running = 1;
   return 0;
 }
 
@@ -156,7 +162,7 @@ void flush_streams(void) {
     int at = 0;
     while (l->fd >= 0 && at < l->out_len) {
       int n = l->ssl ? SSL_write(l->ssl, l->out + at, l->out_len - at) : (int)send(l->fd, l->out + at, l->out_len - at, MSG_NOSIGNAL);
-      if (n <= 0) break;
+      if (n <= 0) { if (l->ssl) ERR_clear_error(); break; }
       at += n;
     }
     if (l->fd >= 0 && (l->out_len -= at)) {
@@ -194,6 +200,13 @@ static int frames(conn *l, handler *h) {
   return n;
 }
 
+// The connection of a caller in this run has ended before the run.
+static void lost_caller(const conn *l, int got) {
+  err.connection++;
+  unsigned long why = l->ssl ? ERR_peek_last_error() : 0;
+  fprintf(stderr, "sipgen: the connection of caller %d has ended: %s\n", l->index, why ? ERR_reason_error_string(why) : got ? strerror(errno) : "the proxy closed it");
+}
+
 // Reads what is there. An end before its time is an error for callers; servers may be left.
 static int read_conn(conn *l, handler *h) {
   int n = 0;
@@ -202,7 +215,7 @@ static int read_conn(conn *l, handler *h) {
     if (got <= 0) {
       int waits = l->ssl ? SSL_get_error(l->ssl, got) == SSL_ERROR_WANT_READ : got < 0 && (errno == EAGAIN || errno == EINTR);
       if (!waits) {
-        if (!l->server) err.connection++;
+        if (running && !l->server && now_used && now_used->conns[l->index] == l) lost_caller(l, got);
         drop(l);
       }
       return n;
