@@ -99,7 +99,7 @@ func startStreamRelay(t *testing.T, host, fault string) {
 			callers = append(callers, c)
 			var servers []net.Conn
 			for i := range 4 {
-				s, err := net.Dial("tcp", fmt.Sprintf("%s:%d", host, 17000+(n+i)%4))
+				s, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(17000+(n+i)%4)))
 				if err != nil {
 					c.Close()
 					return

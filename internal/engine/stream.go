@@ -21,7 +21,8 @@ type stream struct {
 	group *group // of the listener that it came in at, or in whose name it was opened
 	link  *link  // of one that we opened; nil for others
 
-	touched atomic.Bool // something is queued that somebody is about to send
+	touched  atomic.Bool // something is queued that somebody is about to send
+	underway underway    // of one to a server
 
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
@@ -51,6 +52,7 @@ func (s *stream) run() {
 	}
 	s.end(s.serve())
 	s.giveBack()
+	s.broken()
 }
 
 // serve reads and decides until the connection is to end, and says why.

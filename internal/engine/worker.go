@@ -395,6 +395,8 @@ func (w *worker) writeStream(v *proxy.Verdict) {
 	}
 	if s == nil || !w.queue(s, w.text) {
 		w.notSent(v)
+	} else if v.Pin != 0 {
+		s.underway.add(v.Pin)
 	}
 }
 
@@ -413,7 +415,7 @@ func (w *worker) queue(s *stream, b []byte) bool {
 // notSent has decided anew about a request that no connection could be had for. That takes a desk, and whoever
 // decides now must not wait for one.
 func (w *worker) notSent(v *proxy.Verdict) {
-	if v.Action == proxy.Forward && w.msg.IsRequest {
+	if v.Action == proxy.Forward && (w.msg.IsRequest || v.Pin != 0) {
 		g, to, data := w.groupOf(v.Face), v.To, slices.Clone(w.text)
 		w.e.wg.Go(func() { w.e.undelivered(g, to, data) })
 		return
