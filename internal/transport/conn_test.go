@@ -105,6 +105,43 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// The deadline that stands on a socket may be one of an earlier wait. When it passes just before what has come is read, the
+// connection goes on.
+func TestReadAfterAnEarlierDeadline(t *testing.T) {
+	l, err := ListenStream(loop4, false, StreamOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ListenerClosed)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := peer.Write([]byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c.arm(time.Now().Add(-time.Second))
+	b := make([]byte, 16)
+	if n, err := c.Read(b); string(b[:n]) != "one" || err != nil {
+		t.Fatalf("Read gave %q and %v", b[:n], err)
+	}
+	if err := c.Wait(time.Now().Add(time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Wait for nothing gave %v", err)
+	}
+}
+
 func closedFor(t testing.TB, l *StreamListener, r Reason, n uint64) {
 	t.Helper()
 	eventually(t, "closed for "+r.String(), func() bool { return l.Counters().Read().Closed[r] == n })
