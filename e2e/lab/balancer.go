@@ -41,6 +41,7 @@ type Balancer struct {
 	metrics string // host:port; empty for the stand-in
 	API     *API   // nil: it has none
 	command Command
+	file    string // of objects; empty: none
 }
 
 // StandIn says that the tests run against Kamailio's dispatcher in place of Carillon
@@ -61,7 +62,7 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		s.Objects().Write(t, s.File)
 	}
 	args := append(s.flags(), "--metrics", metrics.String(), "--secret-file", SecretFile(t, dir))
-	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
+	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String(), file: s.File}
 	if s.API {
 		b.API = NewAPI(t, TCPAddr(t))
 		args = append(args, withAPI(dir, b.API.Addr)...)
@@ -77,6 +78,13 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		b.AwaitServers(servers)
 	}
 	return b
+}
+
+// Rewrite gives the balancer another file of objects, and tells it.
+func (b *Balancer) Rewrite(text string) {
+	b.t.Helper()
+	WriteWhole(b.t, b.file, text)
+	b.Signal(syscall.SIGHUP)
 }
 
 // Restart ends the balancer and starts it again as it was started first.
