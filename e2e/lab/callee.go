@@ -36,8 +36,8 @@ type Callee struct {
 
 // Conduct is how a Callee treats requests.
 type Conduct struct {
-	Final  string        // status of its final responses; empty: 200 OK
-	After  time.Duration // how long that takes; there is a 100 at once then
+	Final  string        // status of its final responses to INVITE; empty: 200 OK
+	After  time.Duration // how long they take; nothing is sent before
 	Silent bool          // no response at all
 	Keep   bool          // keep what comes for Messages
 }
@@ -176,7 +176,7 @@ func ReadStream(r *bufio.Reader) ([]byte, error) {
 	return append(out, body...), err
 }
 
-// message answers one message. Of an INVITE that is answered late there is a 100 at once.
+// message answers one message.
 func (c *Callee) message(b []byte, back func([]byte)) {
 	m, ok := ReadMessage(Packet{At: time.Now(), Dst: c.Addr, Data: b})
 	if !ok {
@@ -205,7 +205,6 @@ func (c *Callee) message(b []byte, back func([]byte)) {
 		answer("200 OK")
 	case do.Silent:
 	case do.After > 0:
-		answer("100 Trying")
 		time.AfterFunc(do.After, func() { c.final(m, do, answer) })
 	default:
 		c.final(m, do, answer)
