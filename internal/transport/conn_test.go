@@ -259,6 +259,37 @@ func TestConnWaitLater(t *testing.T) {
 	}
 }
 
+// A deadline that passes between Wait and Read, as that of the handshake may, does not end the connection.
+func TestConnReadPastDeadline(t *testing.T) {
+	l, _ := ListenStream(loop4, false, StreamOptions{})
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c, err := l.Accept()
+	if err != nil || c.Start() != nil {
+		t.Fatal(err)
+	}
+	peer.Write([]byte("x"))
+	later := time.Now().Add(10 * time.Second)
+	if err := c.Wait(later); err != nil {
+		t.Fatal(err)
+	}
+	c.arm(time.Now().Add(-time.Second))
+	b := make([]byte, 10)
+	if n, err := c.Read(b); n != 0 || err != nil {
+		t.Fatalf("past the deadline %d octets, %v", n, err)
+	}
+	if err := c.Wait(later); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(b); n != 1 || err != nil {
+		t.Errorf("%d octets, %v", n, err)
+	}
+}
+
 // The last words reach a peer that has sent more than was read.
 func TestConnEnd(t *testing.T) {
 	l := echoing(t, false, StreamOptions{}, nil)

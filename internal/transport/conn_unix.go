@@ -3,7 +3,9 @@
 package transport
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,6 +62,8 @@ func (o *rawOps) read(c *Conn, b []byte) (int, error) {
 	err := c.raw.Read(o.get)
 	o.in = nil
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, errAgain // an earlier deadline has passed since Wait, which is who knows whether it still counts
 	case err != nil:
 		return 0, err
 	case o.errIn == unix.EAGAIN:
