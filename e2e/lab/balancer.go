@@ -142,7 +142,7 @@ func (s Setup) flags() []string {
 }
 
 // told are the counters that a failing test shows.
-var told = regexp.MustCompile(`^carillon_(virtual_service_(messages|faults|answers|table_full)_total|socket_.*(drops|errors)_total|server_failovers_total|pool_(retries_refused|full)_total)`)
+var told = regexp.MustCompile(`^carillon_(virtual_service_(messages|faults|answers|table_full)_total|socket_.*(drops|errors)_total|server_failovers_total|pool_(retries_refused|full)_total|connections_closed_total)`)
 
 func (b *Balancer) showCounters() {
 	if !b.t.Failed() || b.Exited() {

@@ -28,8 +28,8 @@ type Callee struct {
 	tcp     net.Listener
 
 	mu    sync.Mutex
-	calls map[string]bool // by Call-ID: got an INVITE
-	got   []Message       // all but probes, if kept
+	calls map[string]string // by Call-ID: branch of the newest INVITE
+	got   []Message         // all but probes, if kept
 	conns []net.Conn
 	ended bool
 }
@@ -40,12 +40,14 @@ type Conduct struct {
 	After  time.Duration // how long they take; nothing is sent before
 	Silent bool          // no response at all
 	Keep   bool          // keep what comes for Messages
+	// Contact of its responses; empty: its address.
+	Contact string
 }
 
 // StartCallee starts a server; over TLS it shows the certificate.
 func StartCallee(t testing.TB, over string, addr netip.AddrPort, cert *tls.Certificate) *Callee {
 	t.Helper()
-	c := &Callee{Addr: addr, t: t, over: over, calls: make(map[string]bool)}
+	c := &Callee{Addr: addr, t: t, over: over, calls: make(map[string]string)}
 	c.conduct.Store(new(Conduct))
 	t.Cleanup(c.Stop)
 	if over == "udp" {
@@ -153,7 +155,7 @@ func ReadStream(r *bufio.Reader) ([]byte, error) {
 	var out []byte
 	length := 0
 	for {
-		line, err := r.ReadSlice('\n')
+		line, err := r.ReadBytes('\n')
 		if err != nil {
 			return nil, err
 		}
@@ -184,31 +186,44 @@ func (c *Callee) message(b []byte, back func([]byte)) {
 	}
 	do := c.conduct.Load()
 	probe := m.Method() == "OPTIONS" && len(m.Headers("Via", "v")) == 1
-	if !probe && do.Keep || !probe && m.Method() == "INVITE" {
-		c.mu.Lock()
-		if do.Keep {
-			c.got = append(c.got, m)
-		}
-		if m.Method() == "INVITE" && !m.IsResponse() {
-			c.calls[m.CallID] = true
-		}
-		c.mu.Unlock()
+	if probe && !m.IsResponse() {
+		back(respond(nil, b, "200 OK", "callee", "sip:"+c.Addr.String()))
+		return
+	}
+	if c.note(m, do.Keep) {
+		return // it was answered, and SIPp takes a repeated answer for a new one
 	}
 	contact := "sip:" + c.Addr.String()
 	if c.over != "udp" {
 		contact += ";transport=" + c.over
 	}
+	if do.Contact != "" {
+		contact = do.Contact
+	}
 	answer := func(status string) { back(respond(nil, b, status, "callee", contact)) }
 	switch {
 	case m.IsResponse() || m.Method() == "ACK":
-	case probe:
-		answer("200 OK")
 	case do.Silent:
 	case do.After > 0:
 		time.AfterFunc(do.After, func() { c.final(m, do, answer) })
 	default:
 		c.final(m, do, answer)
 	}
+}
+
+// note keeps count of a message, and tells whether it is an INVITE that came again.
+func (c *Callee) note(m Message, keep bool) (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if keep {
+		c.got = append(c.got, m)
+	}
+	if m.Method() != "INVITE" || m.IsResponse() {
+		return false
+	}
+	again = c.calls[m.CallID] == m.Branch()
+	c.calls[m.CallID] = m.Branch()
+	return again
 }
 
 func (c *Callee) final(m Message, do *Conduct, answer func(string)) {
