@@ -102,8 +102,8 @@ func TestDeafServer(t *testing.T) {
 // A client over TCP that sends and never reads loses its connection; others do not notice.
 func TestDeafClient(t *testing.T) {
 	t.Parallel()
-	s := lab.StartCallee(t, "udp", lab.Addr(t, "127.0.0.11"), nil)
-	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Pools: []lab.EdgePool{{Name: "pool", Over: "udp", Servers: []lab.PoolServer{{Addr: s.Addr}}}}}
+	s := lab.StartCallee(t, "tcp", lab.Addr(t, "127.0.0.11"), nil)
+	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Pools: []lab.EdgePool{{Name: "pool", Over: "tcp", Servers: []lab.PoolServer{{Addr: s.Addr}}}}}
 	b := e.Start(t, lab.Setup{})
 	const calls = 300
 	caller := lab.StartSIPp(t, lab.SIPpSpec{Name: "caller", Scenario: "caller", Local: lab.Addr(t, "127.0.0.2"), Remote: b.Addr, Calls: calls, Rate: 100, Transport: "t1"})
