@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/tap"
 )
 
 // Times of a trace.
@@ -52,7 +52,7 @@ type lines struct {
 	s    *server
 	to   *http.ResponseController
 	enc  *json.Encoder
-	tap  *engine.Tap
+	tap  *tap.Tap
 	told uint64
 	lost uint64 // that were told of
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/snapshot"
+	"github.com/carillon-sip/carillon/internal/tap"
 	"github.com/carillon-sip/carillon/internal/token"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
@@ -60,7 +61,7 @@ type Engine struct {
 
 	live atomic.Pointer[live]
 
-	taps      atomic.Pointer[taps] // nil: nobody traces
+	taps      tap.Taps
 	seenCalls seenCalls
 
 	awake atomic.Int32  // workers that have their gear
@@ -168,6 +169,7 @@ func Start(cfg Config) (*Engine, error) {
 		changed: make(chan struct{}, 1), backoff: make(chan backoff, backoffQueue), kick: make(chan struct{}, 1), stop: stop}
 	e.health = health.New(health.Config{OnChange: e.healthChanged, UserAgent: "carillon"})
 	e.around = &around{machine: cfg.machine}
+	e.taps.Note = e.seen
 	e.resolver = newResolver(e)
 	e.streams, e.desks = newStreams(e), newDesks(e)
 	set := cfg.Set
@@ -189,7 +191,7 @@ func Start(cfg Config) (*Engine, error) {
 // who wants to leave gently drains first.
 func (e *Engine) Stop() {
 	e.stop()
-	e.closeTaps()
+	e.taps.Close()
 	e.mu.Lock()
 	for _, g := range e.groups {
 		g.close()

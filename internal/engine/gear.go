@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/tap"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
@@ -46,7 +47,7 @@ func (w *worker) layDown() {
 	g.clearOuts()
 	// what was read last, and how the world was then, are not to be kept alive by who rests
 	g.live, g.book, g.tally, g.input, g.nFailed, g.late = nil, nil, nil, proxy.Input{}, 0, false
-	g.msg.Buf, g.taps, g.sighting, g.left = nil, nil, sighting{}, nil
+	g.msg.Buf, g.taps, g.sighting, g.left = nil, nil, tap.Sighting{}, nil
 	select {
 	case w.e.spare[family(w.group.key)] <- g:
 	default:

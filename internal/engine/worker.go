@@ -11,6 +11,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/stun"
+	"github.com/carillon-sip/carillon/internal/tap"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
@@ -47,8 +48,8 @@ type gear struct {
 	text    []byte    // of a message that goes on a stream
 	late    bool      // the batch is through; what is decided now is about its failures
 
-	taps     *taps // nil: nobody traces
-	sighting sighting
+	taps     *tap.List // nil: nobody traces
+	sighting tap.Sighting
 	left     []byte // what was written last; valid iff taps
 }
 
@@ -189,7 +190,7 @@ func (w *worker) begin() {
 
 // tellTime reads the clock, and who traces, for what is decided next.
 func (w *worker) tellTime() {
-	w.taps = w.e.taps.Load()
+	w.taps = w.e.taps.Now()
 	now := time.Now()
 	w.input.Now = w.e.tick(now)
 	w.input.NowNS = int64(now.Sub(w.e.start))

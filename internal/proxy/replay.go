@@ -15,7 +15,7 @@ const (
 	replayLeast   = 8 << 10  // of a ring, in octets
 	replayMost    = 64 << 10 // 1 MiB in all: half a second at 1,000 calls/s
 	replayMaxSize = 8 << 10  // larger requests are not stored: they wait for their retransmission
-	replayRecord  = 256      // octets of a ring for each request that it remembers at the most
+	replayRecord  = 512      // octets of a ring for each request that it remembers at the most
 	replayKeepNS  = 1e9
 )
 

@@ -1,4 +1,4 @@
-package engine
+package tap
 
 import (
 	"bytes"
@@ -73,9 +73,9 @@ func (c *criteria) service(s *snapshot.Service) bool {
 }
 
 // all holds a message against everything; m is nil for what is no SIP.
-func (c *criteria) all(s *sighting, m *sip.Msg) bool {
+func (c *criteria) all(s *Sighting, m *sip.Msg) bool {
 	if m == nil {
-		return !c.ofSIP && c.service(s.listener.Service) && c.ends(s)
+		return !c.ofSIP && c.service(s.Listener.Service) && c.ends(s)
 	}
 	if len(c.callID) > 0 && !bytes.Equal(m.Bytes(m.CallID), c.callID) {
 		return false
@@ -86,7 +86,7 @@ func (c *criteria) all(s *sighting, m *sip.Msg) bool {
 	if c.method != "" && c.method != string(methodIn(m)) {
 		return false
 	}
-	if !c.service(s.listener.Service) || !c.ends(s) {
+	if !c.service(s.Listener.Service) || !c.ends(s) {
 		return false
 	}
 	return c.from.fits(m, m.From.URI) && c.to.fits(m, m.To.URI) &&
@@ -94,8 +94,8 @@ func (c *criteria) all(s *sighting, m *sip.Msg) bool {
 }
 
 // code reports whether a response, or the balancer's own answer to a request, has a status code that fits.
-func (c *criteria) code(s *sighting, m *sip.Msg) bool {
-	return !m.IsRequest && c.codes.Has(m.Status) || m.IsRequest && s.status >= 100 && s.status <= 699 && s.face != nil && c.codes.Has(s.status)
+func (c *criteria) code(s *Sighting, m *sip.Msg) bool {
+	return !m.IsRequest && c.codes.Has(m.Status) || m.IsRequest && s.Status >= 100 && s.Status <= 699 && s.Face != nil && c.codes.Has(s.Status)
 }
 
 // methodIn is the method of a request, or of a response's CSeq.
@@ -107,23 +107,23 @@ func methodIn(m *sip.Msg) []byte {
 }
 
 // ends holds where a message came from and went to against the filter.
-func (c *criteria) ends(s *sighting) bool {
-	if c.source.IsValid() && !c.source.Contains(s.from.Addr()) && !c.source.Contains(s.to.Addr()) {
+func (c *criteria) ends(s *Sighting) bool {
+	if c.source.IsValid() && !c.source.Contains(s.From.Addr()) && !c.source.Contains(s.To.Addr()) {
 		return false
 	}
 	if c.server == "" {
 		return true
 	}
-	if s.server != nil && s.server.Name == c.server {
+	if s.Server != nil && s.Server.Name == c.server {
 		return true
 	}
-	for _, a := range [2]netip.AddrPort{s.from, s.to} {
+	for _, a := range [2]netip.AddrPort{s.From, s.To} {
 		switch {
 		case !a.IsValid():
 		case a == c.serverAt || a.Addr() == c.serverIP:
 			return true
 		case !c.serverAt.IsValid() && !c.serverIP.IsValid():
-			if sv := s.listener.Service.ServerAt(a); sv != nil && sv.Name == c.server {
+			if sv := s.Listener.Service.ServerAt(a); sv != nil && sv.Name == c.server {
 				return true
 			}
 		}

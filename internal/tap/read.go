@@ -1,4 +1,4 @@
-package engine
+package tap
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
@@ -21,14 +20,19 @@ type reader struct {
 	past past
 }
 
-// Read waits for messages and returns those that are there, and how many could not be copied since the trace began.
+// Read waits for messages and returns those that are there, and how many could not be copied since the trace began. What is
+// there is returned even if ctx has ended.
 func (t *Tap) Read(ctx context.Context) ([]report.TraceMessage, uint64, error) {
 	select {
 	case <-t.some:
-	case <-t.closed:
-		return nil, t.Lost(), ErrTapClosed
-	case <-ctx.Done():
-		return nil, t.Lost(), ctx.Err()
+	default:
+		select {
+		case <-t.some:
+		case <-t.closed:
+			return nil, t.Lost(), ErrClosed
+		case <-ctx.Done():
+			return nil, t.Lost(), ctx.Err()
+		}
 	}
 	r := &t.read
 	t.mu.Lock()
@@ -39,8 +43,8 @@ func (t *Tap) Read(ctx context.Context) ([]report.TraceMessage, uint64, error) {
 	for i := range r.page.list {
 		s := &r.page.list[i]
 		m, parsed := t.message(r.page, s)
-		if m.CallID != "" {
-			t.e.seenCalls.note(t.e.sealer.CallHash([]byte(m.CallID)), m)
+		if t.of.Note != nil {
+			t.of.Note(m)
 		}
 		if t.before {
 			out = t.withPast(out, m, s, parsed)
@@ -60,29 +64,29 @@ func (t *Tap) Lost() uint64 {
 }
 
 // message turns a sighting into words. parsed is the message it is about; nil if there is none.
-func (t *Tap) message(p *page, s *sighting) (m *report.TraceMessage, parsed *sip.Msg) {
+func (t *Tap) message(p *page, s *Sighting) (m *report.TraceMessage, parsed *sip.Msg) {
 	came, left := p.text[s.came[0]:s.came[1]], p.text[s.left[0]:s.left[1]]
 	if !t.secret {
 		blank(came)
 		blank(left)
 	}
-	pool := s.listener.Service
-	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.what, Service: s.listener.Service.Name, Transport: strings.ToLower(s.listener.Key.Transport.String()),
-		Source: sourceOf(s), Local: localOf(s), Action: actionWords[s.action], Reason: s.reason.String(),
-		Sentence: s.reason.Sentence(), LatencyUS: s.latency, Came: string(came), Left: string(left)}
-	if s.face != nil {
-		to := partyAt(pool, s.to)
-		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.face.Addr(), s.face.Out.Addr.Port()), strings.ToLower(s.face.Transport.String())
-		if s.action == proxy.Answer && s.what == report.TraceMessageCame {
-			m.Answer = s.status
+	pool := s.Listener.Service
+	m = &report.TraceMessage{Seq: s.seq, At: time.Unix(0, s.at).UTC(), What: s.What, Service: s.Listener.Service.Name, Transport: strings.ToLower(s.Listener.Key.Transport.String()),
+		Source: sourceOf(s), Local: localOf(s), Action: s.Action, Reason: s.Reason,
+		Sentence: s.Sentence, LatencyUS: s.LatencyUS, Came: string(came), Left: string(left)}
+	if s.Face != nil {
+		to := partyAt(pool, s.To)
+		m.Target, m.Out, m.OutTransport = &to, netip.AddrPortFrom(s.Face.Addr(), s.Face.Out.Addr.Port()), strings.ToLower(s.Face.Transport.String())
+		if s.Answered && s.What == report.TraceMessageCame {
+			m.Answer = s.Status
 		}
 	}
 	m.Direction = "from_client"
 	if m.Source.Server != "" {
 		m.Direction = "from_server"
 	}
-	if s.server != nil {
-		m.Server = s.server.Name
+	if s.Server != nil {
+		m.Server = s.Server.Name
 	}
 	text := came
 	if len(text) == 0 {
@@ -126,16 +130,16 @@ func partyAt(pool *snapshot.Service, a netip.AddrPort) report.TraceParty {
 }
 
 // sourceOf is who sent a message. A server that has connected to us itself did so from a port of its own choice.
-func sourceOf(s *sighting) report.TraceParty {
-	pool := s.listener.Service
-	p := partyAt(pool, s.from)
-	if p.Server != "" || !s.listener.Key.Transport.Stream() {
+func sourceOf(s *Sighting) report.TraceParty {
+	pool := s.Listener.Service
+	p := partyAt(pool, s.From)
+	if p.Server != "" || !s.Listener.Key.Transport.Stream() {
 		return p
 	}
-	toServer := s.face != nil && pool.ServerAt(s.to) != nil // then that is the one of the verdict
+	toServer := s.Face != nil && pool.ServerAt(s.To) != nil // then that is the one of the verdict
 	for _, pool := range pool.Pools() {
 		for _, sv := range pool.Servers {
-			if sv.Addr.Addr() == s.from.Addr() && (s.server == sv && !toServer || s.reason == proxy.FromServer) {
+			if sv.Addr.Addr() == s.From.Addr() && (s.Server == sv && !toServer || s.FromServer) {
 				p.Server = cmp.Or(sv.Name, sv.Addr.String())
 				return p
 			}
@@ -145,11 +149,11 @@ func sourceOf(s *sighting) report.TraceParty {
 }
 
 // localOf is the address of ours that a message came to.
-func localOf(s *sighting) netip.AddrPort {
-	if s.local.IsValid() {
-		return netip.AddrPortFrom(s.local, s.listener.Addr.Port())
+func localOf(s *Sighting) netip.AddrPort {
+	if s.Local.IsValid() {
+		return netip.AddrPortFrom(s.Local, s.Listener.Addr.Port())
 	}
-	return s.listener.Addr
+	return s.Listener.Addr
 }
 
 // pastOctets bounds what a tap remembers of messages that did not fit yet.
@@ -165,7 +169,7 @@ type past struct {
 
 // withPast appends a message that fits, or belongs to a call of which one did, with what came before; another one is
 // remembered.
-func (t *Tap) withPast(out []report.TraceMessage, m *report.TraceMessage, s *sighting, parsed *sip.Msg) []report.TraceMessage {
+func (t *Tap) withPast(out []report.TraceMessage, m *report.TraceMessage, s *Sighting, parsed *sip.Msg) []report.TraceMessage {
 	p := &t.read.past
 	if p.shown == nil {
 		p.shown = map[string]time.Time{}
