@@ -26,7 +26,7 @@ func TestBadStreams(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "sipp", "openssl")
 	server := lab.Addr(t, "127.0.0.11")
-	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server})
+	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, T1: lab.Patient})
 	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Secure: lab.Addr(t, "127.0.0.1"), Cert: lab.MakeCert(t, nil, time.Now().Add(time.Hour), "example.test"),
 		Pools: []lab.EdgePool{{Name: "pool", Over: "udp", Servers: []lab.PoolServer{{Addr: server}}}}}
 	b := e.Start(t, lab.Setup{})

@@ -43,7 +43,7 @@ func callsBetween(t *testing.T, client, server, caller, callee string, calls int
 	pool := lab.EdgePool{Name: "pool", Over: map[byte]string{'u': "udp", 't': "tcp", 'l': "tls"}[server[0]]}
 	for i := range 2 {
 		a := lab.Addr(t, fmt.Sprintf("127.0.0.%d", 11+i))
-		lab.StartSIPp(t, lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: callee, Local: a, Transport: server, Cert: &cert.TLS})
+		lab.StartSIPp(t, lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: callee, Local: a, Transport: server, Cert: &cert.TLS, T1: lab.Patient})
 		pool.Servers = append(pool.Servers, lab.PoolServer{Addr: a})
 	}
 	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Secure: lab.Addr(t, "127.0.0.1"), Cert: cert, Pools: []lab.EdgePool{pool}}

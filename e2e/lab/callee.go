@@ -19,13 +19,13 @@ import (
 // Callee is a server over UDP, TCP or TLS that does what a test says: answers late, refuses, or keeps silent. Monitors always
 // get their 200.
 type Callee struct {
-	Addr    netip.AddrPort
-	Conns   atomic.Int64 // connections taken
-	t       testing.TB
-	over    string
-	conduct atomic.Pointer[Conduct]
-	udp     *net.UDPConn
-	tcp     net.Listener
+	Addr     netip.AddrPort
+	Requests atomic.Int64 // of any kind but probes
+	t        testing.TB
+	over     string
+	conduct  atomic.Pointer[Conduct]
+	udp      *net.UDPConn
+	tcp      net.Listener
 
 	mu    sync.Mutex
 	calls map[string]string // by Call-ID: branch of the newest INVITE
@@ -129,7 +129,6 @@ func (c *Callee) accept() {
 		}
 		c.conns = append(c.conns, conn)
 		c.mu.Unlock()
-		c.Conns.Add(1)
 		go func() {
 			var mu sync.Mutex
 			back := func(b []byte) {
@@ -190,6 +189,7 @@ func (c *Callee) message(b []byte, back func([]byte)) {
 		back(respond(nil, b, "200 OK", "callee", "sip:"+c.Addr.String()))
 		return
 	}
+	c.Requests.Add(1)
 	if c.note(m, do.Keep) {
 		return // it was answered, and SIPp takes a repeated answer for a new one
 	}

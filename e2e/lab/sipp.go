@@ -61,6 +61,10 @@ func (s *SIPpSpec) sleeved(t testing.TB) {
 	TLSBefore(t, outside, s.Cert, s.Local)
 }
 
+// Patient is the T1 of servers of callers on streams: such a caller asserts that no answer comes twice, and ends when one
+// does since its ACK was late.
+const Patient = 15 * time.Second
+
 // openCalls is how many calls a caller has at most under way at a time, beside those it holds.
 const openCalls = 200
 
