@@ -15,6 +15,7 @@ type Traffic struct {
 	Unanswered, Unreachable atomic.Uint64
 	Ejections               atomic.Uint64          // times that passive health took it out
 	Ejected                 atomic.Pointer[string] // why it is out now, and until when; valid while its condition says so
+	EjectedAt               atomic.Int64           // when passive health took it out or let it in last, in ns since 1970; 0: never
 	Failovers               atomic.Uint64          // transactions taken away from it: ICMP, silence, 503
 	Heard                   atomic.Uint32          // tick (ms) of the last response; 0 never
 	Latency                 [LatencyBuckets]atomic.Uint64
