@@ -51,7 +51,7 @@ func (p *party) caller(calls, rate int) *lab.SIPp {
 	p.t.Helper()
 	p.rounds++
 	return lab.StartSIPp(p.t, lab.SIPpSpec{Name: fmt.Sprintf("caller%d", p.rounds), Scenario: "caller", Local: lab.Addr(p.t, "127.0.0.2"), Remote: p.b.Addr,
-		Calls: calls, Rate: rate})
+		Calls: calls, Rate: rate, T1: lab.Patient})
 }
 
 // calls places calls, each of which must succeed, and tells how many of them each server got.

@@ -49,7 +49,7 @@ func newRolling(t *testing.T, over string) *rolling {
 }
 
 func (r *rolling) serve(i int) *lab.SIPp {
-	s := lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: "server", Local: r.addrs[i]}
+	s := lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: "server", Local: r.addrs[i], T1: lab.Patient}
 	if r.over == "tcp" {
 		s.Transport = "t1"
 	}
@@ -64,7 +64,7 @@ func (r *rolling) answered(i int) float64 {
 func (r *rolling) run() {
 	t := r.t
 	caller := lab.StartSIPp(t, lab.SIPpSpec{Name: "caller", Scenario: "caller", Local: lab.Addr(t, "127.0.0.2"), Remote: r.b.Addr, Calls: 1_000_000, Rate: 200,
-		Hold: 300 * time.Millisecond})
+		Hold: 300 * time.Millisecond, T1: lab.Patient})
 	for i := range r.servers {
 		lab.Until(t, fmt.Sprintf("server%d has calls", i+1), func() bool { return r.answered(i) > 50 })
 	}

@@ -61,8 +61,8 @@ func (s *SIPpSpec) sleeved(t testing.TB) {
 	TLSBefore(t, outside, s.Cert, s.Local)
 }
 
-// Patient is the T1 of servers of callers on streams: such a caller asserts that no answer comes twice, and ends when one
-// does since its ACK was late.
+// Patient is a T1 for tests that are not about retransmissions, and run beside others: on a machine that stands still for two
+// seconds SIPp takes a repeated answer for a new one, and on streams ends at it. On loopback nothing is lost.
 const Patient = 15 * time.Second
 
 // openCalls is how many calls a caller has at most under way at a time, beside those it holds.
