@@ -24,6 +24,9 @@ func TestBadStreams(t *testing.T) {
 		t.Skip("the stand-in speaks UDP")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	lab.Require(t, "sipp", "openssl")
 	server := lab.Addr(t, "127.0.0.11")
 	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, T1: lab.Patient})

@@ -18,6 +18,9 @@ func TestCertificateReloads(t *testing.T) {
 		t.Skip("the stand-in speaks UDP")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	lab.Require(t, "sipp")
 	const reloads, settled = 1000, 200
 	server := lab.Addr(t, "127.0.0.11")

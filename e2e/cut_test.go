@@ -85,6 +85,8 @@ var (
 	numbers = regexp.MustCompile(`cut-\d{5}|-\d{5}\r\n|127\.0\.0\.2:\d+`)
 )
 
+var callNumber = regexp.MustCompile(`cut-\d{5}`)
+
 // likeOthers is a message without what is the call's or the connection's own.
 func likeOthers(m lab.Message) string {
 	return numbers.ReplaceAllString(ownVia.ReplaceAllString(string(m.Data), "$1"), "N")
@@ -147,6 +149,62 @@ func cutStreams(t *testing.T, over string) {
 	for at := range length {
 		if parts := got[fmt.Sprintf("cut-%05d", at)]; !slices.Equal(parts, whole) {
 			t.Fatalf("cut at %d of %d the server got\n%s\nand whole\n%s", at, length, strings.Join(parts, ""), strings.Join(whole, ""))
+		}
+	}
+	t.Logf("cut at each of %d octets", length)
+}
+
+// Streams of servers are cut in two at every octet of their answers: the client gets the same as from one that is not.
+func TestServersStreamCut(t *testing.T) {
+	t.Parallel()
+	const servers = 750 // no fewer than there are octets in a 180 and a 200
+	every := lab.StartCallee(t, "tcp", lab.Addr(t, "0.0.0.0"), nil)
+	every.Hold()
+	pool := lab.EdgePool{Name: "pool", Over: "tcp", Fields: "lb_algorithm: round-robin"}
+	for i := range servers {
+		a := netip.AddrFrom4([4]byte{127, 0, byte(2 + i/250), byte(1 + i%250)})
+		pool.Servers = append(pool.Servers, lab.PoolServer{Addr: netip.AddrPortFrom(a, every.Addr.Port())})
+	}
+	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Profile: "record_route: false", Pools: []lab.EdgePool{pool}}
+	b := e.Start(t, lab.Setup{})
+	lab.Until(t, "there are connections to all servers", func() bool { return b.Sum("connections_open") == 2*servers })
+	conn, _ := dialEdge(t, "127.0.0.2", e.Listen, false)
+	from := addrOf(conn.LocalAddr())
+	for n := range servers {
+		invite, _, _ := strings.Cut(wholeCall(n, from, "TCP"), "ACK ")
+		io.WriteString(conn, invite)
+	}
+	lab.Until(t, "each server has a call", func() bool { return len(every.Holding()) == servers })
+	cuts, length := every.Holding(), 0
+	for at, h := range cuts {
+		length = max(length, h.Waiting())
+		if err := h.Send(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab.AwaitReadFrom(t, every.Addr)
+	for _, h := range cuts {
+		if err := h.Send(length); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.SetReadDeadline(time.Now().Add(lab.Patience))
+	answers, got := bufio.NewReader(conn), make(map[string]string)
+	for range 2 * servers {
+		m, err := lab.ReadStream(answers)
+		if err != nil {
+			t.Fatalf("after %d answers: %v", len(got), err)
+		}
+		id := callNumber.FindString(string(m))
+		got[id] += numbers.ReplaceAllString(string(m), "N")
+	}
+	whole := got["cut-00000"]
+	if !strings.HasPrefix(whole, "SIP/2.0 180 ") || !strings.Contains(whole, "\r\n\r\nSIP/2.0 200 ") || length > servers {
+		t.Fatalf("%d octets were sent, of which came %q", length, whole)
+	}
+	for id, text := range got {
+		if text != whole {
+			t.Fatalf("the answers of %s came as\n%s\nand others'\n%s", id, text, whole)
 		}
 	}
 	t.Logf("cut at each of %d octets", length)

@@ -96,6 +96,9 @@ func TestPoolGroup(t *testing.T) {
 		t.Skip("the stand-in has no pool groups")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	const monitored = "health_monitor_refs: [options]"
 	p := startParty(t, lab.Setup{}, "udp",
 		lab.EdgePool{Name: "one", Member: `priority_label: "10"`, Fields: monitored + ", min_servers_up: 2", Servers: called("a1", "a2")},

@@ -142,6 +142,9 @@ func TestIdleClients(t *testing.T) {
 		t.Skip("the stand-in speaks UDP")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	t.Run("TLS", idleTLS)
 	t.Run("TCP from one source", idleTCP)
 }

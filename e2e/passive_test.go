@@ -17,6 +17,9 @@ func TestPassiveHealth(t *testing.T) {
 		t.Skip("the stand-in has no passive health")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	for _, c := range []struct {
 		name     string
 		bad      lab.Conduct
@@ -122,6 +125,9 @@ func TestPassiveHealthLimits(t *testing.T) {
 		t.Skip("the stand-in has no passive health")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	t.Run("share", func(t *testing.T) {
 		t.Parallel()
 		p := startParty(t, lab.Setup{API: true}, "udp", lab.EdgePool{Name: "pool", Servers: called("a", "b", "c", "d"),
@@ -167,6 +173,9 @@ func TestSlowStart(t *testing.T) {
 		t.Skip("the stand-in has no slow start")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	p := startParty(t, lab.Setup{}, "udp", lab.EdgePool{Name: "pool", Servers: called("a", "fresh"), Fields: "connection_ramp_duration: 1, health_monitor_refs: [options]"})
 	p.servers["fresh"].Stop()
 	p.b.AwaitServers(1)

@@ -16,6 +16,9 @@ func TestRollingRestart(t *testing.T) {
 		t.Skip("the stand-in has no API")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	lab.Require(t, "sipp")
 	for _, over := range []string{"udp", "tcp"} {
 		t.Run("servers over "+over, func(t *testing.T) {

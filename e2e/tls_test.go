@@ -26,6 +26,9 @@ func TestServerHangsUpOverStreams(t *testing.T) {
 		t.Skip("the stand-in speaks UDP")
 	}
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some time")
+	}
 	lab.Require(t, "sipp")
 	for _, client := range []string{"u1", "t1", "tn", "l1", "ln"} {
 		for _, server := range []string{"u1", "t1", "l1"} {

@@ -32,6 +32,58 @@ type Callee struct {
 	got   []Message         // all but probes, if kept
 	conns []net.Conn
 	ended bool
+	hold  bool
+}
+
+// Held is a connection of a server that keeps what it is to send.
+type Held struct {
+	net.Conn
+	mu   sync.Mutex
+	data []byte
+}
+
+// Write keeps octets.
+func (h *Held) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.data = append(h.data, b...)
+	return len(b), nil
+}
+
+// Send sends so many of the octets that are kept, or all there are.
+func (h *Held) Send(n int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n = min(n, len(h.data))
+	_, err := h.Conn.Write(h.data[:n])
+	h.data = h.data[n:]
+	return err
+}
+
+// Waiting is how many octets are kept.
+func (h *Held) Waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.data)
+}
+
+// Hold has connections over TCP that come from now on keep what they are to send.
+func (c *Callee) Hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hold = true
+}
+
+// Holding are the connections that keep something.
+func (c *Callee) Holding() (out []*Held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		if h, ok := conn.(*Held); ok && h.Waiting() > 0 {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // Conduct is how a Callee treats requests.
@@ -126,6 +178,9 @@ func (c *Callee) accept() {
 		c.mu.Lock()
 		if c.ended {
 			conn.Close()
+		}
+		if c.hold {
+			conn = &Held{Conn: conn}
 		}
 		c.conns = append(c.conns, conn)
 		c.mu.Unlock()

@@ -30,12 +30,23 @@ func RequireFiles(t testing.TB, n uint64) {
 // AwaitRead waits until what was written to an address over TCP has been read there: no octet waits in a socket of either end.
 func AwaitRead(t testing.TB, to netip.AddrPort) {
 	t.Helper()
-	Until(t, "what was written is read", func() bool { return unread(to) == 0 })
+	end := kernelHex(to.Addr()) + ":" + portHex(to)
+	Until(t, "what was written is read", func() bool {
+		return unread(func(from, at string) bool { return at == end }) == 0
+	})
 }
 
-// unread is how many octets that were sent to an address over TCP are neither confirmed nor read.
-func unread(to netip.AddrPort) (octets int) {
-	end := kernelHex(to.Addr()) + ":" + portHex(to)
+// AwaitReadFrom waits until what was written from a port over TCP has been read by whoever it was sent to.
+func AwaitReadFrom(t testing.TB, port netip.AddrPort) {
+	t.Helper()
+	end := ":" + portHex(port)
+	Until(t, "what was written is read", func() bool {
+		return unread(func(from, at string) bool { return strings.HasSuffix(from, end) }) == 0
+	})
+}
+
+// unread is how many octets that were sent over TCP between ends of interest are neither confirmed nor read.
+func unread(counts func(from, to string) bool) (octets int) {
 	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -43,15 +54,17 @@ func unread(to netip.AddrPort) (octets int) {
 		}
 		for line := range strings.Lines(string(text)) {
 			f := strings.Fields(line)
-			if len(f) < 5 || f[3] == listening || f[1] != end && f[2] != end {
+			if len(f) < 5 || f[3] == listening {
 				continue
 			}
 			queue, received, _ := strings.Cut(f[4], ":") // not confirmed, not read
-			if f[1] == end {
-				queue = received
+			local, remote := f[1], f[2]
+			for _, q := range []struct{ from, to, octets string }{{local, remote, queue}, {remote, local, received}} {
+				if counts(q.from, q.to) {
+					n, _ := strconv.ParseInt(q.octets, 16, 64)
+					octets += int(n)
+				}
 			}
-			n, _ := strconv.ParseInt(queue, 16, 64)
-			octets += int(n)
 		}
 	}
 	return octets
