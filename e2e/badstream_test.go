@@ -69,7 +69,9 @@ func TestBadStreams(t *testing.T) {
 		}
 		lab.Until(t, c.name+" is counted as "+c.reason, func() bool { return b.Sum("connections_closed_total", `reason="`+c.reason+`"`) == before+1 })
 	}
+	before := b.Sum("connections_closed_total", `reason="handshake_failed"`)
 	renegotiate(t, e)
+	lab.Until(t, "the renegotiation is counted", func() bool { return b.Sum("connections_closed_total", `reason="handshake_failed"`) == before+1 })
 	slow.finish(b)
 	for _, caller := range callers {
 		if tally := caller.Quit(); tally.Failed > 0 || tally.Succeeded < 100 {

@@ -431,6 +431,26 @@ func TestConnTLS(t *testing.T) {
 	})
 }
 
+// A record that is not of the session ends it, for a fault of TLS and not of the network.
+func TestConnForgedRecord(t *testing.T) {
+	cert, pool := certificate(t, "a.example")
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		l := echoing(t, true, StreamOptions{}, &tls.Config{Certificates: []tls.Certificate{cert}})
+		peer, err := net.Dial("tcp", l.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		c := tls.Client(peer, &tls.Config{RootCAs: pool, ServerName: "a.example", MaxVersion: version})
+		c.Write([]byte("x"))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		peer.Write(append([]byte{0x17, 3, 3, 0, 32}, make([]byte, 32)...))
+		closedFor(t, l, HandshakeFailed, 1)
+	}
+}
+
 // What a connection holds that has spoken and is idle, both sides of it, in octets of heap and stacks.
 func TestConnIdleMemory(t *testing.T) {
 	if testing.Short() {
