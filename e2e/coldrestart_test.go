@@ -10,7 +10,7 @@ import (
 
 // The balancer is stopped and started while calls are up. Nothing is handed over, and every call ends at its server: by the
 // token in its Route or, where there is none and the Contact names no server either, by the hash of its Call-ID.
-func TestRestart(t *testing.T) {
+func TestColdRestart(t *testing.T) {
 	if lab.StandIn() {
 		t.Skip("it is about Carillon")
 	}
