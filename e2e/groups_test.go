@@ -207,8 +207,7 @@ func TestSlowServerGetsLess(t *testing.T) {
 	const n, rate = 800, 200
 	for _, c := range []struct {
 		algorithm string
-		most      float64 // share of the slow one
-		// Of two servers by chance the slow one is taken where it is both: a ninth of the calls.
+		most      float64 // share of the slow one; a ninth is that it is both of two that are drawn
 	}{{"round-robin", 0.36}, {"least-load", 0.2}, {"fastest-response", 0.2}} {
 		t.Run(c.algorithm, func(t *testing.T) {
 			t.Parallel()
