@@ -47,7 +47,7 @@ func startDeaf(t *testing.T, addr netip.AddrPort) {
 
 // mostStuck is what a peer that does not read may cost, in kilobytes: its queue of 1 MB, for each of two connections, what is
 // on the way, and what the collector leaves behind.
-const mostStuck = 48 << 10
+const mostStuck = 64 << 10
 
 // longMessage is a request of some kilobytes, in its Via, so that the answer is as long.
 func longMessage(from net.Addr, over string, n int) string {
