@@ -170,7 +170,7 @@ func TestBadCertificatesOfServers(t *testing.T) {
 		"other":   lab.MakeCert(t, &ca, ends, "somebody.example.test"),
 		"nobody":  lab.MakeCert(t, nil, ends, "nobody.example.test"),
 	}
-	pool := lab.EdgePool{Name: "pool", Over: "tls", Fields: "pki_profile_ref: trusted, retry_budget_percent: 100"}
+	pool := lab.EdgePool{Name: "pool", Over: "tls", Fields: "pki_profile_ref: trusted, retry_budget_per_second: 1000"}
 	servers := make(map[string]*lab.Callee)
 	for name, cert := range certs {
 		s := lab.StartCallee(t, "tls", lab.Addr(t, fmt.Sprintf("127.0.0.%d", 11+len(servers))), &cert.TLS)

@@ -43,7 +43,7 @@ func TestColdRestart(t *testing.T) {
 			b := e.Start(t, lab.Setup{})
 			const calls = 300
 			caller := lab.StartSIPp(t, lab.SIPpSpec{Name: "caller", Scenario: "caller", Local: lab.Addr(t, "127.0.0.2"), Remote: b.Addr, Calls: calls, Rate: calls,
-				Hold: 5 * time.Second, Transport: c.client, T1: lab.Patient, Args: []string{"-max_reconnect", "1000", "-reconnect_close", "false", "-reconnect_sleep", "50"}})
+				Hold: 8 * time.Second, Transport: c.client, T1: lab.Patient, Args: []string{"-max_reconnect", "1000", "-reconnect_close", "false", "-reconnect_sleep", "50"}})
 			lab.Until(t, "all calls are up", func() bool { return countOf(servers, "ACK") == calls })
 			if n := countOf(servers, "BYE"); n > 0 {
 				t.Fatalf("%d calls have ended before the restart", n)

@@ -32,7 +32,7 @@ func startParty(t *testing.T, setup lab.Setup, over string, pools ...lab.EdgePoo
 		}
 	}
 	p.edge = &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Pools: pools, Profile: "transaction_timeout: 2",
-		More: "HealthMonitor: [{name: options, type: sip, send_interval: 2, receive_timeout: 1, sip_monitor: {}}]\n"}
+		More: "HealthMonitor: [{name: options, type: sip, send_interval: 2, receive_timeout: 1, failed_checks: 3, sip_monitor: {}}]\n"}
 	p.b = p.edge.Start(t, setup)
 	p.b.AwaitServers(len(p.servers))
 	return p
@@ -211,7 +211,7 @@ func TestSlowServerGetsLess(t *testing.T) {
 	}{{"round-robin", 0.36}, {"least-load", 0.2}, {"fastest-response", 0.2}} {
 		t.Run(c.algorithm, func(t *testing.T) {
 			t.Parallel()
-			p := startParty(t, lab.Setup{}, "udp", lab.EdgePool{Name: "pool", Servers: called("a", "b", "slow"), Fields: "lb_algorithm: " + c.algorithm})
+			p := startParty(t, lab.Setup{}, "udp", lab.EdgePool{Name: "pool", Servers: called("a", "b", "slow"), Fields: "inline_health_monitor: false, lb_algorithm: " + c.algorithm})
 			p.servers["slow"].Do(lab.Conduct{After: 400 * time.Millisecond})
 			got := p.calls(n, rate)
 			share := float64(got["slow"]) / n
