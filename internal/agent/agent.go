@@ -57,9 +57,12 @@ type Agent struct {
 	toKeep chan kept          // likewise: what is to be written
 	told   chan struct{}      // likewise: the registration has changed
 
-	mu    sync.Mutex // of reg
-	reg   report.Registration
-	ready chan struct{} // closed when the engine runs what the store has
+	running *object.Set // what the engine was given last; work's own
+
+	mu     sync.Mutex // of reg and faults
+	reg    report.Registration
+	faults map[string]string // what of the configuration is not run as it stands in the store, by object
+	ready  chan struct{}     // closed when the engine runs what the store has
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -92,6 +95,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a.reg = a.registration(first.revision)
+	a.lacks(first.faults)
 	a.wg.Go(func() { a.history.watch(run, a.eng) })
 	a.wg.Go(func() { a.follow(run) })
 	a.wg.Go(func() { a.work(run, first.view) })
@@ -126,6 +130,7 @@ type start struct {
 	view     *catalog.View // that set is of; nil: it is from the disk
 	revision int64
 	secret   []byte
+	faults   map[string]string
 }
 
 // first finds what to begin with.
@@ -182,10 +187,18 @@ func (a *Agent) fromStoreOnce(ctx context.Context) (start, error) {
 		return start{}, err
 	}
 	set := forEngine(v.Set())
-	if err := set.Validate(); err != nil {
+	if len(v.Faults) == 0 && set.Validate() == nil {
+		return start{set: set, view: v, revision: v.Revision, secret: kv.Value}, nil
+	}
+	last, err := a.load()
+	if err != nil {
+		a.log.Warn("the configuration in the store has faults, and there is no last good one to mend it with", "error", err)
+	}
+	m, err := mend(v, set, last.set)
+	if err != nil {
 		return start{}, fmt.Errorf("the configuration in the store is wrong: %w", err)
 	}
-	return start{set: set, view: v, revision: v.Revision, secret: kv.Value}, nil
+	return start{set: m.set, view: v, revision: v.Revision, secret: kv.Value, faults: m.faults}, nil
 }
 
 // forEngine is what of a set an engine needs. Users and tenants are none of it.
@@ -232,6 +245,7 @@ func (a *Agent) work(ctx context.Context, applied *catalog.View) {
 		a.keep(a.cfg.Engine.Set, int64(a.cfg.Engine.Revision), a.cfg.Engine.Secret)
 		close(a.ready)
 	}
+	a.running = a.cfg.Engine.Set
 	for {
 		select {
 		case <-ctx.Done():
@@ -255,16 +269,15 @@ func (a *Agent) work(ctx context.Context, applied *catalog.View) {
 	}
 }
 
-// apply makes the engine run a view, after applied, which may be nil. What is wrong with it is told, and the engine goes
-// on as it was.
+// apply makes the engine run a view. applied is the one that it runs, nil: none. What is wrong with the new one is told, and
+// goes on as it was.
 func (a *Agent) apply(v, applied *catalog.View) bool {
-	set := forEngine(v.Set())
-	var err error
-	if applied == nil || !v.Harmless(applied) {
-		err = set.ValidateTogether()
+	m, err := mended{set: forEngine(v.Set())}, error(nil)
+	if applied == nil || len(a.faults)+len(v.Faults) > 0 || !v.Harmless(applied) {
+		m, err = mend(v, m.set, a.running)
 	}
 	if err == nil {
-		err = a.eng.Apply(set, uint64(v.Revision))
+		err = a.eng.Apply(m.set, uint64(v.Revision))
 	}
 	if err != nil {
 		a.log.Error("a configuration cannot be run, the one before stays", "revision", v.Revision, "error", err)
@@ -274,12 +287,25 @@ func (a *Agent) apply(v, applied *catalog.View) bool {
 		})
 		return false
 	}
+	a.running = m.set
 	a.tell(func(r *report.Registration) {
 		r.Applied, r.Wanted = v.Revision, v.Revision
 		delete(r.Errors, "configuration")
+		a.lacks(m.faults)
 	})
-	a.keep(set, v.Revision, a.cfg.Engine.Secret)
+	a.keep(m.set, v.Revision, a.cfg.Engine.Secret)
 	return true
+}
+
+// lacks notes what of the configuration does not run as it stands in the store, and logs what is new of it. The caller
+// holds a.mu.
+func (a *Agent) lacks(faults map[string]string) {
+	for name, words := range faults {
+		if a.faults[name] != words {
+			a.log.Error("an object cannot be run as it stands in the store", "object", name, "error", words)
+		}
+	}
+	a.faults = faults
 }
 
 // Ready is closed when the engine runs what the store has.
