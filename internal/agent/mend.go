@@ -23,7 +23,7 @@ type mended struct {
 func mend(v *catalog.View, set, last *object.Set) (mended, error) {
 	m := mended{set: forEngine(set), faults: map[string]string{}}
 	known := sync.OnceValue(func() map[string]object.Any { return byUUID(last) }) // mostly nobody asks
-	names := map[string]string{} // by uuid, of objects that are as they were
+	names := map[string]string{}                                                  // by uuid, of objects that are as they were
 	for _, f := range v.Faults {
 		kind, uuid := f.Names()
 		words := "its record in the store cannot be read: a newer version wrote it, or it is damaged"
