@@ -198,7 +198,7 @@ func (a *Agent) fromStoreOnce(ctx context.Context) (start, error) {
 	if err != nil {
 		return start{}, fmt.Errorf("the configuration in the store is wrong: %w", err)
 	}
-	return start{set: m.set, view: v, revision: v.Revision, secret: kv.Value, faults: m.faults}, nil
+	return start{m.set, v, v.Revision, kv.Value, m.faults}, nil
 }
 
 // forEngine is what of a set an engine needs. Users and tenants are none of it.
@@ -269,11 +269,10 @@ func (a *Agent) work(ctx context.Context, applied *catalog.View) {
 	}
 }
 
-// apply makes the engine run a view. applied is the one that it runs, nil: none. What is wrong with the new one is told, and
-// goes on as it was.
+// apply makes the engine run a view, after applied, which may be nil. What is wrong with it is told, and goes on as it was.
 func (a *Agent) apply(v, applied *catalog.View) bool {
 	m, err := mended{set: forEngine(v.Set())}, error(nil)
-	if applied == nil || len(a.faults)+len(v.Faults) > 0 || !v.Harmless(applied) {
+	if applied == nil || len(v.Faults)+len(a.faults) > 0 || !v.Harmless(applied) {
 		m, err = mend(v, m.set, a.running)
 	}
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/object"
@@ -22,12 +21,15 @@ type mended struct {
 // mend makes the set of a view such that it can be run. last is what was run before; nil: nothing.
 func mend(v *catalog.View, set, last *object.Set) (mended, error) {
 	m := mended{set: forEngine(set), faults: map[string]string{}}
-	known := sync.OnceValue(func() map[string]object.Any { return byUUID(last) }) // mostly nobody asks
-	names := map[string]string{}                                                  // by uuid, of objects that are as they were
+	if len(v.Faults) == 0 && m.set.ValidateTogether() == nil {
+		return m, nil
+	}
+	known := byUUID(last)
+	names := map[string]string{} // by uuid, of objects that are as they were
 	for _, f := range v.Faults {
 		kind, uuid := f.Names()
 		words := "its record in the store cannot be read: a newer version wrote it, or it is damaged"
-		switch old, ok := known()[uuid]; {
+		switch old, ok := known[uuid]; {
 		case v.Get("", uuid) != nil:
 			words += "; it goes on as it was before"
 		case ok:
@@ -42,7 +44,7 @@ func mend(v *catalog.View, set, last *object.Set) (mended, error) {
 	}
 	err := m.set.ValidateTogether()
 	for err != nil {
-		if !m.yield(err, known()) {
+		if !m.yield(err, known) {
 			return m, err
 		}
 		err = m.set.Validate()
