@@ -249,14 +249,7 @@ func (s *Shell) auditRow(n *view.Node) []string {
 	var what []string
 	const most = 3
 	if list := n.Get("objects"); list != nil {
-		total := len(list.Items)
-		if total > 0 { // the last item of a large change says how many more there were
-			if n, err := fmt.Sscanf(list.Items[total-1].Get("action").String(), "and %d more", &total); err == nil && n == 1 {
-				total += len(list.Items) - 1
-			} else {
-				total = len(list.Items)
-			}
-		}
+		total := changed(list.Items)
 		for i, o := range list.Items {
 			if i == most {
 				what = append(what, fmt.Sprintf("and %s more", view.Thousands(total-most)))
@@ -266,6 +259,18 @@ func (s *Shell) auditRow(n *view.Node) []string {
 		}
 	}
 	return []string{at, n.Get("user").String(), n.Get("address").String(), n.Get("tenant").String(), strings.Join(what, ", ")}
+}
+
+// changed is how many objects a change touched: the last item of a large one says how many more there were.
+func changed(items []*view.Node) int {
+	if len(items) == 0 {
+		return 0
+	}
+	more := 0
+	if _, err := fmt.Sscanf(items[len(items)-1].Get("action").String(), "and %d more", &more); err != nil {
+		return len(items)
+	}
+	return len(items) - 1 + more
 }
 
 var inventoryHead = []string{"Name", "State", "Health", "Pools", "Used by"}

@@ -109,7 +109,7 @@ func (s *Screen) Table(head []string, rows [][]string) {
 		}
 		text := strings.TrimRight(b.String(), " ")
 		if room > 0 { // more columns than there is room for
-			text = cut(text, room)
+			text = Cut(text, room)
 		}
 		_, _ = io.WriteString(s.Out, text+"\n") // a reader that has gone
 	}
@@ -119,8 +119,8 @@ func (s *Screen) Table(head []string, rows [][]string) {
 	}
 }
 
-// cut ends a line at a width, and what colour it had there.
-func cut(line string, room int) string {
+// Cut ends a line at a width, with a ~ where something is missing.
+func Cut(line string, room int) string {
 	if text.StringWidthWithoutEscSequences(line) <= room {
 		return line
 	}
