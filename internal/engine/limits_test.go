@@ -117,7 +117,9 @@ func TestStreamLimits(t *testing.T) {
 	ends(dial(secure)) // the bystander has one at the other listener
 	check("per-source", secure, transport.TooManyFromSource, before)
 
-	apply(func(_ *object.TCPProxyProfile, vs *object.VirtualService) { vs.PerformanceLimits.MaxConcurrentConnections = 1 })
+	apply(func(_ *object.TCPProxyProfile, vs *object.VirtualService) {
+		vs.PerformanceLimits.MaxConcurrentConnections = 1
+	})
 	before = counted(plain, transport.TooMany)
 	ends(dial(plain))
 	check("service", plain, transport.TooMany, before)
