@@ -320,6 +320,9 @@ func (q *request) body(limit int64) ([]byte, error) {
 // json reads a body of JSON up to a limit. A member that stands twice in it is refused: readers keep one of the two, and
 // which one is meant nobody can tell.
 func (q *request) json(limit int64) ([]byte, error) {
+	if coding := q.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %s is not taken; send the body as it is", coding)
+	}
 	b, err := q.body(limit)
 	if err != nil {
 		return nil, err
