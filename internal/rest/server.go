@@ -87,6 +87,9 @@ func Serve(cfg Config) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
+		if now := time.Now(); now.Before(cert.Leaf.NotBefore) || now.After(cert.Leaf.NotAfter) {
+			s.log.Warn("the certificate of the API is not good now: is the clock right?", "from", cert.Leaf.NotBefore, "until", cert.Leaf.NotAfter)
+		}
 		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		s.tls = true
 	}
