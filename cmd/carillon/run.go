@@ -19,6 +19,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/exporter"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // runFlags are the flags of `carillon run`.
@@ -231,7 +232,15 @@ func (f *runFlags) load() (*object.Set, error) {
 	case f.file != "" && len(f.listen)+len(f.servers) > 0:
 		return nil, usage{errors.New("give -f, or --listen and --server, not both")}
 	case f.file != "":
-		return loadFile(f.file)
+		data, err := os.ReadFile(f.file)
+		if err != nil {
+			return nil, err
+		}
+		set, err := object.Load(f.file, data)
+		if err != nil {
+			return nil, view.Pointed(err, data)
+		}
+		return set, nil
 	case len(f.listen) == 0 && len(f.servers) == 0:
 		return nil, nil
 	case len(f.listen) == 0:

@@ -81,7 +81,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 	defer c.write.Unlock()
 	waited := false
 	for began := time.Now(); time.Since(began) < maxConflict; {
-		p, err := c.plan(c.View(), who, ops)
+		p, err := c.plan(ctx, c.View(), who, ops)
 		if err != nil {
 			if !waited && c.behind(ctx) {
 				waited = true // what it did not find may just have come by another controller
@@ -92,6 +92,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 		if len(p.changes) == 0 {
 			return Result{Revision: p.before.Revision, Records: p.records}, nil
 		}
+		progressOf(ctx)(PhaseStore, 0, len(p.changes))
 		revision, ok, err := c.commit(ctx, p)
 		if err != nil {
 			return Result{}, err

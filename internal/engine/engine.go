@@ -95,6 +95,7 @@ type Engine struct {
 	resolver *resolver
 	streams  *streams
 	desks    *desks
+	outbox   outbox
 	ownTLS   *tls.Config // see anonymous; under mu
 	stop     context.CancelFunc
 	wg       sync.WaitGroup

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -19,6 +20,9 @@ type stream struct {
 	flow  uint64
 	group *group // of the listener that it came in at, or in whose name it was opened
 	link  *link  // of one that we opened; nil for others
+
+	touched  atomic.Bool // something is queued that somebody is about to send
+	underway underway    // of one to a server
 
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
@@ -48,6 +52,7 @@ func (s *stream) run() {
 	}
 	s.end(s.serve())
 	s.giveBack()
+	s.broken()
 }
 
 // serve reads and decides until the connection is to end, and says why.
@@ -104,6 +109,7 @@ func (s *stream) giveBack() {
 
 // turn reads what is there and decides about the messages in it. more says that there may be more.
 func (s *stream) turn() (more bool, reason transport.Reason) {
+	defer s.e.outbox.send()
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
 	buf := append(c.buf, s.rest...)
@@ -123,6 +129,7 @@ func (s *stream) turn() (more bool, reason transport.Reason) {
 		if err == nil && !drained && n < maxPerTurn {
 			continue
 		}
+		c.hand(&s.e.outbox)
 		c.flush()
 		s.keep(buf)
 		if err != nil {

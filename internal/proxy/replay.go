@@ -50,13 +50,13 @@ type record struct {
 
 func newReplay() *replay { return &replay{} }
 
-// stored is a request as it came.
-type stored struct {
-	data     []byte
-	from     netip.AddrPort
-	local    netip.Addr
-	listener *snapshot.Listener
-	flow     uint64
+// Stored is a request as it came.
+type Stored struct {
+	Data     []byte
+	From     netip.AddrPort
+	Local    netip.Addr
+	Listener *snapshot.Listener
+	Flow     uint64 // number of the connection; 0 for a datagram
 }
 
 func (r *replay) ring(key uint64) *ring { return &r.rings[key>>40%replayRings] }
@@ -108,25 +108,25 @@ func (g *ring) grow() {
 
 // load copies the request of a reference into dst. It reports false when it was
 // overwritten since, or when the listener that it came in on is gone from snap.
-func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (stored, bool) {
+func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (Stored, bool) {
 	if ref == 0 {
-		return stored{}, false
+		return Stored{}, false
 	}
 	g := r.ring(key)
 	g.Lock()
 	defer g.Unlock()
 	if len(g.slots) == 0 {
-		return stored{}, false
+		return Stored{}, false
 	}
 	s := &g.slots[(ref-1)%uint32(len(g.slots))]
 	// it is there if nothing was written over it: this round below at, or the round before above at
 	fresh := s.round == g.round || s.round+1 == g.round && int(s.off) >= g.at
 	if s.ref != ref-1 || s.key != key || s.n == 0 || !fresh {
-		return stored{}, false
+		return Stored{}, false
 	}
 	listener := snap.Listener(s.listener.Key) // the one of then may lead to sockets that are no more
 	if listener == nil {
-		return stored{}, false
+		return Stored{}, false
 	}
-	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: listener, flow: s.flow}, true
+	return Stored{Data: append(dst[:0], g.buf[s.off:s.off+s.n]...), From: s.from, Local: s.local, Listener: listener, Flow: s.flow}, true
 }

@@ -62,7 +62,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
-	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete"},
+	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete progress"},
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
 
@@ -80,7 +80,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/detail", h: (*request).serviceDetail, sum: "The same on each engine", out: []serviceDetail{}},
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/internal", h: (*request).serviceInternal, sum: "All that each engine tells of it", out: []report.Service{}},
 	{pattern: "GET /api/virtualservice/{uuid}/udpstat", h: (*request).udpStat, sum: "Datagrams and octets, by engine", out: []udpStat{}},
-	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).nothingOfService, sum: "Nothing: connections of TCP and TLS are in /api/report and the metrics", out: []loose0{}},
+	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).tcpStat, sum: "Connections and messages of TCP and TLS, by engine and listener", out: []tcpStat{}},
 	{pattern: "GET /api/virtualservice/{uuid}/connections", h: (*request).connections, sum: "Open transactions and known calls, by engine", out: []connections{}},
 	{pattern: "GET /api/virtualservice/{uuid}/client", h: (*request).client, sum: "What clients sent and got, by engine", out: []clientStat{}},
 	{pattern: "GET /api/virtualservice/{uuid}/clientsummary", h: (*request).clientSummary, sum: "The same in sums", out: []clientSummary{}},
@@ -90,10 +90,10 @@ var closedRoutes = []route{
 	{pattern: "GET /api/virtualservice/{uuid}/scaleoutstatus", h: (*request).scaleoutStatus, sum: "Which engines run it", out: []vipSummary{}},
 	{pattern: "GET /api/virtualservice/{uuid}/placement", h: (*request).scaleoutStatus, sum: "Which engines run it", out: []vipSummary{}},
 
-	{pattern: "POST /api/virtualservice/{uuid}/scaleout", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/scalein", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/migrate", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/switchover", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/scaleout", h: notHere("VirtualService", noScaleout), sum: "Refused: " + noScaleout, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/scalein", h: notHere("VirtualService", noScalein), sum: "Refused: " + noScalein, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/migrate", h: notHere("VirtualService", noMigrate), sum: "Refused: " + noMigrate, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/switchover", h: notHere("VirtualService", noSwitchover), sum: "Refused: " + noSwitchover, in: loose, out: loose},
 	{pattern: "POST /api/virtualservice/{uuid}/resync", h: done("VirtualService", "engines follow the store by themselves"), sum: "Nothing to do: engines follow the store", out: map[string]string{}},
 	{pattern: "POST /api/virtualservice/{uuid}/retryplacement", h: done("VirtualService", "engines try again by themselves what they could not open"), sum: "Nothing to do: engines try by themselves", out: map[string]string{}},
 
@@ -115,7 +115,7 @@ var closedRoutes = []route{
 	{pattern: "POST /api/pool/{uuid}/scalein", h: notHere("Pool", noScaling), sum: "Refused: " + noScaling, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/runtime/stats/clear", h: notHere("Pool", noClear), sum: "Refused: " + noClear, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/clear", h: notHere("Pool", noClear), sum: "Refused: " + noClear, in: loose, out: loose},
-	{pattern: "POST /api/poolgroup/{uuid}/enable_primary_pool/clear", h: notHere("PoolGroup", "no virtual service can use a pool group yet"), sum: "Refused: no virtual service can use a pool group yet", in: loose, out: loose},
+	{pattern: "POST /api/poolgroup/{uuid}/enable_primary_pool/clear", h: notHere("PoolGroup", noPrimary), sum: "Refused: " + noPrimary, in: loose, out: loose},
 
 	{pattern: "GET /api/serviceengine/{uuid}/runtime", h: (*request).engineRuntime, sum: "How an engine is doing", out: engineRuntime{}},
 
