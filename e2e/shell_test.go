@@ -57,6 +57,12 @@ func (tm *terminal) shows(text string) {
 	tm.showsWithin(10*time.Second, text)
 }
 
+// gone waits until the screen has a text no more.
+func (tm *terminal) gone(text string) {
+	tm.t.Helper()
+	lab.Until(tm.t, "the screen shows no more: "+text, func() bool { return !strings.Contains(tm.tmux("capture-pane", "-p"), text) })
+}
+
 func (tm *terminal) showsWithin(limit time.Duration, text string) {
 	tm.t.Helper()
 	var screen string
@@ -150,7 +156,9 @@ func TestShellTimesOut(t *testing.T) {
 	tm.shows("Invalid credentials")
 	tm.tmux("send-keys", lab.AdminPassword, "Enter")
 	tm.shows("Tenant: admin")
-	tm.press("C-l", "where", "Enter")
+	tm.press("C-l")
+	tm.gone("Tenant: admin")
+	tm.press("where", "Enter")
 	for i := range 3 {
 		tm.shows("pool is kept.\n" + strings.Repeat("Password of admin:\nInvalid credentials\n", i) + "Password of admin:")
 		tm.tmux("send-keys", "wrong", "Enter")
