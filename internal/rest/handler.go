@@ -269,6 +269,9 @@ func (s *Server) finish(q *request, a answer, err error) {
 func words(err error) string {
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
+		if big.Limit < 1<<20 {
+			return fmt.Sprintf("the body is larger than %d KB", big.Limit>>10)
+		}
 		return fmt.Sprintf("the body is larger than %d MB", big.Limit>>20)
 	}
 	return err.Error()
@@ -328,6 +331,42 @@ func (q *request) json(limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return b, q.once(b)
+}
+
+// into reads a body of JSON that only we know, so that a member which is none of it is a mistake.
+func into(body []byte, in any, expected string) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(in)
+	if err == nil && dec.More() {
+		err = errors.New("something stands behind it")
+	}
+	return shape(err, expected)
+}
+
+// shape says what is wrong with JSON, and what would be right; nil: nothing.
+func shape(err error, expected string) error {
+	if err == nil {
+		return nil
+	}
+	words := strings.TrimPrefix(err.Error(), "json: ")
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		words = "the body is empty"
+	case errors.As(err, &wrong) && wrong.Field != "":
+		words = wrong.Field + " cannot be " + article(wrong.Value)
+	case errors.As(err, &wrong):
+		words = "got " + article(wrong.Value)
+	}
+	return refuse(http.StatusBadRequest, "expected %s: %s", expected, words)
+}
+
+func article(noun string) string {
+	if strings.IndexByte("aeiou", noun[0]) >= 0 {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 func (q *request) once(body []byte) error {
