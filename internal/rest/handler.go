@@ -169,30 +169,34 @@ func (q *request) receive() error {
 	return err
 }
 
-// outside counts the requests whose bodies are on their way, by address.
-type outside struct {
+// crowd counts requests by whose they are, so that nobody takes all places.
+type crowd struct {
+	most, each int
+
 	mu  sync.Mutex
 	by  map[string]int
 	all int
 }
 
-func (o *outside) enter(address string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.all == maxOutside || o.by[address] == maxOutsideEach {
+func newCrowd(most, each int) *crowd { return &crowd{most: most, each: each, by: map[string]int{}} }
+
+func (c *crowd) enter(who string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == c.most || c.by[who] == c.each {
 		return false
 	}
-	o.all++
-	o.by[address]++
+	c.all++
+	c.by[who]++
 	return true
 }
 
-func (o *outside) leave(address string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all--
-	if o.by[address]--; o.by[address] == 0 {
-		delete(o.by, address)
+func (c *crowd) leave(who string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.by[who]--; c.by[who] == 0 {
+		delete(c.by, who)
 	}
 }
 
@@ -220,6 +224,11 @@ func (s *Server) closed(h handle) http.HandlerFunc {
 			s.finish(q, answer{}, err)
 			return
 		}
+		if !s.users.enter(q.who.User) {
+			s.finish(q, answer{}, refuse(http.StatusServiceUnavailable, "%d requests of user %s are under way already", maxRequestsEach, q.who.User))
+			return
+		}
+		defer s.users.leave(q.who.User)
 		within(s.room, q, func() { s.serve(q, h) })
 	}
 }

@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -185,4 +187,39 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s %.60s: %d %.300s, want %q", c.path, c.body, r.status, r.body, c.words)
 		}
 	}
+}
+
+// TestOneUserLeavesRoom holds that a user who waits for engines as often as may be keeps nobody else out.
+func TestOneUserLeavesRoom(t *testing.T) {
+	w := newWorld(t)
+	w.startEngine("se-1")
+	w.must(201, "POST", "/api/user", `{"name":"eve","password":"watching only","access":[{"role_ref":"/api/role?name=viewer","tenant_ref":"admin"}]}`)
+	ctx, done := context.WithCancel(t.Context())
+	defer done()
+	if r := w.send("GET", "/api/whoami", nil, basic("eve", "watching only")); r.status != 200 {
+		t.Fatal(r.status)
+	}
+	refused := make(chan int, 2*MaxRequests)
+	for range 2 * MaxRequests {
+		go func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", w.api.URL()+"/api/live?revision=1000000000&wait=60s", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.SetBasicAuth("eve", "watching only")
+			resp, err := w.http.Do(req)
+			if err == nil {
+				refused <- resp.StatusCode
+				_ = resp.Body.Close()
+			}
+		}()
+	}
+	for range 2*MaxRequests - maxRequestsEach {
+		if status := <-refused; status != 503 {
+			t.Fatalf("one more of the same user: %d", status)
+		}
+	}
+	w.must(200, "GET", "/api/whoami", nil)
+	w.must(201, "POST", "/api/pool?wait=10s", `{"name":"beside"}`)
 }
