@@ -103,6 +103,7 @@ func (e *Engine) eject(p *snapshot.Pool, c *health.Ejection) {
 	if sv == nil || sv.Index < 0 {
 		return
 	}
+	sv.Traffic.EjectedAt.Store(time.Now().UnixNano())
 	if !c.Out {
 		e.setCondition(p, sv, balance.Ejected, false)
 		e.log.Info("server no longer ejected", "pool", p.Name, "server", sv.Addr, "name", sv.Name, "reason", c.Why)

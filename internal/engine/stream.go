@@ -21,8 +21,9 @@ type stream struct {
 	group *group // of the listener that it came in at, or in whose name it was opened
 	link  *link  // of one that we opened; nil for others
 
-	touched  atomic.Bool // something is queued that somebody is about to send
-	underway underway    // of one to a server
+	touched  atomic.Bool      // something is queued that somebody is about to send
+	underway underway         // of one to a server
+	server   *snapshot.Server // that it leads to; nil: nobody of a pool
 
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
@@ -50,9 +51,18 @@ func (s *stream) run() {
 	if s.link != nil {
 		s.link.opened()
 	}
+	s.count(1)
 	s.end(s.serve())
+	s.count(-1)
 	s.giveBack()
 	s.broken()
+}
+
+// count notes that a server takes connections over TCP.
+func (s *stream) count(n int32) {
+	if s.server != nil && s.group.key.Transport == sip.TCP {
+		s.server.Traffic.Streams.Add(n)
+	}
 }
 
 // serve reads and decides until the connection is to end, and says why.

@@ -264,7 +264,7 @@ Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-ad
 Pool[1]: server_disable_type: missing: expected disallow-new-connection or allow-new-connection-if-persistence-present
 Pool[1]: max_conn_rate_per_server.rate_limiter.count: 0 is out of range: must be 1 to 1000000000
 Pool[1]: max_conn_rate_per_server.rate_limiter.period: 0 is out of range: must be 1 to 1000000000
-Pool[1]: server_transport: missing: expected same, udp or tcp
+Pool[1]: server_transport: missing: expected same, udp, tcp or auto
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

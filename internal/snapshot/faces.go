@@ -163,6 +163,9 @@ func egress(service string, listens []Key, pools []*object.Pool, taken *taken) [
 			f := family(pool.ServerAddr(j))
 			for _, k := range listens {
 				needs[f][toward[k.Transport]] = true
+				if pool.ServerTransport == object.ServerTransportAuto && toward[k.Transport] == sip.UDP {
+					needs[f][sip.TCP] = true
+				}
 			}
 		}
 	}
@@ -216,6 +219,11 @@ func transportsTo(pool *object.Pool) (toward [sip.NumTransports]sip.Transport) {
 		}
 	}
 	return toward
+}
+
+// largeOver reports whether requests that are too long for datagrams may go to a pool's servers over TCP.
+func largeOver(pool *object.Pool) bool {
+	return pool.SSLProfileRef == "" && (pool.ServerTransport == object.ServerTransportSame || pool.ServerTransport == object.ServerTransportAuto)
 }
 
 // family is 0 for IPv4 and 1 for IPv6.

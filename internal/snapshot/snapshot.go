@@ -223,6 +223,20 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 	return l.exits[exitOf(l.Key.Transport, family(l.Addr))].rest
 }
 
+// FaceLarge is the face at which a request leaves that should not go to a server in a datagram, since it is too long for
+// one: it is of TCP, and a connection is open. nil: there is none.
+func (l *Listener) FaceLarge(s *Server) *Face {
+	if !s.Pool.Large || s.Traffic.Streams.Load() == 0 {
+		return nil
+	}
+	return l.FaceOver(s)
+}
+
+// FaceOver is the face at which requests to a server leave over TCP, whatever others do; nil if the service has none.
+func (l *Listener) FaceOver(s *Server) *Face {
+	return l.exits[exitOf(sip.TCP, family(s.Addr))].toward(s.Addr.Addr())
+}
+
 // FaceToward is the face at which requests to a server leave; nil for one of a
 // family that the service has no listener of, as only servers that have left can be.
 func (l *Listener) FaceToward(s *Server) *Face {
@@ -300,6 +314,8 @@ type Pool struct {
 	Rated    bool          // max_conn_rate_per_server: what is opened is counted
 	Prolongs bool          // server_disable_type: a known Call-ID stays known while its server drains
 	Shared   bool          // dialog_state_shared
+	Large    bool          // what is too long for a datagram goes over TCP, where there is a connection
+	Auto     bool          // and there is one if the server takes it
 	TLS      *identity.TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport
