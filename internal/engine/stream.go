@@ -21,6 +21,7 @@ type stream struct {
 	group *group // of the listener that it came in at, or in whose name it was opened
 	link  *link  // of one that we opened; nil for others
 
+	claimed  bool             // whether it is an alias has been looked at
 	touched  atomic.Bool      // something is queued that somebody is about to send
 	underway underway         // of one to a server
 	server   *snapshot.Server // that it leads to; nil: nobody of a pool
@@ -183,6 +184,7 @@ func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transpo
 		case sip.FrameMessage:
 			s.conn.CountIn()
 			c.message(b[used:used+f.Len], sip.NoFault)
+			s.claim(&c.worker.msg)
 			s.began = time.Time{}
 		case sip.FrameLost:
 			reason = lostReason(b[used:])

@@ -344,6 +344,9 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.ServerTransport = "SERVER_TRANSPORT_" + v
 		case "server_tls":
 			pool.SSLProfileRef = "System-Standard"
+			if v == "cert" {
+				pool.SSLKeyAndCertificateRef = "cert"
+			}
 		case "reselect": // codes, and how often: 500,404*2
 			codes, retries, _ := strings.Cut(v, "*")
 			pool.ServerReselect.Enabled = true
