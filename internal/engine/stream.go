@@ -102,7 +102,7 @@ func (s *stream) until() (time.Time, transport.Reason) {
 // end closes the connection. Who did not speak SIP gets no last words.
 func (s *stream) end(r transport.Reason) {
 	switch r {
-	case transport.FramingLost:
+	case transport.FramingLost, transport.NoServer:
 		s.conn.End(r)
 	default:
 		s.conn.Close(r)
@@ -186,6 +186,9 @@ func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transpo
 			c.message(b[used:used+f.Len], sip.NoFault)
 			s.claim(&c.worker.msg)
 			s.began = time.Time{}
+			if c.worker.hangup {
+				return used, n, transport.NoServer
+			}
 		case sip.FrameLost:
 			reason = lostReason(b[used:])
 			if reason == transport.FramingLost && f.Len > 0 {

@@ -30,7 +30,7 @@ func (p *Proxy) inward(r *request) Verdict {
 	}
 	c := p.place(r)
 	if c.server == nil {
-		return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
+		return p.noServer(r)
 	}
 	return p.sendToServer(r, c)
 }

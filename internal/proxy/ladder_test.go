@@ -355,6 +355,13 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 				n, _ := strconv.Atoi(c)
 				pool.ServerReselect.SvrRespCode.Codes = append(pool.ServerReselect.SvrRespCode.Codes, n)
 			}
+		case "fail_action": // CLOSE_CONN, or a status and Retry-After: 480/120
+			pool.FailAction = object.FailAction{Type: object.FailClose}
+			if status, after, is := strings.Cut(v, "/"); is {
+				pool.FailAction.Type = object.FailAnswer
+				pool.FailAction.SIPStatus, _ = strconv.Atoi(status)
+				pool.FailAction.RetryAfterS, _ = strconv.Atoi(after)
+			}
 		case "retry_timeout":
 			pool.ServerReselect.Enabled, pool.ServerReselect.RetryTimeoutMS = true, n
 		case "max_conn_rate_per_server":
@@ -598,6 +605,9 @@ func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
 	}
 	if v.BackoffS > 0 {
 		fmt.Fprintf(&out, "\nbackoff %s %d s", v.Server.Addr, v.BackoffS)
+	}
+	if v.Hangup {
+		fmt.Fprintf(&out, "\nhang up")
 	}
 	if v.Final {
 		fmt.Fprintf(&out, "\nfinal")

@@ -158,7 +158,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	if r.svc.Selectable() == 0 {
-		return p.refuse(r.Input, 503, "Service Unavailable", NoServer), true
+		return p.noServer(r), true
 	}
 	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
 	return p.refuse(r.Input, 200, "OK", OptionsAnswered), true
