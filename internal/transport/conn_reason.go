@@ -19,7 +19,7 @@ const (
 	TLSOnPlain               // TLS on a port for plain octets
 	HTTP                     // a request of HTTP
 	HandshakeTimeout         // TLS was begun and not finished
-	HandshakeFailed          // TLS could not be agreed on
+	HandshakeFailed          // TLS could not be agreed on, or broke: another handshake was asked for, a record was forged
 	BadCertificate           // the peer's certificate is missing, or not one to trust
 	ConnectFailed            // the peer took no connection
 	TooMany                  // the listener has as many as it may
