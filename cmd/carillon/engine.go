@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/carillon-sip/carillon/internal/agent"
+	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/exporter"
 	"github.com/carillon-sip/carillon/internal/store"
@@ -58,8 +59,8 @@ func (f *engineFlags) config(log *slog.Logger) engine.Config {
 	return engine.Config{Workers: f.workers, Sockets: f.sockets, Logger: log}
 }
 
-// agent starts an engine that does what a store says.
-func (f *engineFlags) agent(ctx context.Context, st *store.Store, dir string, log *slog.Logger) (*agent.Agent, error) {
+// agent starts an engine that does what a store says. source sees the store; nil: the agent looks by itself.
+func (f *engineFlags) agent(ctx context.Context, st *store.Store, source *catalog.Source, dir string, log *slog.Logger) (*agent.Agent, error) {
 	name := f.name
 	if name == "" {
 		host, err := os.Hostname()
@@ -68,7 +69,7 @@ func (f *engineFlags) agent(ctx context.Context, st *store.Store, dir string, lo
 		}
 		name = host
 	}
-	return agent.Start(ctx, agent.Config{Store: st, Name: name, Engine: f.config(log), Control: f.control, Dir: dir, Version: version, Logger: log})
+	return agent.Start(ctx, agent.Config{Store: st, Source: source, Name: name, Engine: f.config(log), Control: f.control, Dir: dir, Version: version, Logger: log})
 }
 
 // useProcessors gives Go's scheduler a processor for each CPU and one more for each
@@ -102,7 +103,7 @@ store is lost, and starts with what it had last. A controller on the same store 
 				return err
 			}
 			defer st.Close()
-			ag, err := f.agent(ctx, st, sf.dir(), log)
+			ag, err := f.agent(ctx, st, nil, sf.dir(), log)
 			if err != nil {
 				return err
 			}

@@ -157,11 +157,14 @@ func callsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calls",
 		Short: "List calls that are up, by server",
-		Long: `calls shows the Call-IDs that engines remember: their server, how long nothing was heard of them,
-and when they are forgotten. A call is remembered for transaction_timeout after its last request,
-also when it is over. Engines keep a hash of a Call-ID and no text: text, age and last message are
-known of calls that a trace has seen.`,
+		Long: `calls shows the Call-IDs that engines remember: their server, their age, the method of their last
+request, how long ago that was, and when they are forgotten. A Call-ID is known for
+transaction_timeout after its last request, whatever it was of. It is up from the 2xx to its INVITE
+to the end of its BYE, where the application profile has record_route: else no BYE is seen, and
+none is up. Engines keep a hash of a Call-ID and no text: that is told of calls that a trace has
+seen.`,
 		Example: `  carillon calls
+  carillon calls --up
   carillon calls --pool edge --of pbx-1 --limit 1000
   carillon calls --limit 0`,
 		Args: noArgs,
@@ -170,6 +173,7 @@ known of calls that a trace has seen.`,
 	f.StringVar(&o.Pool, "pool", "", "of this pool")
 	f.StringVar(&o.Server, "of", "", "of this server: name, address or address:port")
 	f.StringVar(&o.Service, "virtualservice", "", "of this virtual service")
+	f.BoolVar(&o.Up, "up", false, "only those that are up")
 	f.IntVar(&o.Limit, "limit", 50, "calls to list; 0: only how many there are")
 	f.BoolVar(&o.JSON, "json", false, "as the API has it")
 	return looking(cmd, func(ctx context.Context, e *eyes.Eyes, _ []string) error { return e.Calls(ctx, o) })

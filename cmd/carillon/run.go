@@ -185,7 +185,7 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 			return undo(err)
 		}
 	}
-	ag, err := f.engine.agent(ctx, st, f.store.dir(), log)
+	ag, err := f.engine.agent(ctx, st, cp.Source(), f.store.dir(), log)
 	if err != nil {
 		return undo(err)
 	}

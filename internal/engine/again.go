@@ -46,7 +46,7 @@ func (e *Engine) sendAgain() {
 func (c *desk) again(req *proxy.Stored, over bool) {
 	w := c.worker
 	l := w.e.live.Load()
-	ln := l.byKey[req.Listener.Key]
+	ln := l.snap.Listener(req.Listener.Key)
 	if ln == nil {
 		return // it went this very moment
 	}

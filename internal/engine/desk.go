@@ -73,10 +73,10 @@ func (c *desk) begin(s *stream) {
 func (c *desk) serve(g *group) {
 	w := c.worker
 	l := w.e.live.Load()
-	ln := l.byKey[g.key]
+	ln := l.snap.Listener(g.key)
 	if ln == nil {
 		if last := g.last.Load(); last != nil {
-			l, ln = last, last.byKey[g.key]
+			l, ln = last, last.snap.Listener(g.key)
 		}
 	}
 	if w.live != nil && l != w.live {

@@ -107,7 +107,6 @@ type live struct {
 	states []*proxy.State // by Service.Index
 	books  []*book        // by Service.Index
 	groups []*group       // by Listener.Index
-	byKey  map[snapshot.Key]*snapshot.Listener
 }
 
 // group is the sockets of one listener, each in its lane, and their workers.

@@ -22,7 +22,7 @@ func TestEjection(t *testing.T) {
 		p.Budget.Requests(int64(requests))
 		p.Servers[0].Traffic.Unanswered.Add(requests)
 		for _, sv := range p.Servers[1:] {
-			sv.Traffic.Responses[snapshot.CodeIndex(200)].Add(requests)
+			sv.Traffic.Answer().Responses[snapshot.CodeIndex(200)].Add(requests)
 		}
 		now = now.Add(time.Second)
 		e.stepPassive(now)

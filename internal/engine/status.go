@@ -269,8 +269,8 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i], RampPercent: 100 * int(view.Ramp(sv.Index)) / balance.RampSteps,
 			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
-			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
-			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
+			LatencySum: time.Duration(t.Answers().LatencyUS.Load()) * time.Microsecond,
+			LatencyP50: time.Duration(t.Answers().LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.Answers().LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
 		ss.Since = since(h, t)
 		ss.CallsUp = max(0, sv.State.Dialogs.Load())
@@ -294,10 +294,10 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())
 		}
 		for c := range snapshot.NumCodes {
-			put(ss.Responses, codeKey(c), t.Responses[c].Load())
+			put(ss.Responses, codeKey(c), t.Answers().Responses[c].Load())
 		}
 		for b := range ss.Buckets {
-			ss.Buckets[b] = t.Latency[b].Load()
+			ss.Buckets[b] = t.Answers().Latency[b].Load()
 			ss.Finals += ss.Buckets[b]
 		}
 		st.Servers = append(st.Servers, ss)

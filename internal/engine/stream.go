@@ -211,12 +211,12 @@ func lostReason(b []byte) transport.Reason {
 func (e *Engine) listenerOf(g *group) *snapshot.Listener {
 	l := e.live.Load()
 	if l != nil {
-		if ln := l.byKey[g.key]; ln != nil {
+		if ln := l.snap.Listener(g.key); ln != nil {
 			return ln
 		}
 	}
 	if l = g.last.Load(); l != nil {
-		return l.byKey[g.key]
+		return l.snap.Listener(g.key)
 	}
 	return nil
 }

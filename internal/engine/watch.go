@@ -17,8 +17,8 @@ type watched struct {
 	from     []netip.AddrPort // by server; one for all where they are the same
 }
 
-// watch tells the monitors of the pools that are not as they were told before, and gives these.
-func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Pool, error) {
+// watch tells the monitors of those of some pools that are not as they were told before, and gives these.
+func (e *Engine) watch(snap *snapshot.Snapshot, pools []*snapshot.Pool, set *object.Set) ([]*snapshot.Pool, error) {
 	users := make(map[*snapshot.Pool]*snapshot.Service, len(snap.Services))
 	for _, s := range snap.Services {
 		for _, p := range s.Pools() {
@@ -30,7 +30,7 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 	update := map[string][]health.Target{}
 	var changed []*snapshot.Pool
 	known := map[string][]health.Monitor{}
-	for _, p := range snap.Pools {
+	for _, p := range pools {
 		w := &watched{p, e.monitors(p, snap, set, known), probesFrom(users[p], p)}
 		if old := e.watched[p.ID]; old != nil && old.pool == p && slices.Equal(old.monitors, w.monitors) && slices.Equal(old.from, w.from) {
 			continue
@@ -40,7 +40,7 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 		changed = append(changed, p)
 	}
 	for id := range e.watched {
-		if snap.Pool(id) == nil {
+		if len(e.watched) > len(snap.Pools) && snap.Pool(id) == nil {
 			update[id] = nil
 			delete(e.watched, id)
 		}

@@ -199,12 +199,12 @@ func (w *worker) tellTime() {
 // adopt turns to a new snapshot. A listener that is gone from it is served, until
 // its sockets are closed, as it was.
 func (w *worker) adopt(l *live) {
-	listener := l.byKey[w.group.key]
+	listener := l.snap.Listener(w.group.key)
 	if listener == nil && w.live == nil {
 		if l = w.group.last.Load(); l == nil {
 			return
 		}
-		listener = l.byKey[w.group.key]
+		listener = l.snap.Listener(w.group.key)
 	}
 	if listener == nil {
 		return

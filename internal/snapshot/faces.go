@@ -249,7 +249,7 @@ func (c *compiler) listeners(s *Service, p *pair) {
 		s.Usual++
 	}
 	for _, k := range p.keys {
-		if other := c.out.byKey[k]; other != nil {
+		if other := c.out.Listener(k); other != nil {
 			c.fail(s.ID, "VirtualService/%s: listens on %s, and so does VirtualService/%s", s.Name, k.Addr, other.Service.Name)
 			continue
 		}
@@ -296,7 +296,7 @@ func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {
 		}
 	}
 	c.out.Listeners = append(c.out.Listeners, l)
-	c.out.byKey[k] = l
+	c.out.byKey[k] = int32(l.Index)
 	s.Listeners = append(s.Listeners, l)
 	if !slices.Contains(s.ports, l.Addr.Port()) {
 		s.ports = append(s.ports, l.Addr.Port())
@@ -334,10 +334,12 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
-	for f.ID == 0 || c.out.faces[f.ID] != nil {
+	for f.ID == 0 || c.out.Face(f.ID) != nil {
 		f.ID++
 	}
-	c.out.faces[f.ID] = f
+	f.place = int32(len(c.out.faceList))
+	c.out.faceList = append(c.out.faceList, f)
+	c.out.faces[f.ID] = f.place
 	c.own(sentBy.Addr(), f)
 	c.own(l.Addr.Addr(), f)
 	return f
@@ -351,8 +353,8 @@ func (c *compiler) own(a netip.Addr, f *Face) {
 		return
 	}
 	v, o := f.Out.Service, c.out.own.add(a)
-	if o.faceOn(v, f.SentBy.Port(), f.Transport) == nil {
-		o.add(f)
+	if o.faceOn(c.out.faceList, v, f.SentBy.Port(), f.Transport) == nil {
+		o.add(c.out.faceList, f)
 	}
 }
 
@@ -364,10 +366,10 @@ func (c *compiler) faceListener(l *Listener) {
 	v4 := l.Addr.Addr().Is4()
 	any := &c.out.wildcards[family(l.Addr)]
 	if *any == nil {
-		*any = map[uint16]*Listener{}
+		*any = map[uint16]int32{}
 	}
-	if (*any)[l.Addr.Port()] == nil {
-		(*any)[l.Addr.Port()] = l
+	if _, taken := (*any)[l.Addr.Port()]; !taken {
+		(*any)[l.Addr.Port()] = int32(l.Index)
 	}
 	if l.byLocal[netip.Addr{}] != nil {
 		return

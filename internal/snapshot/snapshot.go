@@ -25,17 +25,30 @@ type Snapshot struct {
 	Listeners []*Listener
 	Pools     []*Pool
 
-	servers   []*Server        // by Handle; index 0 is nobody
-	faces     map[uint16]*Face // by ID
-	byKey     map[Key]*Listener
-	byPool    map[string]*Pool         // by ID
-	byService map[string]*Service      // by ID
-	groups    map[string]*Group        // by ID
-	probes    map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
-	gone      []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
+	servers  serverPages
+	faceList []*Face
+	groups   map[string]*Group        // by ID
+	probes   map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
+	gone     []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
+	base     *base                    // what Again begins with; nil: nothing
+
+	// All that finds something gives places in the lists above, so that a snapshot in which the same things stand at the
+	// same places shares it with the one before (again.go).
+	faces     map[uint16]int32 // of faceList, by ID
+	byKey     map[Key]int32    // of Listeners
+	byPool    map[string]int32 // of Pools, by ID
+	byService map[string]int32 // of Services, by ID
 	own       addrTable[ownAddr]
 	// wildcards are the listeners on all addresses of a family, by family and port.
-	wildcards [2]map[uint16]*Listener
+	wildcards [2]map[uint16]int32
+}
+
+// at is what stands at a place that was looked up, nil if there was none.
+func at[T any](list []*T, place int32, found bool) *T {
+	if !found {
+		return nil
+	}
+	return list[place]
 }
 
 // Handle is a small number for a server, the same as long as the process runs,
@@ -44,24 +57,36 @@ type Handle uint32
 
 // Server returns the server of a handle, or nil if it was forgotten.
 func (s *Snapshot) Server(h Handle) *Server {
-	if int(h) >= len(s.servers) {
-		return nil
-	}
-	return s.servers[h]
+	return s.servers.at(h)
 }
 
 // Listener returns the listener of a key, or nil.
-func (s *Snapshot) Listener(k Key) *Listener { return s.byKey[k] }
+func (s *Snapshot) Listener(k Key) *Listener {
+	i, ok := s.byKey[k]
+	return at(s.Listeners, i, ok)
+}
 
 // Pool returns the pool of an ID, or nil.
-func (s *Snapshot) Pool(id string) *Pool { return s.byPool[id] }
+func (s *Snapshot) Pool(id string) *Pool {
+	i, ok := s.byPool[id]
+	return at(s.Pools, i, ok)
+}
+
+// service returns the service of an ID, or nil.
+func (s *Snapshot) service(id string) *Service {
+	i, ok := s.byService[id]
+	return at(s.Services, i, ok)
+}
 
 // ID is under what is kept what an object has learnt: its uuid, so that it may get another name; the name where it has
 // no uuid.
 func ID(uuid, name string) string { return id(uuid, name) }
 
 // Face returns the face with that ID, or nil.
-func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
+func (s *Snapshot) Face(id uint16) *Face {
+	i, ok := s.faces[id]
+	return at(s.faceList, i, ok)
+}
 
 // Own reports whether an address is one that a service listens on or advertises
 // (RFC 3261 section 16.4: a Route or Request-URI that names this element). To a
@@ -78,13 +103,13 @@ func (s *Snapshot) Foreign(v *Service, a netip.AddrPort) bool {
 func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 	o := s.own.at(a.Addr())
 	if o != nil {
-		if f := o.face(v, a.Port()); f != nil {
+		if f := o.face(s.faceList, v, a.Port()); f != nil {
 			return f.Out.Service
 		}
 	}
 	if o != nil && o.host || a.Addr().IsLoopback() {
-		if l := s.wildcards[family(a)][a.Port()]; l != nil {
-			return l.Service
+		if i, ok := s.wildcards[family(a)][a.Port()]; ok {
+			return s.Listeners[i].Service
 		}
 	}
 	return nil
@@ -93,7 +118,7 @@ func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 // FaceNamed is the face of a service that shows itself as an address with a transport, or nil.
 func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort, t sip.Transport) *Face {
 	if o := s.own.at(a.Addr()); o != nil {
-		return o.faceOn(v, a.Port(), t)
+		return o.faceOn(s.faceList, v, a.Port(), t)
 	}
 	return nil
 }
@@ -225,6 +250,7 @@ type Face struct {
 	SentBy netip.AddrPort // as peers see it
 	Host   string         // of SentBy, as a Via has it without brackets
 	link   int            // that Addr is on; 0: none
+	place  int32          // in Snapshot.faceList
 
 	Transport sip.Transport
 
