@@ -113,10 +113,6 @@ func (c *desk) message(b []byte, fault sip.Fault) {
 	if fault != sip.NoFault {
 		w.msg.Err = fault
 	}
-	if len(b) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault && !w.input.Listener.Service.Speaks[sip.TCP] &&
-		!w.input.Listener.Service.Speaks[sip.TLS] {
-		w.msg.Err = sip.FaultTooLong
-	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {
 		v = w.proxy.Request(&w.input)

@@ -106,6 +106,7 @@ type ServerStatus struct {
 	Unanswered       uint64        // requests without any response, however often they were sent
 	Ejections        uint64        // times that passive health took it out
 	Failovers        uint64        // transactions taken away from it
+	Large            uint64        // requests that took TCP since they were too long for datagrams
 	OpenTransactions int64
 	Calls            int64
 	Finals           uint64 // final responses with a response time
@@ -267,7 +268,7 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			h.Pool = p.Name
 		}
 		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i], RampPercent: 100 * int(view.Ramp(sv.Index)) / balance.RampSteps,
-			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
+			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(), Large: t.Large.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
 			LatencySum: time.Duration(t.Answers().LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.Answers().LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.Answers().LatencyQuantileUS(.99) * 1000)}

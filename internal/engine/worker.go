@@ -64,9 +64,7 @@ const (
 	// maxPayload4 is the longest UDP payload over IPv4, in octets: 65535 without the
 	// headers of IP and UDP. Over IPv6 it is 20 more.
 	maxPayload4 = 65507
-	// maxRequest is the longest request that surely can go on with what we put in.
-	maxRequest = maxPayload4 - proxy.Growth
-	maxFailed  = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
+	maxFailed   = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
 )
 
 // failed is a datagram that could not be sent.
@@ -245,9 +243,6 @@ func (w *worker) datagram(d *transport.Datagram) {
 		return
 	}
 	w.msg.Parse(d.Data)
-	if len(d.Data) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault {
-		w.msg.Err = sip.FaultTooLong
-	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {
 		v = w.proxy.Request(in)

@@ -88,7 +88,7 @@ func (d *drier) pools(svc, v *Service, out *Snapshot) map[*Pool]*Pool {
 
 // dry returns a copy of a pool, whose servers it puts into a snapshot.
 func (p *Pool) dry(out *Snapshot) *Pool {
-	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, TLS: p.TLS, toward: p.toward, Reselect: p.Reselect, Prolongs: p.Prolongs, Rated: p.Rated,
+	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, Large: p.Large, Auto: p.Auto, TLS: p.TLS, toward: p.toward, Reselect: p.Reselect, Prolongs: p.Prolongs, Rated: p.Rated,
 		Budget: p.Budget.Dry(), places: p.places, byID: map[uint64]*Server{}, Servers: make([]*Server, len(p.Servers))}
 	view := p.View.Load().Dry()
 	q.View.Store(view)

@@ -96,7 +96,7 @@ func sameServer(a, b object.Server) bool {
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
-		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Reselect: newReselect(&o.ServerReselect),
+		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Large: largeOver(o), Auto: o.ServerTransport == object.ServerTransportAuto, Reselect: newReselect(&o.ServerReselect),
 		Rated:    o.MaxConnRatePerServer.Limited(),
 		Prolongs: o.ServerDisableType == object.AllowIfPersistent,
 		Budget:   balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),

@@ -16,6 +16,8 @@ type Traffic struct {
 	Ejected                 atomic.Pointer[string]  // why it is out now, and until when; valid while its condition says so
 	EjectedAt               atomic.Int64            // when passive health took it out or let it in last, in ns since 1970; 0: never
 	Failovers               atomic.Uint64           // transactions taken away from it: ICMP, silence, 503
+	Streams                 atomic.Int32            // TCP connections to it that are open
+	Large                   atomic.Uint64           // requests that went over one since they were too long for datagrams
 	Heard                   atomic.Uint32           // tick (ms) of the last response; 0 never
 	answers                 atomic.Pointer[Answers] // nil: none yet
 }

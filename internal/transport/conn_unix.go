@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,10 +48,12 @@ func (o *rawOps) wait(c *Conn) error {
 func (o *rawOps) read(c *Conn, b []byte) (int, error) {
 	o.in = b
 	err := c.raw.Read(o.get)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // of an earlier wait, which has ended in time: this is none
+		c.arm(time.Time{})
+		err = c.raw.Read(o.get)
+	}
 	o.in = nil
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return 0, errAgain // an earlier deadline has passed since Wait, which is who knows whether it still counts
 	case err != nil:
 		return 0, err
 	case o.errIn == unix.EAGAIN:
