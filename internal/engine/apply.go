@@ -63,6 +63,7 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.inherit(c.snap)
 	next := e.assemble(c.snap)
 	e.secure(next)
+	e.limit(next)
 	e.retire(next, before)
 	e.settleGroups(nil)
 	for _, g := range c.opened {

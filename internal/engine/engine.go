@@ -89,6 +89,8 @@ type Engine struct {
 	applied   time.Time
 	around    *around // what the snapshot was told of the machine
 
+	gates map[string]*transport.Gate // by ID of the service
+
 	changed  chan struct{} // there are changes to bring in
 	backoff  chan backoff
 	kick     chan struct{}

@@ -33,8 +33,6 @@ type stream struct {
 const (
 	// maxPerTurn is how many messages of a connection are decided about before others have their turn.
 	maxPerTurn = 64
-	// messageTime is how long a message may take from its first octet to its last.
-	messageTime = 30 * time.Second
 	// never is as good as no limit to crypto and kernel, and a time that can be compared.
 	never = 365 * 24 * time.Hour
 	// strangerIdle is when a connection that we opened to somebody who is no server ends: minutes are well (RFC 3261 18).
@@ -87,14 +85,14 @@ func (s *stream) serve() transport.Reason {
 
 // until is when the connection has waited long enough, and what that is called.
 func (s *stream) until() (time.Time, transport.Reason) {
-	now := time.Now()
-	if !s.began.IsZero() {
-		return s.began.Add(messageTime), transport.ReadTimeout
+	now, l := time.Now(), s.e.listenerOf(s.group)
+	if !s.began.IsZero() && l != nil {
+		return s.began.Add(l.Stream.Message), transport.ReadTimeout
 	}
 	idle := never
 	if s.link != nil && !s.link.wanted.Load() {
 		idle = strangerIdle
-	} else if l := s.e.listenerOf(s.group); s.link == nil && l != nil && l.IdleAfter > 0 {
+	} else if s.link == nil && l != nil && l.IdleAfter > 0 {
 		idle = l.IdleAfter
 	}
 	return now.Add(idle), transport.Idle
@@ -170,6 +168,7 @@ func (s *stream) keep(b []byte) {
 // frames decides about what stands in b, of which it says how much is done with, and how many frames there were in all.
 func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transport.Reason) {
 	c.begin(s)
+	s.framer.Max = c.worker.input.Listener.Stream.MaxMessage
 	for {
 		f := s.framer.Next(b[used:])
 		switch f.Kind {

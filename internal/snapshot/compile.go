@@ -127,6 +127,7 @@ func (c *compiler) services() {
 			MaxTransactions:         sip.MaxTransactions,
 			MaxCalls:                sip.MaxCalls,
 			ports:                   vs.Ports(),
+			MaxConns:                vs.PerformanceLimits.MaxConcurrentConnections, ConnRate: vs.ConnectionsRateLimit, ConnRatePerSource: vs.MaxCPSPerClient,
 		}
 		for _, n := range c.pairs[i].set().FQDNs(vs) {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))

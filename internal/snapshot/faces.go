@@ -249,7 +249,6 @@ func (c *compiler) listeners(s *Service, p *pair) {
 	for _, l := range p.listens {
 		advertise[l.Addr.Addr()] = l.Advertise
 	}
-	idle := p.idle()
 	for _, k := range p.keys {
 		s.Speaks[k.Transport] = true
 	}
@@ -263,30 +262,39 @@ func (c *compiler) listeners(s *Service, p *pair) {
 		}
 		l := c.listener(s, k, advertise[k.Addr.Addr()])
 		if k.Transport.Stream() {
-			l.IdleAfter = idle(k)
+			l.limit(p.streams(k))
 		}
 	}
 }
 
-// idle tells when idle connections of a listener are closed.
-func (p *pair) idle() func(Key) time.Duration {
+// streams tells by which profile the connections of a listener are treated.
+func (p *pair) streams(k Key) *object.TCPProxyProfile {
 	set := p.set()
-	return func(k Key) time.Duration {
-		ref := p.vs.NetworkProfileRef
-		for i := range p.vs.Services {
-			sv := &p.vs.Services[i]
-			if port := k.Addr.Port(); sv.OverrideNetworkProfileRef != "" && port >= sv.Port && port <= max(sv.Port, sv.PortRangeEnd) {
-				if o := set.NetworkProfile(sv.OverrideNetworkProfileRef); o != nil && o.Profile.Type == object.ProtocolTCPProxy {
-					ref = sv.OverrideNetworkProfileRef
-				}
+	ref := p.vs.NetworkProfileRef
+	for i := range p.vs.Services {
+		sv := &p.vs.Services[i]
+		if port := k.Addr.Port(); sv.OverrideNetworkProfileRef != "" && port >= sv.Port && port <= max(sv.Port, sv.PortRangeEnd) {
+			if o := set.NetworkProfile(sv.OverrideNetworkProfileRef); o != nil && o.Profile.Type == object.ProtocolTCPProxy {
+				ref = sv.OverrideNetworkProfileRef
 			}
 		}
-		n := set.NetworkProfile(ref)
-		if n == nil || n.Profile.Type != object.ProtocolTCPProxy || n.Profile.TCPProxyProfile.IdleConnectionType != "CLOSE_IDLE" {
-			return 0
-		}
-		return time.Duration(n.Profile.TCPProxyProfile.IdleConnectionTimeoutS) * time.Second
 	}
+	if n := set.NetworkProfile(ref); n != nil && n.Profile.Type == object.ProtocolTCPProxy {
+		return &n.Profile.TCPProxyProfile
+	}
+	return &usualStreams
+}
+
+// usualStreams is for an egress of a service that has no listener of streams.
+var usualStreams = object.New[object.NetworkProfile]("").Profile.TCPProxyProfile
+
+// limit sets what connections of a listener may take.
+func (l *Listener) limit(p *object.TCPProxyProfile) {
+	if p.IdleConnectionType == "CLOSE_IDLE" {
+		l.IdleAfter = time.Duration(p.IdleConnectionTimeoutS) * time.Second
+	}
+	l.Stream = StreamLimits{Handshake: time.Duration(p.HandshakeTimeoutS) * time.Second, Message: time.Duration(p.MessageTimeoutS) * time.Second,
+		Write: time.Duration(p.WriteTimeoutS) * time.Second, MaxMessage: p.MaxMessageBytes, MaxPerSource: p.MaxConnectionsPerSource}
 }
 
 func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {

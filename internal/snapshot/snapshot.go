@@ -142,10 +142,13 @@ type Service struct {
 	// request goes to the next server; 0 never.
 	FailoverRetransmissions uint8
 	// CallTimeoutMS is transaction_timeout: how long a Call-ID that is idle is known.
-	CallTimeoutMS   uint32
-	MaxTransactions int
-	MaxCalls        int
-	TLS             *identity.TLS // with clients; nil without a certificate
+	CallTimeoutMS     uint32
+	MaxTransactions   int
+	MaxCalls          int
+	MaxConns          int                // of streams, open at a time; 0: as many as by default
+	ConnRate          object.RateProfile // of streams that come
+	ConnRatePerSource int                // a second; 0: any
+	TLS               *identity.TLS      // with clients; nil without a certificate
 
 	Listeners []*Listener
 	Speaks    [sip.NumTransports]bool // some listener does
@@ -199,12 +202,20 @@ type Listener struct {
 	Egress  bool           // opened for a family or a transport that only servers have: takes requests from servers alone
 	// IdleAfter is when a connection on which nothing comes is closed; 0 never. Of streams.
 	IdleAfter time.Duration
+	Stream    StreamLimits // of streams
 
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
 	exits   [exitKinds]*exits    // by family and transport, see exitOf: where requests to addresses outside leave
 	toward  []*Face              // by Server.place, of Service.Pool: where requests to that server leave; nil entry: own face
 	others  map[*Pool][]*Face    // likewise, of the service's other pools
+}
+
+// StreamLimits are the limits of connections; of a service with several profiles those that one of its listeners has.
+type StreamLimits struct {
+	Handshake, Message, Write time.Duration
+	MaxMessage                int
+	MaxPerSource              int
 }
 
 // Wildcard reports whether the listener is bound to every address of its family.
