@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -17,8 +18,9 @@ type stream struct {
 	e     *Engine
 	conn  *transport.Conn
 	flow  uint64
-	group *group // of the listener that it came in at, or in whose name it was opened
-	link  *link  // of one that we opened; nil for others
+	group *group                         // of the listener that it came in at, or in whose name it was opened
+	link  *link                          // of one that we opened; nil for others
+	relay atomic.Pointer[transport.Conn] // to the process that decides now; nil: this one does
 
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
@@ -46,8 +48,13 @@ func (s *stream) run() {
 	if s.link != nil {
 		s.link.opened()
 	}
-	s.end(s.serve())
+	if r := s.serve(); r == transport.HandedOver {
+		s.leave()
+	} else {
+		s.end(r)
+	}
 	s.giveBack()
+	s.hangUp()
 }
 
 // serve reads and decides until the connection is to end, and says why.
@@ -61,7 +68,7 @@ func (s *stream) serve() transport.Reason {
 			continue
 		}
 		until, limit := s.until()
-		if err := s.conn.Wait(until); err != nil {
+		if err := s.conn.Wait(until); err != nil && err != transport.ErrStirred {
 			if r := transport.ReadReason(err); r != transport.Idle || !errors.Is(err, os.ErrDeadlineExceeded) {
 				return r
 			}
@@ -106,6 +113,9 @@ func (s *stream) giveBack() {
 func (s *stream) turn() (more bool, reason transport.Reason) {
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
+	if s.e.farewell.Load() != nil {
+		return false, transport.HandedOver
+	}
 	buf := append(c.buf, s.rest...)
 	for n := 0; ; {
 		k, err := s.conn.Read(buf[len(buf):cap(buf)])

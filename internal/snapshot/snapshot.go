@@ -48,6 +48,9 @@ func (s *Snapshot) Server(h Handle) *Server {
 	return s.servers[h]
 }
 
+// Servers are those that are known, by Handle; nil where there is none.
+func (s *Snapshot) Servers() []*Server { return s.servers }
+
 // Listener returns the listener of a key, or nil.
 func (s *Snapshot) Listener(k Key) *Listener { return s.byKey[k] }
 

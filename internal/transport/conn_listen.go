@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +25,7 @@ type StreamListener struct {
 	mu      sync.Mutex
 	sources map[netip.Addr]int // connections from each
 	open    int
+	paused  chan struct{} // closed when Accept may go on; nil: it may
 }
 
 // ListenStream listens on an address for TCP or, if secure, for TLS over it, with SetTLS before anything can come of it.
@@ -41,9 +43,11 @@ func ListenStream(addr netip.AddrPort, secure bool, opt StreamOptions) (*StreamL
 		errors.As(err, &e)
 		return nil, &ListenError{Addr: addr, Errno: e, Network: "tcp"}
 	}
-	l := &StreamListener{ln: ln.(*net.TCPListener), opt: opt.WithDefaults(), secure: secure, sources: map[netip.Addr]int{}}
-	l.local = addrPortOfNet(ln.Addr())
-	return l, nil
+	return newStreamListener(ln.(*net.TCPListener), secure, opt), nil
+}
+
+func newStreamListener(ln *net.TCPListener, secure bool, opt StreamOptions) *StreamListener {
+	return &StreamListener{ln: ln, local: addrPortOfNet(ln.Addr()), opt: opt.WithDefaults(), secure: secure, sources: map[netip.Addr]int{}}
 }
 
 // SetTLS is the configuration of connections that come from now on; those that are there go on with theirs.
@@ -68,6 +72,9 @@ func (l *StreamListener) Accept() (*Conn, error) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil, net.ErrClosed
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.awaitResume()
+			continue
 		case err != nil:
 			if !errors.Is(err, syscall.ECONNABORTED) {
 				l.counters.Refuse(TooMany)

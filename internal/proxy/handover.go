@@ -1,0 +1,224 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
+)
+
+// The soft state of a service in the form in which another process takes it over: numbers, little-endian. Servers are told by
+// their handle, listeners by a number; who reads has the list of both. Times need no change: both processes count from one
+// moment. A change here is another handover.Version.
+//
+//	number of pins    each: key 8, expires 4, server 4, tried 3*4, sent 4, method 1, attempt 1, again 1, flags 1
+//	number of calls   each: key 8, expires 4, server 4
+//	number of live    likewise
+//	requests stored   each: key of the pin 8, listener 4, flow 8, port 2, length of the address 1, the address, that of the
+//	                  address it was sent to 1, the address, length of the request 4, the request
+
+const (
+	pinSize  = 36
+	callSize = 16
+)
+
+// AppendState appends the state as it is now. Nobody else may change it meanwhile.
+func (s *State) AppendState(b []byte, now aged.Tick, listener func(*snapshot.Listener) uint32) []byte {
+	le := binary.LittleEndian
+	var kept []uint64 // keys of pins whose requests are stored
+	var refs []uint32
+	at := len(b)
+	b = le.AppendUint32(b, 0)
+	s.pins.Each(now, func(key uint64, p pin, expires aged.Tick) {
+		b = appendEntry(b, key, expires, p.server)
+		for _, h := range p.tried {
+			b = le.AppendUint32(b, uint32(h))
+		}
+		b = append(le.AppendUint32(b, p.sentTick), byte(p.method), p.attempt, p.again, byte(p.flags))
+		if p.open() && p.replay != 0 {
+			kept, refs = append(kept, key), append(refs, p.replay)
+		}
+	})
+	le.PutUint32(b[at:], uint32(len(b)-at-4)/pinSize)
+	b = appendCalls(b, s.calls, now)
+	b = appendCalls(b, s.live, now)
+	for i, key := range kept {
+		b = s.replay.appendStored(b, key, refs[i], listener)
+	}
+	return b
+}
+
+func appendCalls(b []byte, t *aged.Table[call], now aged.Tick) []byte {
+	at := len(b)
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	t.Each(now, func(key uint64, c call, expires aged.Tick) { b = appendEntry(b, key, expires, c.server) })
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4)/callSize)
+	return b
+}
+
+func appendEntry(b []byte, key uint64, expires aged.Tick, server snapshot.Handle) []byte {
+	le := binary.LittleEndian
+	return le.AppendUint32(le.AppendUint32(le.AppendUint64(b, key), uint32(expires)), uint32(server))
+}
+
+// appendStored appends a request that is still stored.
+func (r *replay) appendStored(b []byte, key uint64, ref uint32, listener func(*snapshot.Listener) uint32) []byte {
+	le := binary.LittleEndian
+	g := r.ring(key)
+	g.Lock()
+	defer g.Unlock()
+	s := g.find(key, ref)
+	if s == nil {
+		return b
+	}
+	b = le.AppendUint64(le.AppendUint32(le.AppendUint64(b, key), listener(s.listener)), s.flow)
+	b = le.AppendUint16(b, s.from.Port())
+	for _, a := range []netip.Addr{s.from.Addr(), s.local} {
+		octets := a.AsSlice()
+		b = append(append(b, byte(len(octets))), octets...)
+	}
+	return append(le.AppendUint32(b, uint32(s.n)), g.buf[s.off:s.off+s.n]...)
+}
+
+// Heir says what the numbers of another process mean in this one.
+type Heir struct {
+	Snapshot *snapshot.Snapshot
+	Servers  []snapshot.Handle    // by the other's handle; 0: there is none
+	Listener []*snapshot.Listener // by the other's number; nil: there is none
+	Now      aged.Tick
+	NowNS    int64
+}
+
+func (h *Heir) server(n uint32) snapshot.Handle {
+	if int(n) < len(h.Servers) {
+		return h.Servers[n]
+	}
+	return 0
+}
+
+// Taken is how much was taken over.
+type Taken struct{ Transactions, Calls, Live, Requests int }
+
+// TakeState fills the state, which is new, with what AppendState wrote elsewhere. What is of servers that are gone is left out.
+// It reports false for octets that are not of this form; what came before is then there.
+func (s *State) TakeState(b []byte, h *Heir) (n Taken, ok bool) {
+	rows, b, ok := table(b, pinSize)
+	for ; len(rows) > 0; rows = rows[pinSize:] {
+		if s.takePin(rows, h) {
+			n.Transactions++
+		}
+	}
+	if !ok {
+		return n, false
+	}
+	take := func(t *aged.Table[call], count func(sv *snapshot.Server)) (taken int) {
+		rows, b, ok = table(b, callSize)
+		for ; len(rows) > 0; rows = rows[callSize:] {
+			sv := h.Snapshot.Server(h.server(binary.LittleEndian.Uint32(rows[12:])))
+			if sv == nil {
+				continue
+			}
+			key, expires := entry(rows)
+			if c := t.Restore(key, expires); c != nil {
+				c.server = sv.Handle
+				count(sv)
+				taken++
+			}
+		}
+		return taken
+	}
+	n.Calls = take(s.calls, func(sv *snapshot.Server) { sv.State.Calls.Add(1) })
+	if !ok {
+		return n, false
+	}
+	n.Live = take(s.live, func(sv *snapshot.Server) { sv.State.Dialogs.Add(1) })
+	for ok && len(b) > 0 {
+		var stored bool
+		if b, stored, ok = s.takeStored(b, h); stored {
+			n.Requests++
+		}
+	}
+	return n, ok
+}
+
+// table gives the rows of a table and what stands behind it.
+func table(b []byte, size int) (rows, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := int(binary.LittleEndian.Uint32(b)) * size
+	if b = b[4:]; n > len(b) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
+
+func entry(row []byte) (key uint64, expires aged.Tick) {
+	return binary.LittleEndian.Uint64(row), aged.Tick(binary.LittleEndian.Uint32(row[8:]))
+}
+
+func (s *State) takePin(row []byte, h *Heir) bool {
+	le := binary.LittleEndian
+	sv := h.Snapshot.Server(h.server(le.Uint32(row[12:])))
+	if sv == nil {
+		return false
+	}
+	key, expires := entry(row)
+	p := s.pins.Restore(key, expires)
+	if p == nil {
+		return false
+	}
+	*p = pin{server: sv.Handle, sentTick: le.Uint32(row[28:]), method: sip.Method(row[32]), attempt: row[33], again: row[34], flags: pinFlags(row[35])}
+	for i := range p.tried {
+		p.tried[i] = h.server(le.Uint32(row[16+4*i:]))
+	}
+	if p.open() {
+		sv.State.OpenTransactions.Add(1)
+	}
+	return true
+}
+
+// takeStored stores a request for its pin.
+func (s *State) takeStored(b []byte, h *Heir) (rest []byte, stored, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < 22 {
+		return nil, false, false
+	}
+	key, listener, in := le.Uint64(b), le.Uint32(b[8:]), Input{Flow: le.Uint64(b[12:]), NowNS: h.NowNS}
+	port := le.Uint16(b[20:])
+	b = b[22:]
+	from, b, ok1 := takeAddr(b)
+	local, b, ok2 := takeAddr(b)
+	if !ok1 || !ok2 || len(b) < 4 || int(le.Uint32(b)) > len(b)-4 {
+		return nil, false, false
+	}
+	n := le.Uint32(b)
+	data, rest := b[4:4+n], b[4+n:]
+	if int(listener) >= len(h.Listener) || h.Listener[listener] == nil {
+		return rest, false, true
+	}
+	in.From, in.Local, in.Listener, in.Msg = netip.AddrPortFrom(from, port), local, h.Listener[listener], &sip.Msg{Buf: data}
+	shard := s.pins.Shard(key)
+	shard.Lock()
+	defer shard.Unlock()
+	p := shard.Get(key, h.Now)
+	if p == nil {
+		return rest, false, true
+	}
+	p.replay = s.replay.save(key, &in)
+	return rest, true, true
+}
+
+func takeAddr(b []byte) (a netip.Addr, rest []byte, ok bool) {
+	if len(b) < 1 || len(b) < 1+int(b[0]) {
+		return a, nil, false
+	}
+	n := int(b[0])
+	if n == 0 {
+		return a, b[1:], true
+	}
+	a, ok = netip.AddrFromSlice(b[1 : 1+n])
+	return a, b[1+n:], ok
+}
