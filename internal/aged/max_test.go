@@ -11,11 +11,12 @@ func TestSetMax(t *testing.T) {
 		for i := from; i < to; i++ {
 			s := table.Shard(key(i))
 			s.Lock()
-			if v, _ := s.Put(key(i), expires); v != nil {
+			if v, until, _ := s.Put(key(i)); v != nil {
+				*until = expires
 				n++
 			}
 			s.Unlock()
-			table.Tend(1, 0, func(uint64, *int) {})
+			table.Tend(1, 0, nil)
 		}
 		return n
 	}
@@ -31,7 +32,7 @@ func TestSetMax(t *testing.T) {
 	if n := put(64*300, 64*310, 100); n != 0 || table.Len() != held {
 		t.Errorf("%d fit after the cap was lowered, %d are held, %d were", n, table.Len(), held)
 	}
-	table.Tend(200, 64, func(uint64, *int) {})
+	table.Tend(200, 64, func(uint64, *int) (Tick, bool) { return 0, false })
 	if n := put(64*310, 64*330, 300); n != 64*10 {
 		t.Errorf("%d fit once the others had expired, want %d", n, 64*10)
 	}

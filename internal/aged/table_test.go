@@ -28,8 +28,8 @@ func TestAgainstMap(t *testing.T) {
 					break
 				}
 				exp := now + Tick(rapid.IntRange(0, 50).Draw(t, "ttl"))
-				v, _ := s.Put(k, exp)
-				*v = rapid.Int().Draw(t, "value")
+				v, until, _ := s.Put(k)
+				*v, *until = rapid.Int().Draw(t, "value"), exp
 				model[k] = ref{exp, *v}
 			case 2:
 				s.Delete(k)
@@ -43,11 +43,12 @@ func TestAgainstMap(t *testing.T) {
 				now += Tick(rapid.IntRange(0, 30).Draw(t, "advance"))
 			case 5:
 				s.Unlock()
-				tab.Tend(now, shardCount, func(k uint64, v *int) {
+				tab.Tend(now, shardCount, func(k uint64, v *int) (Tick, bool) {
 					if m, ok := model[k]; !ok || !m.expires.Before(now) || m.value != *v {
 						t.Fatalf("forgot %d with %d too early", k, *v)
 					}
 					delete(model, k)
+					return 0, false
 				})
 				s.Lock()
 			}
@@ -78,7 +79,8 @@ func TestCapAndGrowth(t *testing.T) {
 		k := r.Uint64()
 		s := tab.Shard(k)
 		s.Lock()
-		if v, _ := s.Put(k, 1000); v != nil {
+		if v, until, _ := s.Put(k); v != nil {
+			*until = 1000
 			stored++
 		}
 		s.Unlock()
@@ -95,7 +97,10 @@ func TestCapAndGrowth(t *testing.T) {
 		t.Fatalf("Full counted %d of %d refusals", tab.Full.Load(), cap)
 	}
 	gone := 0
-	tab.Tend(2000, shardCount, func(uint64, *uint32) { gone++ })
+	tab.Tend(2000, shardCount, func(uint64, *uint32) (Tick, bool) {
+		gone++
+		return 0, false
+	})
 	if gone != cap || tab.Len() != 0 {
 		t.Fatalf("forgot %d, %d left", gone, tab.Len())
 	}
@@ -106,15 +111,15 @@ func TestCapAndGrowth(t *testing.T) {
 func TestPutHandsBackTheExpired(t *testing.T) {
 	tab := New[int](64, nil)
 	s := tab.Shard(5)
-	v, old := s.Put(5, 10)
-	if *v = 42; old {
+	v, until, old := s.Put(5)
+	if *v, *until = 42, 10; old {
 		t.Fatal("a new entry is called old")
 	}
 	if s.Get(5, 11) != nil {
 		t.Fatal("an expired entry was found")
 	}
-	if v, old = s.Put(5, 20); !old || *v != 42 {
-		t.Fatalf("Put gave %d, %v", *v, old)
+	if v, until, old = s.Put(5); !old || *v != 42 || *until != 10 {
+		t.Fatalf("Put gave %d, %d, %v", *v, *until, old)
 	}
 }
 
@@ -125,7 +130,8 @@ func TestNoAllocation(t *testing.T) {
 		k += 0x9e3779b97f4a7c15
 		s := tab.Shard(k)
 		s.Lock()
-		s.Put(k, 10)
+		_, until, _ := s.Put(k)
+		*until = 10
 		s.Get(k, 5)
 		s.Delete(k)
 		s.Unlock()
@@ -141,7 +147,7 @@ func BenchmarkPutGetDelete(b *testing.B) {
 		k += 0x9e3779b97f4a7c15
 		s := tab.Shard(k)
 		s.Lock()
-		s.Put(k, 10)
+		s.Put(k)
 		s.Delete(k)
 		s.Unlock()
 	}

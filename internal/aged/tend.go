@@ -5,8 +5,8 @@ const scanSlots = 2048
 
 // Tend grows shards that fill up and, in shards/64 of the table, forgets what
 // has expired; gone is called for each such value, under the shard's lock, and must be
-// quick. Only one goroutine may call Tend.
-func (t *Table[V]) Tend(now Tick, shards int, gone func(key uint64, v *V)) {
+// quick. What is to stay gets the time that it gives. Only one goroutine may call Tend.
+func (t *Table[V]) Tend(now Tick, shards int, gone func(key uint64, v *V) (until Tick, stays bool)) {
 	if t.crowded.Swap(false) {
 		for i := range t.shards {
 			t.shards[i].grow(int(t.maxShard.Load()))
@@ -34,8 +34,9 @@ func (t *Table[V]) Drain(gone func(key uint64, v *V)) {
 	}
 }
 
-// Each tells of every entry, a shard at a time: its entries are copied under its lock, and told without it.
-func (t *Table[V]) Each(now Tick, tell func(key uint64, v V, expires Tick)) {
+// Each tells of every entry, those that have expired and are not yet forgotten too, a shard at a time: its entries are
+// copied under its lock, and told without it.
+func (t *Table[V]) Each(tell func(key uint64, v V, expires Tick)) {
 	var copied []slot[V]
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -48,7 +49,7 @@ func (t *Table[V]) Each(now Tick, tell func(key uint64, v V, expires Tick)) {
 				break
 			}
 			for _, e := range s.slots[from:min(from+scanSlots, len(s.slots))] {
-				if e.used() && !e.expires.Before(now) {
+				if e.used() {
 					copied = append(copied, e)
 				}
 			}
@@ -60,11 +61,11 @@ func (t *Table[V]) Each(now Tick, tell func(key uint64, v V, expires Tick)) {
 	}
 }
 
-// grow doubles a shard that is three quarters full. The new slots are made
+// grow doubles a shard that is crowded. The new slots are made
 // before the lock is taken.
 func (s *Shard[V]) grow(max int) {
 	s.Lock()
-	size, full := len(s.slots), s.live*4 >= len(s.slots)*3 && len(s.slots) >= firstSize && s.limit < max
+	size, full := len(s.slots), s.crowded() && s.limit < max
 	s.Unlock()
 	if !full {
 		return
@@ -75,7 +76,7 @@ func (s *Shard[V]) grow(max int) {
 	s.moveTo(bigger)
 }
 
-func (s *Shard[V]) forget(now Tick, gone func(uint64, *V)) {
+func (s *Shard[V]) forget(now Tick, gone func(uint64, *V) (Tick, bool)) {
 	for from := 0; ; from += scanSlots {
 		s.Lock()
 		if from >= len(s.slots) || s.live == 0 {
@@ -85,8 +86,11 @@ func (s *Shard[V]) forget(now Tick, gone func(uint64, *V)) {
 		for i := from; i < min(from+scanSlots, len(s.slots)); i++ {
 			// removing moves another entry into slot i: look at it again
 			for s.slots[i].used() && s.slots[i].expires.Before(now) {
-				gone(s.slots[i].key, &s.slots[i].value)
-				s.remove(i)
+				if until, stays := gone(s.slots[i].key, &s.slots[i].value); stays {
+					s.slots[i].expires = until
+				} else {
+					s.remove(i)
+				}
 			}
 		}
 		s.Unlock()

@@ -276,6 +276,3 @@ func (c *Controller) check(name, password, address string) (*user, error) {
 func tooMany(wait time.Duration) error {
 	return fault(TooMany, "too many failed logins: try again in %d s", int(wait.Seconds())+1)
 }
-
-// noHash is that of a password that nobody knows.
-var noHash = HashPassword(rand.Text())

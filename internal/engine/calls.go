@@ -18,9 +18,8 @@ import (
 // recentCall is the idle time below which a call counts as recent.
 const recentCall = time.Minute
 
-// Calls lists Call-IDs that are known. The table holds a keyed hash and the server: neither the text nor the beginning
-// of a call is kept, since 16 octets for each are what a million of them may cost. Text and age are those that a trace
-// has seen. Its shards are locked one after the other, for some 10 µs at a time.
+// Calls lists Call-IDs that are known. The table holds a keyed hash and what proxy.CallTrace tells: not the text,
+// since 24 octets for each are what a million of them may cost. Texts are those that a trace has seen. Its shards are locked one after the other, for some 10 µs at a time.
 func (e *Engine) Calls(q report.CallsQuery) *report.Calls {
 	l := e.live.Load()
 	now := e.tick(time.Now())
@@ -56,7 +55,7 @@ type callLister struct {
 
 func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 	sv := k.Server
-	if sv == nil || !serverFits(sv, c.q.Server) {
+	if sv == nil || k.LeftMS == 0 || !serverFits(sv, c.q.Server) {
 		return
 	}
 	left := time.Duration(k.LeftMS) * time.Millisecond

@@ -77,9 +77,9 @@ func (p *Proxy) storedRequest(in *Input, req *stored) request {
 	return request{Input: &p.stored, m: &p.again, svc: req.listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
 }
 
-// moveCall makes next the server of a Call-ID that is known.
+// moveCall makes next the server of a Call-ID that is known. Its request has been parsed into p.again.
 func (p *Proxy) moveCall(in *Input, call uint64, next *snapshot.Server) {
-	r := request{Input: in, svc: in.Listener.Service, call: call}
+	r := request{Input: in, m: &p.again, svc: in.Listener.Service, call: call}
 	p.knowCall(&r, next, true)
 }
 

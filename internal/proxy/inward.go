@@ -242,14 +242,13 @@ func (p *Proxy) chooseByCall(r *request) choice {
 	shard := r.State.calls.Shard(r.call)
 	shard.Lock()
 	defer shard.Unlock()
-	c := shard.Get(r.call, r.Now)
-	if c != nil {
+	if c, first := shard.Find(r.call); c != nil && c.isKnown(*first, r.Now) {
 		sv := r.Snapshot.Server(c.server)
 		switch {
 		case sv == nil || !r.svc.Has(sv.Pool):
 		case sv.Usable() && r.svc.Chooses(sv.Pool) || inDialog && !sv.Pool.Shared:
 			if sv.Pool.Prolongs || inDialog || sv.State.Condition()&balance.Draining == 0 {
-				shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+				c.used(first, r.Now+aged.Tick(r.svc.CallTimeoutMS), r.m.Method)
 			}
 			return choice{server: sv, reason: KnownCall}
 		case (sv.Index < 0 || !r.svc.Chooses(sv.Pool)) && sv.State.Condition()&balance.Up != 0:
@@ -262,7 +261,7 @@ func (p *Proxy) chooseByCall(r *request) choice {
 	if sv == nil {
 		return choice{}
 	}
-	p.setCall(r, shard, sv)
+	r.State.learn(shard, r.call, r.Input, sv, r.Now+aged.Tick(r.svc.CallTimeoutMS), r.m.Method)
 	return choice{server: sv, reason: NewCall}
 }
 
@@ -300,28 +299,14 @@ func (p *Proxy) pickIn(pool *snapshot.Pool, r *request, older bool) *snapshot.Se
 // knowCall notes that a Call-ID is served by sv; a call that is known already
 // stays with its server unless moved says otherwise.
 func (p *Proxy) knowCall(r *request, sv *snapshot.Server, moved bool) {
-	shard := r.State.calls.Shard(r.call)
+	shard, until := r.State.calls.Shard(r.call), r.Now+aged.Tick(r.svc.CallTimeoutMS)
 	shard.Lock()
-	if c := shard.Get(r.call, r.Now); c != nil && (c.server == sv.Handle || !moved) {
-		shard.Touch(r.call, r.Now+aged.Tick(r.svc.CallTimeoutMS))
+	if c, first := shard.Find(r.call); c != nil && c.isKnown(*first, r.Now) && (c.server == sv.Handle || !moved) {
+		c.used(first, until, r.m.Method)
 	} else {
-		p.setCall(r, shard, sv)
+		r.State.learn(shard, r.call, r.Input, sv, until, r.m.Method)
 	}
 	shard.Unlock()
-}
-
-// setCall makes sv the server of the Call-ID. The caller holds the shard.
-func (p *Proxy) setCall(r *request, shard *aged.Shard[call], sv *snapshot.Server) {
-	until := r.Now + aged.Tick(r.svc.CallTimeoutMS)
-	c, old := shard.Put(r.call, until)
-	if c == nil {
-		return // the table is full, and counts it: the hash finds the same server
-	}
-	if old {
-		r.State.settleCall(c, r.Snapshot)
-	}
-	c.server = sv.Handle
-	sv.State.Calls.Add(1)
 }
 
 // pin opens a transaction at a server. The caller holds the shard.
@@ -330,13 +315,14 @@ func (p *Proxy) pin(r *request, shard *aged.Shard[pin], k uint64, sv *snapshot.S
 	if r.m.Method == sip.Invite {
 		life = inviteMS
 	}
-	pn, old := shard.Put(k, r.Now+life)
+	pn, until, old := shard.Put(k)
 	if pn == nil {
 		return // the table is full, and counts it
 	}
-	if old {
+	if old { // it has expired
 		r.State.settlePin(pn, r.Snapshot)
 	}
+	*until = r.Now + life
 	*pn = pin{server: sv.Handle, sentTick: tick(r.NowNS), replay: r.State.replay.save(k, r.Input), method: r.m.Method}
 	if r.m.To.Tag.Len() > 0 {
 		pn.flags = pinInDialog

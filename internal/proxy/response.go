@@ -239,11 +239,11 @@ func (p *Proxy) callOn(in *Input, call uint64, h snapshot.Handle) bool {
 	shard := in.State.calls.Shard(call)
 	shard.Lock()
 	defer shard.Unlock()
-	c := shard.Get(call, in.Now)
-	if c == nil || c.server != h {
+	c, first := shard.Find(call)
+	if c == nil || c.server != h || !c.isKnown(*first, in.Now) {
 		return false
 	}
-	shard.Touch(call, in.Now+aged.Tick(in.Listener.Service.CallTimeoutMS))
+	c.used(first, in.Now+aged.Tick(in.Listener.Service.CallTimeoutMS), in.Msg.CSeqMethod)
 	return true
 }
 

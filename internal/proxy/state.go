@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"sync/atomic"
+
 	"github.com/carillon-sip/carillon/internal/aged"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
@@ -21,25 +23,21 @@ const maxAttempts = 4
 type State struct {
 	pins   *aged.Table[pin]
 	calls  *aged.Table[call]
-	live   *aged.Table[call] // calls that are up
+	known  atomic.Int64 // calls that are known; the others of the table are up
 	replay *replay
 }
 
 // NewState makes the state of a service with these limits. kick gets a value when
 // a table fills up: call Tend soon.
 func NewState(maxTransactions, maxCalls int, kick chan<- struct{}) *State {
-	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), live: aged.New[call](maxCalls, kick), replay: newReplay()}
+	return &State{pins: aged.New[pin](maxTransactions, kick), calls: aged.New[call](maxCalls, kick), replay: newReplay()}
 }
 
 // SetLimits changes the limits of a service that runs.
 func (s *State) SetLimits(maxTransactions, maxCalls int) {
 	s.pins.SetMax(maxTransactions)
 	s.calls.SetMax(maxCalls)
-	s.live.SetMax(maxCalls)
 }
-
-// call remembers the server of a Call-ID.
-type call struct{ server snapshot.Handle }
 
 // pin remembers an open transaction, or one that was moved to another server.
 // With attempt 0 and a call that is known, its end is the end of the pin:
@@ -91,23 +89,24 @@ func sinceUS(now int64, sent uint32) uint64 {
 // Transactions and Calls count what is held now; Full counts what was not
 // remembered because a table was at its limit.
 func (s *State) Transactions() int        { return s.pins.Len() }
-func (s *State) Calls() int               { return s.calls.Len() }
+func (s *State) Calls() int               { return int(s.known.Load()) }
 func (s *State) TransactionsFull() uint64 { return s.pins.Full.Load() }
 func (s *State) CallsFull() uint64        { return s.calls.Full.Load() }
 
 // Tend grows tables that fill up and forgets what has expired in shards/64 of
 // them. One goroutine calls it.
 func (s *State) Tend(now aged.Tick, shards int, snap *snapshot.Snapshot) {
-	s.pins.Tend(now, shards, func(_ uint64, p *pin) { s.expirePin(p, snap) })
-	s.calls.Tend(now, shards, func(_ uint64, c *call) { s.settleCall(c, snap) })
-	s.live.Tend(now, shards, func(_ uint64, c *call) { s.settleLive(c, snap) })
+	s.pins.Tend(now, shards, func(_ uint64, p *pin) (aged.Tick, bool) {
+		s.expirePin(p, snap)
+		return 0, false
+	})
+	s.calls.Tend(now, shards, func(_ uint64, c *call) (aged.Tick, bool) { return s.endPart(c, snap) })
 }
 
 // Close gives back what the state of a service that is gone still counts.
 func (s *State) Close(snap *snapshot.Snapshot) {
 	s.pins.Drain(func(_ uint64, p *pin) { s.settlePin(p, snap) })
-	s.calls.Drain(func(_ uint64, c *call) { s.settleCall(c, snap) })
-	s.live.Drain(func(_ uint64, c *call) { s.settleLive(c, snap) })
+	s.calls.Drain(func(_ uint64, c *call) { s.settle(c, snap) })
 }
 
 // expirePin is settlePin for a transaction whose time is over: a server that never answered, and for which the client did
@@ -122,11 +121,5 @@ func (s *State) expirePin(p *pin, snap *snapshot.Snapshot) {
 func (s *State) settlePin(p *pin, snap *snapshot.Snapshot) {
 	if sv := snap.Server(p.server); sv != nil && p.open() {
 		sv.State.OpenTransactions.Add(-1)
-	}
-}
-
-func (s *State) settleCall(c *call, snap *snapshot.Snapshot) {
-	if sv := snap.Server(c.server); sv != nil {
-		sv.State.Calls.Add(-1)
 	}
 }

@@ -39,10 +39,13 @@ type PinTrace struct {
 	LeftMS  uint32
 }
 
-// CallTrace is a Call-ID that is known.
+// CallTrace is what is remembered of a Call-ID.
 type CallTrace struct {
 	Server *snapshot.Server // nil: forgotten
-	LeftMS uint32           // how long still, unless it is used
+	LeftMS uint32           // how long it is still known, unless it is used; 0: it is known no more, but up
+	UpMS   uint32           // how long it still counts as up, unless it is refreshed; 0: it does not
+	AgeMS  uint32           // since it was first seen; modulo 49 days
+	Method sip.Method       // of its last request
 }
 
 // Trace looks at a message without a fault.
@@ -59,7 +62,7 @@ func (p *Proxy) Trace(in *Input) *Trace {
 	if t.key == 0 {
 		return t
 	}
-	if pn, until, ok := in.State.pins.Peek(t.key, in.Now); ok {
+	if pn, until, ok := in.State.pins.Peek(t.key); ok && !until.Before(in.Now) {
 		t.pin, t.pinUntil = pn, until
 		t.Pin = &PinTrace{Server: in.Snapshot.Server(pn.server), Method: pn.method, Attempt: int(pn.attempt), Again: int(pn.again),
 			Open: pn.open(), LeftMS: uint32(until - in.Now)}
@@ -69,18 +72,33 @@ func (p *Proxy) Trace(in *Input) *Trace {
 
 // Known is what is known of a Call-ID, by its hash; nil if it is not known.
 func (s *State) Known(call uint64, now aged.Tick, snap *snapshot.Snapshot) *CallTrace {
-	c, until, ok := s.calls.Peek(call, now)
-	if !ok {
+	c, first, ok := s.calls.Peek(call)
+	if !ok || !c.isKnown(first, now) {
 		return nil
 	}
-	return &CallTrace{snap.Server(c.server), uint32(until - now)}
+	t := c.trace(first, now, snap)
+	return &t
 }
 
-// EachCall tells of every Call-ID that is known, by its hash.
+// EachCall tells of every Call-ID that is known or up, by its hash.
 func (s *State) EachCall(now aged.Tick, snap *snapshot.Snapshot, tell func(k CallTrace, hash uint64)) {
-	s.calls.Each(now, func(hash uint64, c call, until aged.Tick) {
-		tell(CallTrace{snap.Server(c.server), uint32(until - now)}, hash)
+	s.calls.Each(func(hash uint64, c call, first aged.Tick) {
+		if k := c.trace(first, now, snap); k.LeftMS > 0 || k.UpMS > 0 {
+			tell(k, hash)
+		}
 	})
+}
+
+func (c *call) trace(first, now aged.Tick, snap *snapshot.Snapshot) CallTrace {
+	k := CallTrace{Server: snap.Server(c.server), AgeMS: c.bits.ageMS(now), Method: c.bits.method()}
+	known, up := c.ends(first)
+	if c.isKnown(first, now) {
+		k.LeftMS = uint32(known-now) + 1
+	}
+	if c.isUp(first, now) {
+		k.UpMS = uint32(up-now) + 1
+	}
+	return k
 }
 
 func (p *Proxy) traceRequest(in *Input, t *Trace) {
@@ -137,8 +155,8 @@ func (t *Trace) Scratch(in *Input, dry *snapshot.Snapshot) *State {
 	if c := t.Known; c != nil && c.Server != nil {
 		shard := s.calls.Shard(t.Call)
 		shard.Lock()
-		v, _ := shard.Put(t.Call, in.Now+aged.Tick(c.LeftMS))
-		v.server = c.Server.Handle
+		v, until, _ := shard.Put(t.Call)
+		*v, *until = call{server: c.Server.Handle, bits: callKnown | callBits(c.Method)}, in.Now+aged.Tick(c.LeftMS)
 		shard.Unlock()
 	}
 	if t.Pin == nil {
@@ -153,8 +171,8 @@ func (t *Trace) Scratch(in *Input, dry *snapshot.Snapshot) *State {
 	}
 	shard := s.pins.Shard(t.key)
 	shard.Lock()
-	v, _ := shard.Put(t.key, t.pinUntil)
-	*v = pn
+	v, until, _ := shard.Put(t.key)
+	*v, *until = pn, t.pinUntil
 	shard.Unlock()
 	return s
 }
