@@ -14,6 +14,9 @@ func (t *Table[V]) Restore(key uint64, expires Tick) *V {
 			s.moveTo(make([]slot[V], 2*len(s.slots)))
 		}
 	}
-	v, _ := s.Put(key, expires)
+	v, until, _ := s.Put(key)
+	if v != nil {
+		*until = expires
+	}
 	return v
 }

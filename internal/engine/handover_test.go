@@ -118,7 +118,7 @@ func TestHandOver(t *testing.T) {
 			for range 2 {
 				next, taken, _ := replaced(t, e, set)
 				e = next
-				if taken.Listeners < 3 || taken.Calls < 3 || taken.Transactions < 3 {
+				if taken.Listeners < 3 || taken.Known < 3 || taken.Transactions < 3 {
 					t.Errorf("taken over: %+v", taken)
 				}
 				again(calls[0])

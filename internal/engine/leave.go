@@ -212,12 +212,12 @@ func (f *frozen) thaw() {
 // tell tells what is known.
 func (f *frozen) tell(c *handover.Conn) error {
 	e := f.e
-	l, now := e.live.Load(), e.tick(time.Now())
+	l := e.live.Load()
 	listener := func(ln *snapshot.Listener) uint32 { return f.number(e.groups[ln.Key]) }
 	for _, s := range l.snap.Services {
 		var w handover.Writer
 		w.Bytes([]byte(s.ID))
-		if err := c.Send(handover.Table, e.states[s.ID].AppendState(w.B, now, listener)); err != nil {
+		if err := c.Send(handover.Table, e.states[s.ID].AppendState(w.B, listener)); err != nil {
 			return err
 		}
 	}

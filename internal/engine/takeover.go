@@ -132,14 +132,13 @@ func (l *legacy) table(b []byte) error {
 	if st == nil {
 		return nil // it is not served any more
 	}
-	now := time.Now()
-	l.heir.Now, l.heir.NowNS = l.e.tick(now), int64(now.Sub(l.e.start))
+	l.heir.NowNS = int64(time.Since(l.e.start))
 	n, ok := st.TakeState(r.B, &l.heir)
 	if !ok || r.Failed {
 		return fmt.Errorf("handover: the table of the virtual service %s cannot be read", id)
 	}
 	t := &l.taken
-	t.Transactions, t.Calls, t.Live, t.Requests = t.Transactions+n.Transactions, t.Calls+n.Calls, t.Live+n.Live, t.Requests+n.Requests
+	t.Transactions, t.Known, t.Up, t.Requests = t.Transactions+n.Transactions, t.Known+n.Known, t.Up+n.Up, t.Requests+n.Requests
 	return nil
 }
 

@@ -14,24 +14,23 @@ import (
 // moment. A change here is another handover.Version.
 //
 //	number of pins    each: key 8, expires 4, server 4, tried 3*4, sent 4, method 1, attempt 1, again 1, flags 1
-//	number of calls   each: key 8, expires 4, server 4
-//	number of live    likewise
+//	number of calls   each: key 8, expires 4, server 4, other end 4, bits 4
 //	requests stored   each: key of the pin 8, listener 4, flow 8, port 2, length of the address 1, the address, that of the
 //	                  address it was sent to 1, the address, length of the request 4, the request
 
 const (
 	pinSize  = 36
-	callSize = 16
+	callSize = 24
 )
 
-// AppendState appends the state as it is now. Nobody else may change it meanwhile.
-func (s *State) AppendState(b []byte, now aged.Tick, listener func(*snapshot.Listener) uint32) []byte {
+// AppendState appends the state, what has expired and is not yet forgotten, too. Nobody may change it meanwhile.
+func (s *State) AppendState(b []byte, listener func(*snapshot.Listener) uint32) []byte {
 	le := binary.LittleEndian
 	var kept []uint64 // keys of pins whose requests are stored
 	var refs []uint32
 	at := len(b)
 	b = le.AppendUint32(b, 0)
-	s.pins.Each(now, func(key uint64, p pin, expires aged.Tick) {
+	s.pins.Each(func(key uint64, p pin, expires aged.Tick) {
 		b = appendEntry(b, key, expires, p.server)
 		for _, h := range p.tried {
 			b = le.AppendUint32(b, uint32(h))
@@ -42,19 +41,16 @@ func (s *State) AppendState(b []byte, now aged.Tick, listener func(*snapshot.Lis
 		}
 	})
 	le.PutUint32(b[at:], uint32(len(b)-at-4)/pinSize)
-	b = appendCalls(b, s.calls, now)
-	b = appendCalls(b, s.live, now)
+	at = len(b)
+	b = le.AppendUint32(b, 0)
+	s.calls.Each(func(key uint64, c call, first aged.Tick) {
+		b = appendEntry(b, key, first, c.server)
+		b = le.AppendUint32(le.AppendUint32(b, uint32(c.other)), uint32(c.bits))
+	})
+	le.PutUint32(b[at:], uint32(len(b)-at-4)/callSize)
 	for i, key := range kept {
 		b = s.replay.appendStored(b, key, refs[i], listener)
 	}
-	return b
-}
-
-func appendCalls(b []byte, t *aged.Table[call], now aged.Tick) []byte {
-	at := len(b)
-	b = binary.LittleEndian.AppendUint32(b, 0)
-	t.Each(now, func(key uint64, c call, expires aged.Tick) { b = appendEntry(b, key, expires, c.server) })
-	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4)/callSize)
 	return b
 }
 
@@ -87,7 +83,6 @@ type Heir struct {
 	Snapshot *snapshot.Snapshot
 	Servers  []snapshot.Handle    // by the other's handle; 0: there is none
 	Listener []*snapshot.Listener // by the other's number; nil: there is none
-	Now      aged.Tick
 	NowNS    int64
 }
 
@@ -99,7 +94,7 @@ func (h *Heir) server(n uint32) snapshot.Handle {
 }
 
 // Taken is how much was taken over.
-type Taken struct{ Transactions, Calls, Live, Requests int }
+type Taken struct{ Transactions, Known, Up, Requests int }
 
 // TakeState fills the state, which is new, with what AppendState wrote elsewhere. What is of servers that are gone is left out.
 // It reports false for octets that are not of this form; what came before is then there.
@@ -113,27 +108,10 @@ func (s *State) TakeState(b []byte, h *Heir) (n Taken, ok bool) {
 	if !ok {
 		return n, false
 	}
-	take := func(t *aged.Table[call], count func(sv *snapshot.Server)) (taken int) {
-		rows, b, ok = table(b, callSize)
-		for ; len(rows) > 0; rows = rows[callSize:] {
-			sv := h.Snapshot.Server(h.server(binary.LittleEndian.Uint32(rows[12:])))
-			if sv == nil {
-				continue
-			}
-			key, expires := entry(rows)
-			if c := t.Restore(key, expires); c != nil {
-				c.server = sv.Handle
-				count(sv)
-				taken++
-			}
-		}
-		return taken
+	rows, b, ok = table(b, callSize)
+	for ; len(rows) > 0; rows = rows[callSize:] {
+		s.takeCall(rows, h, &n)
 	}
-	n.Calls = take(s.calls, func(sv *snapshot.Server) { sv.State.Calls.Add(1) })
-	if !ok {
-		return n, false
-	}
-	n.Live = take(s.live, func(sv *snapshot.Server) { sv.State.Dialogs.Add(1) })
 	for ok && len(b) > 0 {
 		var stored bool
 		if b, stored, ok = s.takeStored(b, h); stored {
@@ -180,6 +158,29 @@ func (s *State) takePin(row []byte, h *Heir) bool {
 	return true
 }
 
+func (s *State) takeCall(row []byte, h *Heir, n *Taken) {
+	le := binary.LittleEndian
+	sv := h.Snapshot.Server(h.server(le.Uint32(row[12:])))
+	if sv == nil {
+		return
+	}
+	key, first := entry(row)
+	c := s.calls.Restore(key, first)
+	if c == nil {
+		return
+	}
+	*c = call{server: sv.Handle, other: aged.Tick(le.Uint32(row[16:])), bits: callBits(le.Uint32(row[20:]))}
+	if c.bits&callKnown != 0 {
+		sv.State.Calls.Add(1)
+		s.known.Add(1)
+		n.Known++
+	}
+	if c.bits&callUp != 0 {
+		sv.State.Dialogs.Add(1)
+		n.Up++
+	}
+}
+
 // takeStored stores a request for its pin.
 func (s *State) takeStored(b []byte, h *Heir) (rest []byte, stored, ok bool) {
 	le := binary.LittleEndian
@@ -203,7 +204,7 @@ func (s *State) takeStored(b []byte, h *Heir) (rest []byte, stored, ok bool) {
 	shard := s.pins.Shard(key)
 	shard.Lock()
 	defer shard.Unlock()
-	p := shard.Get(key, h.Now)
+	p, _ := shard.Find(key)
 	if p == nil {
 		return rest, false, true
 	}
