@@ -10,20 +10,6 @@ import (
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
-// What a connection is told as, in Streams and Late: see appendStream. The kinds of Late are the first octet.
-const (
-	lateStream      = iota + 1 // a connection
-	lateUndelivered            // messages that were to be sent and were not
-	lateMessage                // a message that waited for the address of a name
-)
-
-// Flags of a connection that is told.
-const (
-	streamLink   = 1 << iota // we opened it
-	streamWanted             // it leads to a server of a pool
-	streamRelay              // the file leads to the process that has the connection
-)
-
 // tellStreams tells of the connections, a few at a time. Those that are not open yet come late.
 func (f *frozen) tellStreams(c *handover.Conn) error {
 	ss := f.e.streams
@@ -63,64 +49,29 @@ func (f *frozen) describeStream(w *handover.Writer, s *stream) (fd int, relay *o
 	if !ok {
 		return 0, nil, false
 	}
-	if fd, relay, ok = wayTo(s.conn); !ok {
+	if fd, relay, ok = s.conn.Share(); !ok {
 		s.conn.Release()
 		return 0, nil, false
 	}
 	s.conn.Stir()
-	appendStream(w, s, f.number(s.group), relay != nil, unsent)
+	s.record(f.number(s.group), relay != nil, unsent).Append(w)
 	return fd, relay, true
 }
 
-// wayTo is the descriptor by which another process has a connection: its own or, where TLS is ended here, one that leads here.
-func wayTo(c *transport.Conn) (fd int, ours *os.File, ok bool) {
-	if c.Plain() {
-		fd = -1
-		err := c.Descriptor(func(n int) {
-			if d, err := handover.Dup(n); err == nil {
-				fd = d
-			}
-		})
-		return fd, nil, err == nil && fd >= 0
-	}
-	ours, theirs, err := handover.Pipe()
-	if err != nil {
-		return 0, nil, false
-	}
-	defer theirs.Close()
-	fd, err = handover.Dup(int(theirs.Fd()))
-	if err != nil {
-		ours.Close()
-		return 0, nil, false
-	}
-	return fd, ours, true
-}
-
-func appendStream(w *handover.Writer, s *stream, group uint32, relay bool, unsent []byte) {
-	var flags, slot uint8
+// record is what the other side has to know of a connection.
+func (s *stream) record(group uint32, relay bool, unsent []byte) *handover.Stream {
+	r := &handover.Stream{Relay: relay, Group: group, Number: s.flow, Remote: s.conn.Remote, Local: s.conn.Local, Rest: s.rest, Unsent: unsent}
 	if l := s.link; l != nil {
-		flags, slot = streamLink, l.key.slot
-		if l.wanted.Load() {
-			flags |= streamWanted
-		}
+		r.Own, r.Slot, r.Wanted = true, l.key.slot, l.wanted.Load()
 	}
-	if relay {
-		flags |= streamRelay
-	}
-	w.U8(flags)
-	w.U8(slot)
-	w.U32(group)
-	w.U64(s.flow)
-	w.Addr(s.conn.Remote)
-	w.Addr(s.conn.Local)
-	w.Bytes(s.rest)
-	w.Bytes(unsent)
+	return r
 }
 
 // Farewell is an engine of which another process has all but connections that can't be given.
 type Farewell struct {
 	Halted time.Duration // for so long nobody read
-	Told   int           // connections that were given, and that lead here
+	Given  int           // connections
+	Stay   int           // connections of TLS, which lead here
 
 	e       *Engine
 	c       *handover.Conn
@@ -130,15 +81,17 @@ type Farewell struct {
 // leave lets go of what the other process has now.
 func (f *frozen) leave(c *handover.Conn) *Farewell {
 	e := f.e
-	out := &Farewell{Halted: time.Since(f.began), Told: len(f.streams), e: e, c: c, numbers: f.numbers}
+	out := &Farewell{Halted: time.Since(f.began), e: e, c: c, numbers: f.numbers}
 	c.Limit(time.Time{})
 	e.farewell.Store(out)
 	e.rest()
 	for i, s := range f.streams {
 		if f.relays[i] == nil {
 			s.conn.Forsake()
+			out.Given++
 		} else if r, err := transport.NewRelay(f.relays[i], s.group.stream.Options()); err == nil {
 			s.relay.Store(r)
+			out.Stay++
 			if s.conn.Closed() != transport.NotClosed { // its goroutine may not have seen it
 				s.hangUp()
 			}
@@ -189,14 +142,14 @@ func (f *Farewell) late(s *stream) {
 	if !ok {
 		return
 	}
-	fd, ours, ok := wayTo(s.conn)
+	fd, ours, ok := s.conn.Share()
 	if !ok {
 		s.conn.Release()
 		return
 	}
 	var w handover.Writer
-	w.U8(lateStream)
-	appendStream(&w, s, f.number(s.group), ours != nil, unsent)
+	w.U8(uint8(handover.LateStream))
+	s.record(f.number(s.group), ours != nil, unsent).Append(&w)
 	err := f.c.Send(handover.Late, w.B, fd)
 	handover.CloseAll([]int{fd})
 	if ours == nil {
@@ -216,30 +169,23 @@ func (f *Farewell) number(g *group) uint32 {
 
 // undelivered has the other process decide about messages that were to go from a group to an address.
 func (f *Farewell) undelivered(g *group, to netip.AddrPort, data []byte) {
-	var w handover.Writer
-	w.U8(lateUndelivered)
-	w.U32(f.number(g))
-	w.Addr(to)
-	w.Bytes(data)
-	_ = f.c.Send(handover.Late, w.B) // if that is no more, nobody is
+	f.tell(handover.LateUndelivered, &handover.Datagram{Group: f.number(g), From: to, Data: data})
 }
 
 // message has the other process decide about a message that waited.
 func (f *Farewell) message(q *waiting) {
-	var w handover.Writer
-	w.U8(lateMessage)
-	n := uint32(len(f.numbers))
 	for g, i := range f.numbers {
 		if g.key == q.key {
-			n = i
+			f.tell(handover.LateMessage, &handover.Datagram{Group: i, From: q.from, Local: q.local, Stream: q.flow, Data: q.data})
 		}
 	}
-	w.U32(n)
-	w.Addr(q.from)
-	w.Addr(netip.AddrPortFrom(q.local, 0))
-	w.U64(q.flow)
-	w.Bytes(q.data)
-	_ = f.c.Send(handover.Late, w.B)
+}
+
+func (f *Farewell) tell(k handover.LateKind, d *handover.Datagram) {
+	var w handover.Writer
+	w.U8(uint8(k))
+	d.Append(&w)
+	_ = f.c.Send(handover.Late, w.B) // if that is no more, nobody is
 }
 
 // lookAgain is how often the end of what is left is looked for.

@@ -224,7 +224,9 @@ func (f *frozen) tell(c *handover.Conn) error {
 	if err := f.tellStreams(c); err != nil {
 		return err
 	}
-	return c.Send(handover.Told, nil)
+	var w handover.Writer
+	w.U64(uint64(handover.Now() - int64(time.Since(f.began))))
+	return c.Send(handover.Told, w.B)
 }
 
 // number is under what the other side knows a group; of one that it does not know a number that is too large.

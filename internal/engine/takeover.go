@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -18,7 +17,7 @@ import (
 type Taken struct {
 	Listeners, Connections int
 	proxy.Taken
-	Halted time.Duration // from asking for the tables to reading
+	Halted time.Duration // for so long nobody read
 }
 
 // legacy is what one process makes of the numbers of the other.
@@ -28,6 +27,7 @@ type legacy struct {
 	groups  []*group // by the other's number; nil: it is not served any more
 	streams []*stream
 	taken   Taken
+	halted  int64 // handover.Now when the other one stopped reading
 }
 
 // TakeOver has the engine, which was started for that, take over what its predecessor knows, and serve. After an error the
@@ -37,7 +37,6 @@ func (e *Engine) TakeOver() (*Taken, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.newLegacy()
-	began := time.Now()
 	if err := c.Send(handover.AskTables, nil); err != nil {
 		return nil, err
 	}
@@ -64,7 +63,7 @@ func (e *Engine) TakeOver() (*Taken, error) {
 	for _, s := range l.streams {
 		e.wg.Go(s.run)
 	}
-	l.taken.Halted = time.Since(began)
+	l.taken.Halted = time.Duration(handover.Now() - l.halted)
 	_ = c.Send(handover.Running, nil) // who does not hear it is no more
 	e.run()
 	e.wg.Go(func() { l.hear(c) })
@@ -113,6 +112,7 @@ func (l *legacy) listen(c *handover.Conn) error {
 				err = fmt.Errorf("handover: %v cannot be read", m.Kind)
 			}
 		case handover.Told:
+			l.halted = int64((&handover.Reader{B: m.Data}).U64())
 			return nil
 		default:
 			err = fmt.Errorf("handover: %q came among tables", m.Kind)
@@ -144,32 +144,30 @@ func (l *legacy) table(b []byte) error {
 
 // stream takes a connection, which is to be run; nil if nobody wants it here.
 func (l *legacy) stream(r *handover.Reader, f *os.File) *stream {
-	flags, slot, number, flow := r.U8(), r.U8(), r.U32(), r.U64()
-	remote, local, rest, unsent := r.Addr(), r.Addr(), r.Bytes(), r.Bytes()
-	g := l.group(number)
+	told := r.Stream()
+	g := l.group(told.Group)
 	if r.Failed || g == nil || g.stream == nil {
 		f.Close()
 		return nil
 	}
 	e := l.e
-	own := flags&streamLink != 0
-	conn, err := g.stream.AdoptConn(f, remote, local, own)
+	conn, err := g.stream.AdoptConn(f, told.Remote, told.Local, told.Own)
 	if err != nil {
 		return nil
 	}
-	s := &stream{e: e, conn: conn, flow: flow, group: g, rest: slices.Clone(rest)}
+	s := &stream{e: e, conn: conn, flow: told.Number, group: g, rest: slices.Clone(told.Rest)}
 	if len(s.rest) > 0 {
 		s.began = time.Now()
 	}
-	if own {
-		k := linkKey{neighbour{g, remote}, slot}
-		if link := e.streams.link(k, flags&streamWanted != 0); link != nil && link.take(s) {
+	if told.Own {
+		k := linkKey{neighbour{g, told.Remote}, told.Slot}
+		if link := e.streams.link(k, told.Wanted); link != nil && link.take(s) {
 			s.link = link
-			link.wanted.Store(flags&streamWanted != 0)
+			link.wanted.Store(told.Wanted)
 		}
 	}
-	if len(unsent) > 0 {
-		conn.Queue(unsent)
+	if len(told.Unsent) > 0 {
+		conn.Queue(told.Unsent)
 	}
 	if !e.streams.add(s) {
 		conn.Close(transport.ListenerClosed)
@@ -220,8 +218,8 @@ func (l *legacy) hear(c *handover.Conn) {
 }
 
 func (l *legacy) late(r *handover.Reader, m *handover.Message) {
-	switch r.U8() {
-	case lateStream:
+	k := handover.LateKind(r.U8())
+	if k == handover.LateStream {
 		if len(m.Files) == 0 {
 			return
 		}
@@ -230,27 +228,27 @@ func (l *legacy) late(r *handover.Reader, m *handover.Message) {
 		if s := l.stream(r, f); s != nil {
 			l.e.wg.Go(s.run)
 		}
-	case lateUndelivered:
-		g, to, data := l.group(r.U32()), r.Addr(), r.Bytes()
-		if !r.Failed && g != nil {
-			l.e.undelivered(g, to, data)
-		}
-	case lateMessage:
-		g, from, local, flow, data := l.group(r.U32()), r.Addr(), r.Addr(), r.U64(), r.Bytes()
-		if !r.Failed && g != nil && l.e.listenerOf(g) != nil {
-			l.e.belated(g, from, local.Addr(), flow, data)
-		}
+		return
+	}
+	d := r.Datagram()
+	g := l.group(d.Group)
+	switch {
+	case r.Failed || g == nil || l.e.listenerOf(g) == nil:
+	case k == handover.LateUndelivered:
+		l.e.undelivered(g, d.From, d.Data)
+	case k == handover.LateMessage:
+		l.e.belated(g, &d)
 	}
 }
 
 // belated decides about a message that came to another process.
-func (e *Engine) belated(g *group, from netip.AddrPort, local netip.Addr, flow uint64, data []byte) {
+func (e *Engine) belated(g *group, d *handover.Datagram) {
 	c := e.desks.take()
 	defer e.desks.give(c)
 	c.serve(g)
 	w := c.worker
-	w.input.From, w.input.Local, w.input.Flow = from, local, flow
-	w.msg.Parse(data)
+	w.input.From, w.input.Local, w.input.Flow = d.From, d.Local, d.Stream
+	w.msg.Parse(d.Data)
 	v := w.proxy.Request(&w.input)
 	w.act(&v, report.TraceMessageCame)
 	c.flush()

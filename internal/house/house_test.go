@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/stun":           0,
 	"internal/selfsigned":     0,
 	"internal/report":         0,
+	"internal/handover":       0,
 	"internal/client":         1,
 	"internal/view":           1,
 	"internal/store":          1,

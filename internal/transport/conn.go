@@ -76,7 +76,7 @@ type Conn struct {
 	blocking bool      // Read waits; the reader's, while it shakes hands
 	drained  bool      // the kernel has nothing more; the reader's
 
-	stirred atomic.Bool // Wait does not wait, see Stir
+	stirred atomic.Uint32 // notStirred and so on, see Stir
 
 	closed atomic.Uint32 // Reason
 	mu     sync.Mutex    // guards what follows
@@ -259,10 +259,13 @@ func (c *Conn) arm(t time.Time) {
 // error is os.ErrDeadlineExceeded.
 func (c *Conn) Wait(until time.Time) error {
 	for {
+		if c.stirred.Load() == settled && c.stirred.CompareAndSwap(settled, notStirred) {
+			c.armed = time.Time{}
+		}
 		if c.armed.IsZero() || until.Before(c.armed) || c.armed.Before(time.Now()) {
 			c.arm(until)
 		}
-		if c.stirred.Load() { // after arm: Stir does it the other way round
+		if c.stirred.Load() == stirred { // after arm: Stir does it the other way round
 			return ErrStirred
 		}
 		err := c.ops.wait(c)
@@ -270,7 +273,7 @@ func (c *Conn) Wait(until time.Time) error {
 			c.drained = false
 			return nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) && !c.stirred.Load() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) && c.stirred.Load() == notStirred {
 			return err
 		}
 		c.armed = time.Time{} // the deadline was an earlier one

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/handover"
 )
 
 // What it takes to give sockets and connections to another process, and to take them from one. Nothing is closed for the
@@ -107,13 +109,23 @@ func (c *Conn) Stir() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ready {
-		c.stirred.Store(true)
+		c.stirred.Store(stirred)
 		_ = c.tcp.SetReadDeadline(longAgo)
 	}
 }
 
 // Settle ends a Stir.
-func (c *Conn) Settle() { c.stirred.Store(false) }
+func (c *Conn) Settle() {
+	if c.stirred.CompareAndSwap(stirred, settled) {
+		_ = c.tcp.SetReadDeadline(time.Time{}) // Wait sets it anew
+	}
+}
+
+const (
+	notStirred = iota
+	stirred
+	settled // what armed says is not what is set
+)
 
 // Hold stops sending until Release, and gives what waits to be sent. It reports false for a connection that is not open yet
 // or no more: nothing is held then. With TLS nothing is given, since that stays.
@@ -183,13 +195,30 @@ func (c *Conn) Release() {
 	c.Flush()
 }
 
-// Descriptor has use look at the file descriptor of a connection that is open, without TLS.
-func (c *Conn) Descriptor(use func(fd int)) error {
-	return c.raw.Control(func(fd uintptr) { use(int(fd)) })
+// Share gives a descriptor by which another process has the connection, for handover.CloseAll to close: its own or, where TLS is
+// ended here, one of which our end, for NewRelay, is given too.
+func (c *Conn) Share() (fd int, ours *os.File, ok bool) {
+	if c.tls == nil && c.config == nil {
+		fd = -1
+		err := c.raw.Control(func(n uintptr) {
+			if d, err := handover.Dup(int(n)); err == nil {
+				fd = d
+			}
+		})
+		return fd, nil, err == nil && fd >= 0
+	}
+	ours, theirs, err := handover.Pipe()
+	if err != nil {
+		return 0, nil, false
+	}
+	defer theirs.Close()
+	fd, err = handover.Dup(int(theirs.Fd()))
+	if err != nil {
+		ours.Close()
+		return 0, nil, false
+	}
+	return fd, ours, true
 }
-
-// Plain reports whether what is on the wire is what Read gives.
-func (c *Conn) Plain() bool { return c.tls == nil && c.config == nil }
 
 // Forsake lets go of a connection that another process has now.
 func (c *Conn) Forsake() {

@@ -17,14 +17,14 @@ type Door struct {
 	path string
 }
 
-// Open opens a door. A file that is left there by a process that is no more is removed; one at which somebody answers is an error.
-func Open(path string) (*Door, error) {
+// Open opens a door. A file that is left there by a process that is no more is replaced; one at which somebody answers is an
+// error, unless that is the one that was taken over from.
+func Open(path string, takenOver bool) (*Door, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("%s: another process answers there", path)
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		_ = os.Remove(path)
+		if !takenOver {
+			return nil, fmt.Errorf("%s: another process answers there", path)
+		}
 	}
 	// It is opened under another name, and moved once nobody else may use it.
 	hidden := filepath.Join(filepath.Dir(path), "."+strconv.Itoa(os.Getpid()))
@@ -48,25 +48,24 @@ func (d *Door) Answer() (*Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if uid, err := peer(c); err == nil && (uid == 0 || uid == uint32(os.Geteuid())) {
+		if cred, err := peer(c); err == nil && (cred.Uid == 0 || cred.Uid == uint32(os.Geteuid())) {
 			return &Conn{unix: c}, nil
 		}
 		c.Close()
 	}
 }
 
-// peer is the user at the other end.
-func peer(c *net.UnixConn) (uid uint32, err error) {
+// peer is who is at the other end.
+func peer(c *net.UnixConn) (cred *unix.Ucred, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var cred *unix.Ucred
 	ctlErr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	if err = errors.Join(ctlErr, err); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return cred.Uid, nil
+	return cred, nil
 }
 
 // Leave stops answering and leaves the file, which is the successor's by now.
