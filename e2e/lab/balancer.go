@@ -26,9 +26,10 @@ type Setup struct {
 	Workers       int
 	// HealthIntervalS is how often servers are probed, in seconds.
 	HealthIntervalS int
-	Args            []string // further flags; only Carillon knows them
-	File            string   // a file of objects instead of listen and servers; only Carillon reads it
-	API             bool     // with a store and the REST API; else the engine alone
+	Args            []string    // further flags; only Carillon knows them
+	File            string      // a file of objects instead of listen and servers; only Carillon reads it
+	API             bool        // with a store and the REST API; else the engine alone
+	Supervisor      *Supervisor // of a balancer that replaces itself; nil: it does not
 }
 
 // Balancer is the running balancer.
@@ -65,7 +66,14 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 	} else {
 		args = append(args, "--store", "none")
 	}
-	b.Process = Start(t, Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: []string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}})
+	command := Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: []string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}}
+	if s.Supervisor != nil {
+		command = s.Supervisor.command(command)
+	}
+	b.Process = Start(t, command)
+	if s.Supervisor != nil {
+		s.Supervisor.AwaitReady()
+	}
 	t.Cleanup(b.showCounters)
 	AwaitSIP(t, b.Process, b.Addr)
 	Until(t, "/readyz says ready", b.Ready)
