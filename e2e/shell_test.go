@@ -118,6 +118,41 @@ func TestShellTerminal(t *testing.T) {
 	}
 }
 
+// A session in which nothing was typed for long asks for the password, keeps what was entered, and ends after wrong ones.
+func TestShellTimesOut(t *testing.T) {
+	if lab.StandIn() {
+		t.Skip("the stand-in has no shell")
+	}
+	lab.Require(t, "tmux")
+	dir, api := t.TempDir(), lab.NewAPI(t, lab.TCPAddr(t))
+	startKept(t, dir, api)
+	tm := startTerminal(t, "env '"+strings.Join(shellEnv(dir, api), "' '")+"' CARILLON_PASSWORD= "+lab.Carillon(t)+" shell; echo It ended with $?; cat")
+	tm.shows("Login [admin]:")
+	tm.tmux("send-keys", "Enter")
+	tm.shows("Password:")
+	tm.tmux("send-keys", lab.AdminPassword, "Enter")
+	tm.shows("]: >")
+	tm.press("terminal", "Enter")
+	tm.shows("| 15 mins")
+	tm.press("configure pool edge", "Enter")
+	tm.shows("pool>")
+	tm.press("do terminal session_timeout 1ms", "Enter")
+	tm.press("where", "Enter")
+	tm.shows("The session has timed out")
+	tm.shows("What you entered in pool is kept.")
+	tm.shows("Password of admin:")
+	tm.tmux("send-keys", "wrong", "Enter")
+	tm.shows("Invalid credentials")
+	tm.tmux("send-keys", lab.AdminPassword, "Enter")
+	tm.shows("Tenant: admin")
+	tm.press("C-l", "where", "Enter")
+	for i := range 3 {
+		tm.shows("pool is kept.\n" + strings.Repeat("Password of admin:\nInvalid credentials\n", i) + "Password of admin:")
+		tm.tmux("send-keys", "wrong", "Enter")
+	}
+	tm.shows("It ended with 1")
+}
+
 // startKept starts a balancer with an API and what is kept in a directory.
 func startKept(t *testing.T, dir string, api *lab.API) *lab.Process {
 	t.Helper()

@@ -245,7 +245,7 @@ changes nothing. Its status is 1 when the file would be refused.`,
 			}
 			objects, err := object.LoadObjects(strings.Replace(file, "-", "standard input", map[bool]int{true: 1}[file == "-"]), data)
 			if err != nil {
-				return err
+				return view.Pointed(err, data)
 			}
 			all = append(all, objects...)
 		}
@@ -306,9 +306,12 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this machine and the virtual services, and say what is wrong and how to mend it",
-		Long: `doctor looks at listeners, advertised addresses, routes to servers, MTU, socket buffers, the clock and
-file limits of the machine that it runs on, and sends an OPTIONS and a REGISTER through each
-virtual service. Run it on the machine of an engine. Its status is 1 when something is wrong.`,
+		Long: `doctor looks at engines and what they cannot run, listeners, advertised addresses and names, routes
+to servers from the addresses that requests leave from, MTU, socket buffers, the clock and limits
+of open files, and sends an OPTIONS and a REGISTER through each listener of each virtual service,
+over UDP, TCP and TLS, whose certificate it looks at. Run it on the machine of an engine, as its
+user or as root: what is on another machine is told as not looked at. Its status is 1 when
+something is wrong.`,
 		Example: `  carillon doctor
   carillon doctor --virtualservice edge --user-part 1001
   carillon doctor --no-probe`,

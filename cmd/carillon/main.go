@@ -59,7 +59,7 @@ to the same server, notices dead servers before callers do, and shows what it di
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand(), shellCommand(), manCommand(root))
+	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand(), shellCommand(), storeCommand(), manCommand(root))
 	root.AddCommand(cli.Commands(version)...)
 	root.AddCommand(eyesCommands()...)
 	root.SetContext(context.Background())

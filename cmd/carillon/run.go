@@ -18,6 +18,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // runFlags are the flags of `carillon run`.
@@ -209,7 +210,7 @@ func (f *runFlags) openWings(ctx context.Context, r *running, set *object.Set, s
 		if err != nil {
 			return err
 		}
-		if live := cp.WaitLive(ctx, res.Revision, applyWait); !live.Live {
+		if live := cp.WaitLive(ctx, res.Revision, applyWait, nil); !live.Live {
 			return fmt.Errorf("stored as revision %d, but not all of it runs: %v", res.Revision, live.Engines)
 		}
 		return nil
@@ -245,7 +246,15 @@ func (f *runFlags) load() (*object.Set, error) {
 	case f.file != "" && len(f.listen)+len(f.servers) > 0:
 		return nil, usage{errors.New("give -f, or --listen and --server, not both")}
 	case f.file != "":
-		return loadFile(f.file)
+		data, err := os.ReadFile(f.file)
+		if err != nil {
+			return nil, err
+		}
+		set, err := object.Load(f.file, data)
+		if err != nil {
+			return nil, view.Pointed(err, data)
+		}
+		return set, nil
 	case len(f.listen) == 0 && len(f.servers) == 0:
 		return nil, nil
 	case len(f.listen) == 0:

@@ -36,12 +36,15 @@ with its line number and status 1.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			typed := len(commands) == 0 && term.IsTerminal(int(os.Stdin.Fd()))
-			c, err := shellClient(cmd, &flags, typed)
+			c, asked, err := shellClient(cmd, &flags, typed)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
 			cfg := shell.Config{Client: c, Screen: view.NewScreen(os.Stdout), Err: cmd.ErrOrStderr(), Version: version}
+			if asked {
+				cfg.Password = func(prompt string) (string, error) { return cli.AskPassword(cmd.ErrOrStderr(), prompt) }
+			}
 			if typed {
 				if file, err := client.ConfigFile(); err == nil {
 					cfg.History = filepath.Join(filepath.Dir(file), "history")
@@ -68,35 +71,36 @@ with its line number and status 1.`,
 // loginTries is how often a password is asked for.
 const loginTries = 3
 
-// shellClient connects, and asks for user and password where nothing gives them.
-func shellClient(cmd *cobra.Command, flags *cli.Flags, typed bool) (*client.Client, error) {
-	c, err := flags.Client(cmd.ErrOrStderr())
+// shellClient connects, and asks for user and password where nothing gives them: then asked is true.
+func shellClient(cmd *cobra.Command, flags *cli.Flags, typed bool) (c *client.Client, asked bool, err error) {
+	c, err = flags.Client(cmd.ErrOrStderr())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	cfg := c.Config()
 	if !typed || cfg.Password != "" {
-		return c, nil
+		return c, false, nil
 	}
 	for try := 1; ; try++ {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Login [%s]: ", cfg.User)
 		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if name := strings.TrimSpace(line); name != "" {
 			cfg.User = name
 		}
 		if cfg.Password, err = cli.AskPassword(cmd.ErrOrStderr(), "Password: "); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		err = cli.WhoAmI(cmd.Context(), cfg)
 		var refused *client.Error
 		if err == nil {
-			return client.New(cfg)
+			c, err = client.New(cfg)
+			return c, true, err
 		}
 		if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized || try == loginTries {
-			return nil, err
+			return nil, false, err
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), err)
 	}

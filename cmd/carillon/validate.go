@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 	"github.com/carillon-sip/carillon/internal/token"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 func validateCommand() *cobra.Command {
@@ -21,9 +24,13 @@ func validateCommand() *cobra.Command {
 			if file == "" {
 				return usage{errors.New("give the file: -f lb.yaml")}
 			}
-			set, err := loadFile(file)
+			data, err := os.ReadFile(file)
 			if err != nil {
 				return err
+			}
+			set, err := object.Load(file, data)
+			if err != nil {
+				return view.Pointed(err, data)
 			}
 			if _, err := snapshot.Compile(set, nil, snapshot.Env{Sealer: token.New(nil)}, 1); err != nil {
 				return err

@@ -61,9 +61,12 @@ type Agent struct {
 	toKeep chan kept          // likewise: what is to be written
 	told   chan struct{}      // likewise: the registration has changed
 
-	mu    sync.Mutex // of reg
-	reg   report.Registration
-	ready chan struct{} // closed when the engine runs what the store has
+	running *object.Set // what the engine was given last; work's own
+
+	mu     sync.Mutex // of reg and faults
+	reg    report.Registration
+	faults map[string]string // what of the configuration is not run as it stands in the store, by object
+	ready  chan struct{}     // closed when the engine runs what the store has
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -98,6 +101,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a.reg = a.registration(first.revision)
+	a.lacks(first.faults)
 	a.wg.Go(func() { a.history.watch(run, a.eng) })
 	a.wg.Go(func() { a.follow(run) })
 	a.wg.Go(func() { a.work(run, first.fresh) })
@@ -145,6 +149,7 @@ type start struct {
 	revision int64
 	secret   []byte
 	fresh    bool // from the store
+	faults   map[string]string
 }
 
 // first finds what to begin with.
@@ -197,10 +202,18 @@ func (a *Agent) fromStoreOnce(ctx context.Context) (start, error) {
 		return start{}, err
 	}
 	set := forEngine(v.Set())
-	if err := set.Validate(); err != nil {
+	if len(v.Faults) == 0 && set.Validate() == nil {
+		return start{set: set, revision: v.Revision, secret: kv.Value, fresh: true}, nil
+	}
+	last, err := a.load()
+	if err != nil {
+		a.log.Warn("the configuration in the store has faults, and there is no last good one to mend it with", "error", err)
+	}
+	m, err := mend(v, set, last.set)
+	if err != nil {
 		return start{}, fmt.Errorf("the configuration in the store is wrong: %w", err)
 	}
-	return start{set, v.Revision, kv.Value, true}, nil
+	return start{m.set, v.Revision, kv.Value, true, m.faults}, nil
 }
 
 // forEngine is what of a set an engine needs. Users and tenants are none of it.
@@ -243,6 +256,7 @@ func (a *Agent) work(ctx context.Context, fresh bool) {
 	}
 	var applied *object.Set
 	generation := int64(0)
+	a.running = a.cfg.Engine.Set
 	for {
 		select {
 		case <-ctx.Done():
@@ -266,12 +280,11 @@ func (a *Agent) work(ctx context.Context, fresh bool) {
 	}
 }
 
-// apply makes the engine run a view. What is wrong with it is told, and the engine goes on as it was.
+// apply makes the engine run a view. What is wrong with it is told, and goes on as it was.
 func (a *Agent) apply(v *catalog.View, set *object.Set) bool {
-	set = forEngine(set)
-	err := set.ValidateTogether()
+	m, err := mend(v, set, a.running)
 	if err == nil {
-		err = a.eng.Apply(set, uint64(v.Revision))
+		err = a.eng.Apply(m.set, uint64(v.Revision))
 	}
 	if err != nil {
 		a.log.Error("a configuration cannot be run, the one before stays", "revision", v.Revision, "error", err)
@@ -281,12 +294,25 @@ func (a *Agent) apply(v *catalog.View, set *object.Set) bool {
 		})
 		return false
 	}
+	a.running = m.set
 	a.tell(func(r *report.Registration) {
 		r.Applied, r.Wanted = v.Revision, v.Revision
 		delete(r.Errors, "configuration")
+		a.lacks(m.faults)
 	})
-	a.keep(set, v.Revision, a.cfg.Engine.Secret)
+	a.keep(m.set, v.Revision, a.cfg.Engine.Secret)
 	return true
+}
+
+// lacks notes what of the configuration does not run as it stands in the store, and logs what is new of it. The caller
+// holds a.mu.
+func (a *Agent) lacks(faults map[string]string) {
+	for name, words := range faults {
+		if a.faults[name] != words {
+			a.log.Error("an object cannot be run as it stands in the store", "object", name, "error", words)
+		}
+	}
+	a.faults = faults
 }
 
 // Ready is closed when the engine runs what the store has.

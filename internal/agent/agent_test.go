@@ -83,7 +83,7 @@ func (p *plane) farm(port uint16) controller.Result {
 
 func (p *plane) live(revision int64) controller.Live {
 	p.t.Helper()
-	live := p.c.WaitLive(p.t.Context(), revision, patience)
+	live := p.c.WaitLive(p.t.Context(), revision, patience, nil)
 	if len(live.Engines) == 0 {
 		p.t.Fatal("no engine is registered")
 	}

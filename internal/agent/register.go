@@ -21,6 +21,9 @@ func (a *Agent) tell(change func(*report.Registration)) {
 	if wrong {
 		a.reg.Errors["configuration"] = config
 	}
+	for name, text := range a.faults {
+		a.reg.Errors[name] = text
+	}
 	for name, text := range faults {
 		a.reg.Errors["VirtualService/"+name] = text
 	}

@@ -264,11 +264,15 @@ func (p *Pool) With(changes ...Change) *Pool {
 // found without in less than a microsecond.
 const maxOutline = 255
 
+// leastFilled is how many servers a pool has at least that Fill does something for. With fewer the outline finds a key's
+// server in some 40 ns, about what it takes to fetch a line of 2 MB from memory.
+const leastFilled = 16
+
 // Fill makes the table remember the owners of all slots, which takes 2 MB and up to 50 ms: a selection then takes two
-// nanoseconds, whatever the number of servers. For pools on which much comes; nothing else depends on it. Any goroutine
-// may call it, one at a time.
+// nanoseconds and a line from memory, whatever the number of servers. For pools on which much comes; nothing else depends
+// on it. Any goroutine may call it, one at a time.
 func (p *Pool) Fill() {
-	if p.table != nil && p.table.IsOutline() && p.owners.Load() == nil {
+	if p.table != nil && p.table.Len() >= leastFilled && p.table.IsOutline() && p.owners.Load() == nil {
 		p.owners.Store(p.table.Fill(p.basis.Load()))
 	}
 	p.basis.Store(nil)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/carillon-sip/carillon/internal/object"
@@ -29,6 +30,15 @@ type View struct {
 type Fault struct {
 	Key string
 	Err error
+}
+
+// Names are the kind of the object, as it is written elsewhere, and its uuid.
+func (f Fault) Names() (kind, uuid string) {
+	kind, uuid, _ = strings.Cut(strings.TrimPrefix(f.Key, Objects), "/")
+	if k, ok := object.FindKind(kind); ok {
+		kind = k.Name
+	}
+	return kind, uuid
 }
 
 type nameKey struct{ kind, tenant, name string }

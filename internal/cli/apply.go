@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -42,7 +42,13 @@ marker, and what bears it and is in none of them is deleted.`,
 			if len(files) == 0 {
 				return usage("-f is missing: expected carillon apply -f FILE|DIR")
 			}
-			objects, err := loadFiles(cmd, files)
+			patience, err := duration(wait)
+			if err != nil {
+				return err
+			}
+			p := view.NewProgress(cmd.ErrOrStderr())
+			defer p.End()
+			objects, err := loadFiles(cmd, files, p)
 			if err != nil {
 				return err
 			}
@@ -51,26 +57,22 @@ marker, and what bears it and is in none of them is deleted.`,
 				return err
 			}
 			defer c.Close()
-			query := url.Values{}
-			set := func(name, value string, on bool) {
-				if on {
-					query.Set(name, value)
-				}
-			}
-			set("prune", prune, prune != "")
-			set("dry_run", "true", dryRun)
-			set("wait", wait, wait != "")
-			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query)
+			query := url.Values{"prune": {prune}, "dry_run": {strconv.FormatBool(dryRun)}}
+			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
 			if err != nil {
 				return err
 			}
+			p.Hide()
 			if showDiff {
 				if err := printDiff(cmd, res); err != nil {
 					return err
 				}
 			}
 			report(cmd, res, dryRun)
-			return nil
+			if dryRun || wait == "" {
+				return nil
+			}
+			return awaitEngines(cmd, c, p, res.Revision, patience, res.Has)
 		},
 	}
 	fl := cmd.Flags()
@@ -95,9 +97,34 @@ func report(cmd *cobra.Command, res *client.Applied, dryRun bool) {
 		}
 		say(cmd, "%s/%s %s", pathOf(o.Kind), o.Name, scr.Paint(colours[o.Action], text))
 	}
-	for _, w := range res.Warnings {
+	for i, w := range res.Warnings {
+		if i == maxNotes {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: and %s more like these\n", view.Thousands(len(res.Warnings)-maxNotes))
+			break
+		}
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+w)
 	}
+	if scr.Terminal && len(res.Objects) > 1 {
+		say(cmd, "%s", scr.Paint("bold", sum(res)))
+	}
+}
+
+// maxNotes is how many warnings are told: of thousands of like objects nobody reads them.
+const maxNotes = 20
+
+// sum is what became of all objects: 3 objects: 1 created, 2 unchanged.
+func sum(res *client.Applied) string {
+	n := map[string]int{}
+	for _, o := range res.Objects {
+		n[o.Action]++
+	}
+	var parts []string
+	for _, p := range [][2]string{{"create", "created"}, {"update", "changed"}, {"delete", "deleted"}, {"unchanged", "unchanged"}} {
+		if n[p[0]] > 0 {
+			parts = append(parts, view.Thousands(n[p[0]])+" "+p[1])
+		}
+	}
+	return view.Count(len(res.Objects), "object") + ": " + strings.Join(parts, ", ")
 }
 
 // printDiff shows what changes, as YAML.
@@ -164,7 +191,9 @@ func diffCommand(a *app) *cobra.Command {
 			if len(files) == 0 {
 				return usage("-f is missing: expected carillon diff -f FILE|DIR")
 			}
-			objects, err := loadFiles(cmd, files)
+			p := view.NewProgress(cmd.ErrOrStderr())
+			defer p.End()
+			objects, err := loadFiles(cmd, files, p)
 			if err != nil {
 				return err
 			}
@@ -177,10 +206,11 @@ func diffCommand(a *app) *cobra.Command {
 			if prune != "" {
 				query.Set("prune", prune)
 			}
-			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query)
+			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
 			if err != nil {
 				return err
 			}
+			p.Hide()
 			if err := printDiff(cmd, res); err != nil {
 				return err
 			}
@@ -196,43 +226,6 @@ func diffCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func importCommand(a *app) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:     "import -f FILE",
-		Short:   "Bring in what export wrote: objects of all tenants, by uuid",
-		Example: "  carillon import -f backup.json",
-		Args:    args(0, 0, "-f FILE"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if file == "" {
-				return usage("-f is missing: expected carillon import -f FILE")
-			}
-			data, err := read(cmd, file)
-			if err != nil {
-				return err
-			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			answer, err := c.Do(cmd.Context(), http.MethodPost, "/api/import", data)
-			if err != nil {
-				return err
-			}
-			n, err := view.Parse(answer)
-			if err != nil {
-				return err
-			}
-			say(cmd, "%s objects brought in, revision %s", n.Get("objects").String(), n.Get("revision").String())
-			return nil
-		},
-	}
-	cmd.Flags().StringVarP(&file, "file", "f", "", "file that export wrote; - is standard input")
-	a.flags.Add(cmd)
-	return cmd
-}
-
 func read(cmd *cobra.Command, file string) ([]byte, error) {
 	if file == "-" {
 		return io.ReadAll(cmd.InOrStdin())
@@ -241,7 +234,7 @@ func read(cmd *cobra.Command, file string) ([]byte, error) {
 }
 
 // loadFiles reads files and directories of objects. Faults of all of them are told, with line and column.
-func loadFiles(cmd *cobra.Command, files []string) ([]object.Any, error) {
+func loadFiles(cmd *cobra.Command, files []string, p *view.Progress) ([]object.Any, error) {
 	var names []string
 	for _, file := range files {
 		if info, err := os.Stat(file); file == "-" || err == nil && !info.IsDir() {
@@ -264,14 +257,15 @@ func loadFiles(cmd *cobra.Command, files []string) ([]object.Any, error) {
 	var all []object.Any
 	var errs []error
 	from := map[string]string{}
-	for _, name := range names {
+	for i, name := range names {
+		p.Say("Reading", "%d of %s, %s", i, view.Count(len(names), "file"), view.Count(len(all), "object"))
 		data, err := read(cmd, name)
 		if err != nil {
 			return nil, err
 		}
 		objects, err := object.LoadObjects(strings.Replace(name, "-", "standard input", map[bool]int{true: 1}[name == "-"]), data)
 		if err != nil {
-			errs = append(errs, faults(err))
+			errs = append(errs, view.Pointed(err, data))
 			continue
 		}
 		for _, o := range objects {
@@ -286,26 +280,4 @@ func loadFiles(cmd *cobra.Command, files []string) ([]object.Any, error) {
 		return nil, fmt.Errorf("nothing was changed:\n%w", err)
 	}
 	return all, nil
-}
-
-// faults tells the faults of a file with their columns.
-func faults(err error) error {
-	list, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return withColumn(err)
-	}
-	var out []error
-	for _, e := range list.Unwrap() {
-		out = append(out, withColumn(e))
-	}
-	return errors.Join(out...)
-}
-
-func withColumn(err error) error {
-	var f *object.FieldError
-	if !errors.As(err, &f) || f.Line == 0 || f.Column == 0 {
-		return err
-	}
-	head := fmt.Sprintf("%s:%d", f.File, f.Line)
-	return errors.New(strings.Replace(err.Error(), head, fmt.Sprintf("%s:%d", head, f.Column), 1))
 }

@@ -67,7 +67,7 @@ changed. Refused, or when the controller cannot be reached, the text is kept in 
 func put(cmd *cobra.Command, c *client.Client, k object.KindInfo, old *view.Node, file string, text []byte) error {
 	objects, err := object.LoadObjects(file, text)
 	if err != nil {
-		return faults(err)
+		return view.Pointed(err, text)
 	}
 	if len(objects) != 1 || objects[0].Kind() != k.Name {
 		return fmt.Errorf("expected one object of kind %s", k.Name)

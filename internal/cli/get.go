@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -266,9 +265,11 @@ func deleteCommand(a *app) *cobra.Command {
 			if len(files) == 0 && len(args) < 2 || len(files) > 0 && len(args) > 0 {
 				return usage("expected carillon delete TYPE NAME..., or carillon delete -f FILE")
 			}
+			p := view.NewProgress(cmd.ErrOrStderr())
+			defer p.End()
 			var body []byte
 			if len(files) > 0 {
-				objects, err := loadFiles(cmd, files)
+				objects, err := loadFiles(cmd, files, p)
 				if err != nil {
 					return err
 				}
@@ -291,10 +292,11 @@ func deleteCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}})
+			res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}}, telling(p))
 			if err != nil {
 				return notFoundHelp(cmd, c, args, err)
 			}
+			p.Hide()
 			for _, o := range res.Objects {
 				say(cmd, "%s/%s deleted", pathOf(o.Kind), o.Name)
 			}
@@ -324,40 +326,4 @@ func pathOf(kind string) string {
 		return k.Path
 	}
 	return strings.ToLower(kind)
-}
-
-func exportCommand(a *app) *cobra.Command {
-	var secrets bool
-	var file string
-	cmd := &cobra.Command{
-		Use:     "export",
-		Short:   "Write all objects of all tenants, as import takes them",
-		Long:    "export writes every object as JSON, by kind, with uuids. It takes an admin of all tenants. Without --secrets the places of secrets are blanked, and an import keeps those that are there.",
-		Example: "  carillon export -f backup.json --secrets\n  carillon export | jq .Pool",
-		Args:    args(0, 0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			path := "/api/export"
-			if secrets {
-				path += "?secrets=true"
-			}
-			data, err := c.Do(cmd.Context(), http.MethodGet, path, nil)
-			if err != nil {
-				return err
-			}
-			if file == "" || file == "-" {
-				_, err = cmd.OutOrStdout().Write(data)
-				return err
-			}
-			return writePrivate(file, data)
-		},
-	}
-	cmd.Flags().BoolVar(&secrets, "secrets", false, "with keys and passwords' hashes, readable")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "file to write, readable by you alone (default: standard output)")
-	a.flags.Add(cmd)
-	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
 )
@@ -115,13 +116,24 @@ type ObjectChange struct {
 	Before, After            json.RawMessage
 }
 
-// Apply sends a file of objects, lists by kind. query holds prune, dry_run, delete and wait.
-func (c *Client) Apply(ctx context.Context, file []byte, query url.Values) (*Applied, error) {
+// Has reports whether an object is among those, by the name that engines have for it: VirtualService/edge, with the tenant's
+// between when that is not admin.
+func (a *Applied) Has(object string) bool {
+	return slices.ContainsFunc(a.Objects, func(o ObjectChange) bool {
+		return strings.HasPrefix(object, o.Kind+"/") && (object == o.Kind+"/"+o.Name || strings.HasSuffix(object, "/"+o.Name))
+	})
+}
+
+// Apply sends a file of objects, lists by kind, and tells how far it is. query holds prune, dry_run, delete and wait.
+func (c *Client) Apply(ctx context.Context, file []byte, query url.Values, t Telling) (*Applied, error) {
 	v := url.Values{"apply": {"true"}}
 	for n, values := range query {
 		v[n] = values
 	}
-	data, err := c.Do(ctx, http.MethodPost, "/api/import?"+v.Encode(), file)
+	if t.Progress != nil {
+		v.Set("progress", "true")
+	}
+	data, err := c.DoTelling(ctx, http.MethodPost, "/api/import?"+v.Encode(), file, t)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +142,52 @@ func (c *Client) Apply(ctx context.Context, file []byte, query url.Values) (*App
 		return nil, fmt.Errorf("the answer to an apply: %w", err)
 	}
 	return &out, nil
+}
+
+// Live tells which engines run a revision.
+type Live struct {
+	Revision int64
+	Live     bool
+	Engines  []struct {
+		Name     string
+		Revision int64
+		Live     bool
+		Errors   map[string]string
+	}
+}
+
+// liveLook is how long one question for the engines waits.
+const liveLook = time.Second
+
+// AwaitLive waits until all engines run a revision, or have said what they cannot run of it, at most for d. each is told
+// how far they are.
+func (c *Client) AwaitLive(ctx context.Context, revision int64, d time.Duration, each func(*Live)) (*Live, error) {
+	for end := time.Now().Add(d); ; {
+		look := max(0, min(liveLook, time.Until(end)))
+		data, err := c.Do(ctx, http.MethodGet, fmt.Sprintf("/api/live?revision=%d&wait=%s", revision, look), nil)
+		if err != nil {
+			return nil, err
+		}
+		var l Live
+		if err := json.Unmarshal(data, &l); err != nil {
+			return nil, fmt.Errorf("which engines run it: %w", err)
+		}
+		each(&l)
+		if l.Live || l.Running() == len(l.Engines) || look == 0 {
+			return &l, nil
+		}
+	}
+}
+
+// Running is how many engines run the revision, with or without errors.
+func (l *Live) Running() int {
+	n := 0
+	for i := range l.Engines {
+		if l.Engines[i].Live {
+			n++
+		}
+	}
+	return n
 }
 
 // File writes objects as the file that Apply sends. A marker, key=value, is put on every one of them; empty: none.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/store"
 )
 
 // AuditKept is how many changes are remembered; the oldest go first.
@@ -46,10 +47,28 @@ type AuditObject struct {
 	After  map[string]json.RawMessage `json:"after,omitempty"`
 }
 
+// newEntry is the entry of a change that somebody makes of a view.
+func newEntry(before *catalog.View, who Who) *AuditEntry {
+	return &AuditEntry{Number: before.Changes + 1, ID: uuid.NewString(), Time: time.Now().UTC().Truncate(time.Microsecond), User: who.User,
+		Address: who.Address, Tenant: who.Tenant}
+}
+
+// into adds the entry to the transaction of its change. The oldest one goes for it.
+func (e *AuditEntry) into(t *store.Txn) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	t.Put = append(t.Put, store.KV{Key: auditKey(e.Number), Value: value})
+	if old := e.Number - AuditKept; old > 0 {
+		t.Delete = append(t.Delete, auditKey(old))
+	}
+	return nil
+}
+
 // audit tells of a plan.
 func (p *plan) audit() *AuditEntry {
-	e := &AuditEntry{Number: p.before.Changes + 1, ID: uuid.NewString(), Time: time.Now().UTC().Truncate(time.Microsecond), User: p.who.User,
-		Address: p.who.Address, Tenant: p.who.Tenant}
+	e := newEntry(p.before, p.who)
 	for i, ch := range p.changes {
 		if i == auditObjectsMax {
 			e.Objects = append(e.Objects, AuditObject{Action: fmt.Sprintf("and %d more", len(p.changes)-i)})

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,10 +52,12 @@ func (c *Controller) bootstrapOnce(ctx context.Context) (bool, error) {
 		}
 		objects = append(objects, certs...)
 	}
+	entry := newEntry(v, system)
 	for _, o := range objects {
 		if v.Get(o.Kind(), o.UUID()) != nil {
 			continue
 		}
+		entry.Objects = append(entry.Objects, AuditObject{Action: "create", Kind: o.Kind(), UUID: o.UUID(), Name: o.Name()})
 		value, err := catalog.NewRecord(o, catalog.AdminTenant, 1, now).Encode()
 		if err != nil {
 			return false, err
@@ -71,12 +74,16 @@ func (c *Controller) bootstrapOnce(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		entry.Objects = append(entry.Objects, AuditObject{Action: "create", Kind: "User", UUID: value.Key[strings.LastIndexByte(value.Key, '/')+1:], Name: AdminUser})
 		t.Put = append(t.Put, value, store.KV{Key: catalog.Format, Value: strconv.AppendInt(nil, catalog.FormatVersion, 10)})
 	}
 	if len(t.Put) == 0 {
 		return true, nil
 	}
 	t.Put = append(t.Put, store.KV{Key: catalog.Generation, Value: strconv.AppendInt(nil, now, 10)})
+	if err := entry.into(&t); err != nil {
+		return false, err
+	}
 	_, ok, err = c.st.Commit(ctx, t)
 	if ok && first && c.cfg.AdminPassword == "" {
 		c.first = password

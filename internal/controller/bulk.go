@@ -51,7 +51,7 @@ func (c *Controller) ApplyFile(ctx context.Context, who Who, data []byte, o Appl
 		if err := who.may(v, ops); err != nil {
 			return nil, err
 		}
-		p, err := c.plan(v, who, ops)
+		p, err := c.plan(ctx, v, who, ops)
 		if err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 	defer c.write.Unlock()
 	waited := false
 	for began := time.Now(); time.Since(began) < maxConflict; {
-		p, err := c.plan(c.View(), who, ops)
+		p, err := c.plan(ctx, c.View(), who, ops)
 		if err != nil {
 			if !waited && c.behind(ctx) {
 				waited = true // what it did not find may just have come by another controller
@@ -92,6 +92,7 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 		if len(p.changes) == 0 {
 			return Result{Revision: p.before.Revision, Records: p.records}, nil
 		}
+		progressOf(ctx)(PhaseStore, 0, len(p.changes))
 		revision, ok, err := c.commit(ctx, p)
 		if err != nil {
 			return Result{}, err
@@ -150,12 +151,13 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 	if err := c.Trouble(); err != nil {
 		return 0, false, unavailable(err)
 	}
-	t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: p.before.Generation}}}
+	t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: p.before.Generation}}, Frees: true}
 	for _, ch := range p.changes {
 		if ch.Put == nil {
 			t.Delete = append(t.Delete, p.before.Get("", ch.Gone).Key())
 			continue
 		}
+		t.Frees = false // what only deletes is the way out of a full store
 		value, err := ch.Put.Encode()
 		if err != nil {
 			return 0, false, err
@@ -164,13 +166,8 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 	}
 	t.Put = append(t.Put, store.KV{Key: catalog.Generation, Value: strconv.AppendInt(nil, p.modified, 10)})
 	entry := p.audit()
-	value, err := json.Marshal(entry)
-	if err != nil {
+	if err := entry.into(&t); err != nil {
 		return 0, false, err
-	}
-	t.Put = append(t.Put, store.KV{Key: auditKey(entry.Number), Value: value})
-	if old := entry.Number - AuditKept; old > 0 {
-		t.Delete = append(t.Delete, auditKey(old))
 	}
 	if n := len(t.Put) + len(t.Delete) + len(t.Compare); n > c.st.MaxOps() {
 		return 0, false, fault(TooLarge, "a change of %d objects: this store takes %d operations in one transaction; change fewer at a time", len(p.changes), c.st.MaxOps())

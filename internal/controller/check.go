@@ -11,9 +11,10 @@ import (
 )
 
 // check refuses a change for what it would leave behind.
-func (p *plan) check() error {
+func (p *plan) check(tell Progress) error {
 	var errs []error
-	for _, ch := range p.changes {
+	for i, ch := range p.changes {
+		tell.each(PhaseCheck, i, len(p.changes))
 		if ch.Put != nil {
 			errs = append(errs, p.checkPut(ch.Put)...)
 		} else if err := p.checkGone(p.before.Get("", ch.Gone)); err != nil {

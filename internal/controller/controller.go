@@ -48,7 +48,7 @@ type Controller struct {
 	mu      sync.Mutex // of moved
 	moved   chan struct{}
 	logins  *logins
-	revoked *revoked
+	logouts *logouts
 	asker   *asker
 
 	stop context.CancelFunc
@@ -77,7 +77,7 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 		}
 	}
 	run, stop := context.WithCancel(context.Background())
-	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), revoked: newRevoked()}
+	c := &Controller{cfg: cfg, st: cfg.Store, log: cfg.Logger, moved: make(chan struct{}), stop: stop, logins: newLogins(), logouts: newLogouts()}
 	c.view.Store(catalog.Empty())
 	c.engines.Store(&registry{})
 	if err := c.bootstrap(ctx); err != nil {
@@ -93,7 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 	c.view.Store(v)
 	c.wg.Go(func() { catalog.Follow(run, c.st, c.log, c.follow) })
 	c.wg.Go(func() { c.followEngines(run) })
-	c.wg.Go(func() { c.followRevoked(run) })
+	c.wg.Go(func() { c.followLogouts(run) })
 	if err := c.setAdminPassword(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("password of the user admin: %w", err)
@@ -118,6 +118,9 @@ func (c *Controller) Trouble() error {
 	}
 	return nil
 }
+
+// Room says why the store takes no change but deletes; nil: it takes all.
+func (c *Controller) Room(ctx context.Context) error { return c.st.Room(ctx) }
 
 // FirstPassword is the password that was made for the user admin at the very first start; empty at any later one.
 func (c *Controller) FirstPassword() string { return c.first }
@@ -181,7 +184,7 @@ func (c *Controller) seen(ctx context.Context, revision int64) error {
 func unavailable(err error) error {
 	switch {
 	case errors.Is(err, store.ErrFull):
-		return fault(Unavailable, "the store is full, nothing was changed: %v", err)
+		return fault(Unavailable, "nothing was changed: %v", err)
 	case errors.Is(err, store.ErrTooLarge):
 		return fault(TooLarge, "more than the store takes in one transaction: %v", err)
 	case errors.Is(err, store.ErrUncertain):

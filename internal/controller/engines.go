@@ -88,22 +88,33 @@ type LiveEngine struct {
 	Errors   map[string]string `json:"errors,omitempty"` // by object: what it cannot run of it, and why
 }
 
+// Concerns says whether an error counts, and is told, by the object that it is of: VirtualService/edge as engines call it,
+// or Pool and a uuid if nobody can read what it is called. Nil: all do.
+type Concerns func(object string) bool
+
+// WholeConfiguration is what an error is of that keeps an engine at an older revision.
+const WholeConfiguration = "configuration"
+
 // WaitLive waits until every engine runs a revision, at most for d, and tells how far each is.
-func (c *Controller) WaitLive(ctx context.Context, revision int64, d time.Duration) Live {
+func (c *Controller) WaitLive(ctx context.Context, revision int64, d time.Duration, concerns Concerns) Live {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var out Live
 	c.until(ctx, func() bool {
-		out = c.live(revision)
+		out = c.live(revision, concerns)
 		return !slices.ContainsFunc(out.Engines, func(e LiveEngine) bool { return !e.Live })
 	})
 	return out
 }
 
-func (c *Controller) live(revision int64) Live {
+func (c *Controller) live(revision int64, concerns Concerns) Live {
 	out := Live{Revision: revision, Live: true, Engines: []LiveEngine{}}
 	for _, r := range c.Engines() {
 		e := LiveEngine{Name: r.Name, Revision: r.Applied, Live: r.Applied >= revision, Errors: r.Errors}
+		if concerns != nil {
+			e.Errors = maps.Clone(r.Errors)
+			maps.DeleteFunc(e.Errors, func(object, _ string) bool { return object != WholeConfiguration && !concerns(object) })
+		}
 		out.Live = out.Live && e.Live && len(e.Errors) == 0
 		out.Engines = append(out.Engines, e)
 	}

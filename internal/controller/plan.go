@@ -2,6 +2,7 @@ package controller
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,14 +39,16 @@ type step struct {
 }
 
 // plan works out what a change would do. An error says why it must not.
-func (c *Controller) plan(v *catalog.View, who Who, ops []Op) (*plan, error) {
+func (c *Controller) plan(ctx context.Context, v *catalog.View, who Who, ops []Op) (*plan, error) {
 	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1), alive: map[string]bool{}}
 	for name := range c.engines.Load().byName {
 		p.alive[name] = true
 	}
 	steps := make([]*step, len(ops))
 	var errs []error
+	tell := progressOf(ctx)
 	for i := range ops {
+		tell.each(PhaseRead, i, len(ops))
 		s, err := p.decode(&ops[i])
 		if err != nil {
 			errs = append(errs, err)
@@ -58,6 +61,7 @@ func (c *Controller) plan(v *catalog.View, who Who, ops []Op) (*plan, error) {
 	}
 	p.lay(steps)
 	for i, s := range steps {
+		tell.each(PhasePlan, i, len(steps))
 		if err := p.settle(i, s); err != nil {
 			errs = append(errs, err)
 		}
@@ -69,7 +73,7 @@ func (c *Controller) plan(v *catalog.View, who Who, ops []Op) (*plan, error) {
 		return p, nil
 	}
 	p.after = v.With(p.changes...)
-	return p, p.check()
+	return p, p.check(tell)
 }
 
 // joined makes one refusal of several. A single one stays what it is.

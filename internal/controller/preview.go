@@ -78,7 +78,7 @@ func (c *Controller) Preview(ctx context.Context, who Who, ops ...Op) (*Preview,
 	var p *plan
 	err := who.may(v, ops) // first: what a plan finds wrong tells of objects
 	if err == nil {
-		p, err = c.plan(v, who, ops)
+		p, err = c.plan(ctx, v, who, ops)
 	}
 	if err != nil {
 		if CodeOf(err) == 0 {

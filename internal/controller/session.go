@@ -1,27 +1,21 @@
 package controller
 
 import (
-	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
-	"github.com/carillon-sip/carillon/internal/store"
 )
 
 // A session is a sealed cookie: any controller of the cluster can read it, and none has to remember it. It ends
 // when it was not used for SessionIdle, when its user changes the password or goes, or by a logout, which alone is
-// remembered.
+// remembered (logouts.go).
 
 // SessionIdle is how long a session that is not used lives.
 const SessionIdle = time.Hour
@@ -35,8 +29,7 @@ type Session struct {
 	CSRF  string // what writes must show beside the cookie
 	Fresh string // a cookie to take the place of the one that came; empty: that one will do
 
-	id      string
-	expires time.Time
+	user, id string // uuid of the user, and number of the session
 }
 
 // sealed is the content of a cookie.
@@ -55,14 +48,14 @@ func (c *Controller) derive(purpose string) []byte {
 
 // open makes the cookie of a new session.
 func (c *Controller) openSession(u *user, address string) (*Session, string) {
-	id := rand.Text()
-	return c.session(u, address, id, time.Now().Add(SessionIdle)), c.seal(u, id)
+	id := c.logouts.open(u.uuid)
+	return c.session(u, address, id), c.seal(u, id)
 }
 
-func (c *Controller) session(u *user, address, id string, expires time.Time) *Session {
+func (c *Controller) session(u *user, address, id string) *Session {
 	m := hmac.New(sha256.New, c.derive("csrf"))
-	m.Write([]byte(id))
-	return &Session{Who: u.who(c.View(), address), CSRF: hex.EncodeToString(m.Sum(nil)[:16]), id: id, expires: expires}
+	m.Write([]byte(u.uuid + " " + id)) // numbers of sessions are a user's own
+	return &Session{Who: u.who(c.View(), address), CSRF: hex.EncodeToString(m.Sum(nil)[:16]), user: u.uuid, id: id}
 }
 
 func (c *Controller) seal(u *user, id string) string {
@@ -98,109 +91,17 @@ func (c *Controller) Session(cookie, address string) *Session {
 	expires := time.Unix(s.Expires, 0)
 	u := userOf(c.View().Get("User", s.User))
 	now := time.Now()
-	if u == nil || u.stamp() != s.Stamp || now.After(expires) || c.revoked.has(s.Session) {
+	if u == nil || u.stamp() != s.Stamp || now.After(expires) || c.logouts.has(s.User, s.Session) {
 		return nil
 	}
 	if expires.Sub(now) > SessionIdle+sessionRenew {
 		return nil // made before the clock was set back: it would live for as long as that was
 	}
-	out := c.session(u, address, s.Session, expires)
+	out := c.session(u, address, s.Session)
 	if expires.Sub(now) < SessionIdle-sessionRenew {
 		out.Fresh = c.seal(u, s.Session)
 	}
 	return out
-}
-
-// Logout ends a session on every controller.
-func (c *Controller) Logout(ctx context.Context, s *Session) error {
-	c.revoked.put(s.id, s.expires)
-	until := strconv.FormatInt(time.Now().Add(SessionIdle).Unix(), 10)
-	_, _, err := c.st.Commit(ctx, store.Txn{Put: []store.KV{{Key: revokedPrefix + s.id, Value: []byte(until)}}})
-	if err != nil {
-		return unavailable(err)
-	}
-	return nil
-}
-
-const revokedPrefix = "revoked/"
-
-// revoked are the sessions that were logged out, until they would have ended by themselves.
-type revoked struct {
-	mu    sync.RWMutex
-	until map[string]time.Time
-}
-
-func newRevoked() *revoked { return &revoked{until: map[string]time.Time{}} }
-
-func (r *revoked) has(id string) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, ok := r.until[id]
-	return ok
-}
-
-func (r *revoked) put(id string, until time.Time) {
-	r.mu.Lock()
-	r.until[id] = until
-	r.mu.Unlock()
-}
-
-func (r *revoked) len() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.until)
-}
-
-func (r *revoked) drop(id string) {
-	r.mu.Lock()
-	delete(r.until, id)
-	r.mu.Unlock()
-}
-
-// expired returns what need not be remembered any more.
-func (r *revoked) expired(now time.Time) []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var out []string
-	for id, until := range r.until {
-		if now.After(until) {
-			out = append(out, revokedPrefix+id)
-		}
-	}
-	return out
-}
-
-// revokedAtOnce is how many logouts are forgotten in one transaction.
-const revokedAtOnce = 100
-
-// followRevoked learns of logouts at other controllers, and forgets old ones.
-func (c *Controller) followRevoked(ctx context.Context) {
-	batches := c.st.Follow(ctx, revokedPrefix)
-	tidy := time.NewTicker(time.Minute)
-	defer tidy.Stop()
-	for {
-		select {
-		case b, ok := <-batches:
-			if !ok {
-				return
-			}
-			for _, kv := range b.Puts {
-				if n, err := strconv.ParseInt(string(kv.Value), 10, 64); err == nil {
-					c.revoked.put(strings.TrimPrefix(kv.Key, revokedPrefix), time.Unix(n, 0))
-				}
-			}
-			for _, kv := range b.Deletes {
-				c.revoked.drop(strings.TrimPrefix(kv.Key, revokedPrefix))
-			}
-		case now := <-tidy.C:
-			for old := range slices.Chunk(c.revoked.expired(now), revokedAtOnce) {
-				if _, _, err := c.st.Commit(ctx, store.Txn{Delete: old}); err != nil {
-					c.log.Debug("old logouts are still remembered", "error", err)
-					break
-				}
-			}
-		}
-	}
 }
 
 // user is an account.

@@ -9,7 +9,7 @@ import (
 
 // counts are what a controller counts, since it started.
 type counts struct {
-	changes, refused, conflicts, logins, badLogins, lockedLogins atomic.Uint64
+	changes, refused, conflicts, logins, badLogins, lockedLogins, endedEarly atomic.Uint64
 }
 
 // Stats is what a controller knows of itself.
@@ -25,7 +25,8 @@ type Stats struct {
 	Logins       uint64 // right passwords, but for those that were remembered
 	BadLogins    uint64 // wrong ones
 	LockedLogins uint64 // not even looked at, after too many wrong ones
-	Revoked      int    // logouts that are remembered
+	Revoked      int    // stretches of logouts that are remembered
+	EndedEarly   uint64 // sessions ended since their user had too many logouts around them
 }
 
 // Stats looks at everything. It asks the store, so it may take a while.
@@ -33,5 +34,5 @@ func (c *Controller) Stats(ctx context.Context) Stats {
 	v := c.View()
 	return Stats{Store: c.st.Status(ctx), Revision: v.Revision, Objects: v.Len(), Unreadable: len(v.Faults), Engines: len(c.Engines()),
 		Changes: c.counts.changes.Load(), Refused: c.counts.refused.Load(), Conflicts: c.counts.conflicts.Load(),
-		Logins: c.counts.logins.Load(), BadLogins: c.counts.badLogins.Load(), LockedLogins: c.counts.lockedLogins.Load(), Revoked: c.revoked.len()}
+		Logins: c.counts.logins.Load(), BadLogins: c.counts.badLogins.Load(), LockedLogins: c.counts.lockedLogins.Load(), Revoked: c.logouts.len(), EndedEarly: c.counts.endedEarly.Load()}
 }

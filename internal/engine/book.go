@@ -17,7 +17,7 @@ type book struct {
 	sums    []uint64         // nil: 0
 	latency *metric.Snapshot // nil: none
 
-	full  [2]uint64 // of states that were closed: transactions and Call-IDs not remembered; under Engine.mu
+	full  [3]uint64 // of states that were closed: transactions and Call-IDs not remembered, requests not kept; under Engine.mu
 	names *tally    // of messages that waited for a host name; only the resolver touches it
 }
 

@@ -71,6 +71,7 @@ func (e *Engine) control(ctx context.Context) {
 			e.mu.Unlock()
 		case now := <-t.C:
 			e.tend(tendShards)
+			e.sendAgain()
 			e.mu.Lock()
 			e.finishDrains(now)
 			e.endBackoffs(now)

@@ -128,6 +128,16 @@ func (c *desk) message(b []byte, fault sip.Fault) {
 	w.act(&v, report.TraceMessageCame)
 }
 
+// hand leaves it to the outbox to send what goes on connections.
+func (c *desk) hand(o *outbox) {
+	w := c.worker
+	if len(w.touched) > 0 {
+		o.put(w.touched)
+		clear(w.touched)
+		w.touched = w.touched[:0]
+	}
+}
+
 // flush sends what was decided to be sent.
 func (c *desk) flush() {
 	w := c.worker

@@ -103,6 +103,7 @@ type Engine struct {
 	resolver *resolver
 	streams  *streams
 	desks    *desks
+	outbox   outbox
 	tending  sync.Mutex         // held while soft state is tended, and by who wants it to stand still
 	run      func()             // starts what is beside the sockets
 	rest     context.CancelFunc // ends of that what is not about messages

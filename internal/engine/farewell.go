@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/handover"
@@ -61,6 +62,9 @@ func (f *frozen) describeStream(w *handover.Writer, s *stream) (fd int, relay *o
 // record is what the other side has to know of a connection.
 func (s *stream) record(group uint32, relay bool, unsent []byte) *handover.Stream {
 	r := &handover.Stream{Relay: relay, Group: group, Number: s.flow, Remote: s.conn.Remote, Local: s.conn.Local, Rest: s.rest, Unsent: unsent}
+	s.underway.mu.Lock()
+	r.Underway = slices.Clone(s.underway.keys)
+	s.underway.mu.Unlock()
 	if l := s.link; l != nil {
 		r.Own, r.Slot, r.Wanted = true, l.key.slot, l.wanted.Load()
 	}

@@ -181,6 +181,8 @@ func (e *Engine) closeLeft(now time.Time) {
 			if b := e.books[id]; b != nil {
 				b.full[0] += s.TransactionsFull()
 				b.full[1] += s.CallsFull()
+				_, full := s.Repeats()
+				b.full[2] += full
 			}
 		}
 	}

@@ -41,6 +41,8 @@ type ServiceStatus struct {
 	Calls            int
 	TransactionsFull uint64 // not remembered, since max_transactions was reached
 	CallsFull        uint64 // likewise max_calls
+	Repeats          int    // requests that we send again if nothing comes
+	RepeatsFull      uint64 // not kept for that
 
 	Requests  map[string]uint64 // forwarded, by method; others are OTHER
 	Responses map[int]uint64    // forwarded, by code; unregistered codes under 1 to 6, their class
@@ -192,6 +194,8 @@ func (e *Engine) serviceStatus(l *live, s *snapshot.Service, state *proxy.State)
 		TransactionsFull: b.full[0] + state.TransactionsFull(), CallsFull: b.full[1] + state.CallsFull(),
 		Requests: map[string]uint64{}, Responses: map[int]uint64{}, Answers: map[int]uint64{},
 		Reasons: map[string]uint64{}, Faults: map[string]uint64{}, Latency: latency}
+	st.Repeats, st.RepeatsFull = state.Repeats()
+	st.RepeatsFull += b.full[2]
 	for _, ln := range s.Listeners {
 		g := l.groups[ln.Index]
 		ls := ListenerStatus{Addr: ln.Addr, Transport: ln.Key.Transport, Egress: ln.Egress, Workers: len(g.workers)}

@@ -22,6 +22,9 @@ type stream struct {
 	link  *link                          // of one that we opened; nil for others
 	relay atomic.Pointer[transport.Conn] // to the process that decides now; nil: this one does
 
+	touched  atomic.Bool // something is queued that somebody is about to send
+	underway underway    // of one to a server
+
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
 	began  time.Time // when the first of rest came; zero: no message has begun
@@ -55,6 +58,7 @@ func (s *stream) run() {
 	}
 	s.giveBack()
 	s.hangUp()
+	s.broken()
 }
 
 // serve reads and decides until the connection is to end, and says why.
@@ -111,6 +115,7 @@ func (s *stream) giveBack() {
 
 // turn reads what is there and decides about the messages in it. more says that there may be more.
 func (s *stream) turn() (more bool, reason transport.Reason) {
+	defer s.e.outbox.send()
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
 	if s.e.farewell.Load() != nil {
@@ -133,6 +138,7 @@ func (s *stream) turn() (more bool, reason transport.Reason) {
 		if err == nil && !drained && n < maxPerTurn {
 			continue
 		}
+		c.hand(&s.e.outbox)
 		c.flush()
 		s.keep(buf)
 		if err != nil {

@@ -174,7 +174,7 @@ func (ss *streams) configToward(g *group, server *snapshot.Server) *tls.Config {
 	case g.key.Transport != sip.TLS:
 		return nil
 	case server != nil && server.Pool.TLS != nil:
-		return server.Pool.TLS.Toward(server)
+		return server.Pool.TLS.Toward(server.Host(), server.Addr.Addr())
 	}
 	return &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
 }

@@ -139,6 +139,7 @@ func (l *legacy) table(b []byte) error {
 	}
 	t := &l.taken
 	t.Transactions, t.Known, t.Up, t.Requests = t.Transactions+n.Transactions, t.Known+n.Known, t.Up+n.Up, t.Requests+n.Requests
+	t.Repeats += n.Repeats
 	return nil
 }
 
@@ -156,6 +157,7 @@ func (l *legacy) stream(r *handover.Reader, f *os.File) *stream {
 		return nil
 	}
 	s := &stream{e: e, conn: conn, flow: told.Number, group: g, rest: slices.Clone(told.Rest)}
+	s.underway.keys = told.Underway
 	if len(s.rest) > 0 {
 		s.began = time.Now()
 	}

@@ -31,7 +31,7 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 	var changed []*snapshot.Pool
 	known := map[string][]health.Monitor{}
 	for _, p := range snap.Pools {
-		w := &watched{p, e.monitors(p, set, known), probesFrom(users[p], p)}
+		w := &watched{p, e.monitors(p, snap, set, known), probesFrom(users[p], p)}
 		if old := e.watched[p.ID]; old != nil && old.pool == p && slices.Equal(old.monitors, w.monitors) && slices.Equal(old.from, w.from) {
 			continue
 		}
@@ -51,26 +51,30 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 	return changed, e.health.Update(update)
 }
 
-// monitors are those of a pool; known is what pools with the same ones have.
-func (e *Engine) monitors(p *snapshot.Pool, set *object.Set, known map[string][]health.Monitor) []health.Monitor {
+// monitors are those of a pool; known is what pools with the same ones have, where no TLS of the pool comes into it.
+func (e *Engine) monitors(p *snapshot.Pool, snap *snapshot.Snapshot, set *object.Set, known map[string][]health.Monitor) []health.Monitor {
 	key := strings.Join(p.Object.HealthMonitorRefs, "\x00")
 	out, ok := known[key]
 	if ok {
 		return out
 	}
+	shared := true
 	for _, ref := range p.Object.HealthMonitorRefs {
 		hm := set.HealthMonitor(ref)
 		if hm == nil {
 			continue
 		}
-		m, err := health.MonitorFrom(hm)
+		m, err := health.MonitorFrom(hm, snap.ProbeTLS(hm, p))
 		if err != nil {
 			e.log.Error("health monitor left out", "monitor", ref, "error", err)
 			continue
 		}
+		shared = shared && m.TLS == nil
 		out = append(out, m)
 	}
-	known[key] = out
+	if shared {
+		known[key] = out
+	}
 	return out
 }
 
@@ -79,7 +83,7 @@ func (w *watched) targets() []health.Target {
 	p := w.pool
 	out := make([]health.Target, len(p.Servers))
 	for i, sv := range p.Servers {
-		out[i] = health.Target{Pool: p.ID, Server: sv.Addr, Monitors: w.monitors, MinUp: p.Object.MinHealthMonitorsUp,
+		out[i] = health.Target{Pool: p.ID, Server: sv.Addr, Name: sv.Host(), Monitors: w.monitors, MinUp: p.Object.MinHealthMonitorsUp,
 			Paused: !p.Object.Enabled || !p.Object.Servers[i].Enabled && p.Object.GracefulDisableTimeoutMin == 0}
 		switch len(w.from) {
 		case 0:

@@ -403,16 +403,18 @@ func (w *worker) writeStream(v *proxy.Verdict) {
 	}
 	if s == nil || !w.queue(s, w.text) {
 		w.notSent(v)
+	} else if v.Pin != 0 {
+		s.underway.add(v.Pin)
 	}
 }
 
-// queue gives a message to a connection, which is to be flushed.
+// queue gives a message to a connection, which is to be flushed: by who touched it first since it was.
 func (w *worker) queue(s *stream, b []byte) bool {
 	if !s.conn.Queue(b) {
 		return false
 	}
 	s.conn.CountOut()
-	if !slices.Contains(w.touched, s) {
+	if !s.touched.Load() && s.touched.CompareAndSwap(false, true) {
 		w.touched = append(w.touched, s)
 	}
 	return true
@@ -421,7 +423,7 @@ func (w *worker) queue(s *stream, b []byte) bool {
 // notSent has decided anew about a request that no connection could be had for. That takes a desk, and whoever
 // decides now must not wait for one.
 func (w *worker) notSent(v *proxy.Verdict) {
-	if v.Action == proxy.Forward && w.msg.IsRequest {
+	if v.Action == proxy.Forward && (w.msg.IsRequest || v.Pin != 0) {
 		g, to, data := w.groupOf(v.Face), v.To, slices.Clone(w.text)
 		w.e.wg.Go(func() { w.e.undelivered(g, to, data) })
 		return
@@ -480,7 +482,7 @@ func (w *worker) flush() {
 		last := len(w.touched) - 1
 		s := w.touched[last]
 		w.touched[last], w.touched = nil, w.touched[:last]
-		s.conn.Flush()
+		s.flush()
 	}
 	for {
 		for n := len(w.used); n > 0; n = len(w.used) {

@@ -133,6 +133,7 @@ func (e emitter) service(s *engine.ServiceStatus) {
 	e.gauge(calls, float64(s.Calls), s.Name)
 	e.counter(tableFull, s.TransactionsFull, s.Name, "transactions")
 	e.counter(tableFull, s.CallsFull, s.Name, "calls")
+	e.counter(tableFull, s.RepeatsFull, s.Name, "repeats")
 	if g := s.Group; g != nil {
 		for _, m := range g.Members {
 			e.gauge(groupShare, m.Share, s.Name, g.Name, m.Pool, m.Priority)

@@ -2,7 +2,6 @@ package eyes
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -25,17 +24,20 @@ const (
 	maxComment     = 1000
 )
 
-// capture writes messages as packets that Wireshark opens. Addresses, ports and texts are what came and left; the rest of
-// the headers of IP and UDP is made up, since a balancer does not see it: what came by TCP or TLS is a datagram here too.
+// capture writes messages as packets that Wireshark opens. Addresses, ports, texts and their order are what came and left; the
+// rest of the headers is made up, since a balancer does not see it. What came or left by TCP or TLS is segments of its
+// connection, in the clear, numbered from where the trace began: there is no handshake, since none was seen.
 type capture struct {
-	to    io.Writer
-	block []byte
+	to      io.Writer
+	block   []byte
+	streams map[stream]*flow
+	unfit   int // messages that no packet can hold
 }
 
 var le = binary.LittleEndian
 
 func newCapture(to io.Writer) (*capture, error) {
-	c := &capture{to: to}
+	c := &capture{to: to, streams: map[stream]*flow{}}
 	body := le.AppendUint32(nil, 0x1a2b3c4d)
 	body = le.AppendUint16(body, 1)
 	body = le.AppendUint16(body, 0)
@@ -68,21 +70,44 @@ func (c *capture) message(m *report.TraceMessage) error {
 		said += " [engine " + m.Engine + "]"
 	}
 	if m.Came != "" && m.What != report.TraceUnreachable {
-		if err := c.packet(m.At, m.Source.Addr, m.Local, m.Came, said, inbound); err != nil {
+		if err := c.text(m.At, packet{m.Source.Addr, m.Local, m.Transport, m.Came}, said, inbound); err != nil {
 			return err
 		}
 	}
 	if m.Left == "" || m.Target == nil {
 		return nil
 	}
-	return c.packet(m.At.Add(1), m.Out, m.Target.Addr, m.Left, said, outbound)
+	return c.text(m.At.Add(1), packet{m.Out, m.Target.Addr, m.OutTransport, m.Left}, said, outbound)
 }
 
-func (c *capture) packet(at time.Time, from, to netip.AddrPort, text, comment string, flags uint32) error {
-	data, err := datagram(from, to, []byte(text))
-	if err != nil {
-		return err
+// packet is a message on one leg.
+type packet struct {
+	from, to  netip.AddrPort
+	transport string
+	text      string
+}
+
+// text writes a message: a datagram, or the segments that its connection carries it in.
+func (c *capture) text(at time.Time, p packet, comment string, flags uint32) error {
+	var packets [][]byte
+	if p.transport == "tcp" || p.transport == "tls" {
+		packets = c.segments(p)
+	} else {
+		packets = p.datagram()
 	}
+	if len(packets) == 0 {
+		c.unfit++
+	}
+	for _, data := range packets {
+		if err := c.packet(at, data, comment, flags); err != nil {
+			return err
+		}
+		comment = "the same message goes on"
+	}
+	return nil
+}
+
+func (c *capture) packet(at time.Time, data []byte, comment string, flags uint32) error {
 	ns := uint64(at.UnixNano())
 	body := le.AppendUint32(nil, 0)
 	body = le.AppendUint32(body, uint32(ns>>32))
@@ -114,51 +139,4 @@ func option(b []byte, code uint16, value []byte) []byte {
 func padded(b, value []byte) []byte {
 	b = append(b, value...)
 	return append(b, make([]byte, -len(value)&3)...)
-}
-
-// datagram makes the IP packet of a UDP datagram.
-func datagram(from, to netip.AddrPort, payload []byte) ([]byte, error) {
-	a, b := from.Addr().Unmap(), to.Addr().Unmap()
-	length := 8 + len(payload)
-	if a.Is4() != b.Is4() || length > 65535-20 {
-		return nil, fmt.Errorf("a message from %s to %s of %d octets is no datagram", from, to, len(payload))
-	}
-	udp := binary.BigEndian.AppendUint16(nil, from.Port())
-	udp = binary.BigEndian.AppendUint16(udp, to.Port())
-	udp = binary.BigEndian.AppendUint16(udp, uint16(length))
-	udp = append(append(udp, 0, 0), payload...)
-	pseudo := append(append([]byte(nil), a.AsSlice()...), b.AsSlice()...)
-	pseudo = binary.BigEndian.AppendUint32(append(pseudo, 0, 0, 0, 17), uint32(length))
-	sum := checksum(append(pseudo, udp...))
-	if sum == 0 {
-		sum = 0xffff
-	}
-	binary.BigEndian.PutUint16(udp[6:], sum)
-	var head []byte
-	if a.Is4() {
-		head = []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0}
-		binary.BigEndian.PutUint16(head[2:], uint16(20+length))
-		head = append(append(head, a.AsSlice()...), b.AsSlice()...)
-		binary.BigEndian.PutUint16(head[10:], checksum(head))
-	} else {
-		head = []byte{0x60, 0, 0, 0, 0, 0, 17, 64}
-		binary.BigEndian.PutUint16(head[4:], uint16(length))
-		head = append(append(head, a.AsSlice()...), b.AsSlice()...)
-	}
-	return append(head, udp...), nil
-}
-
-// checksum is that of RFC 1071.
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

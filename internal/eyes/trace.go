@@ -186,6 +186,9 @@ func (t *tracer) end() {
 			t.e.Note("%d messages that fitted are missing: engine %s had no room for them. A narrower filter helps.", s.Lost, name)
 		}
 	}
+	if t.pcap != nil && t.pcap.unfit > 0 {
+		t.e.Note("%s left out of the file: no IP packet goes between their addresses, or holds them.", plural(t.pcap.unfit, "message"))
+	}
 	if t.o.Pcap != "" && t.o.Pcap != "-" {
 		t.e.Note("%s holds %s.", t.o.Pcap, plural(t.shown, "message"))
 	}

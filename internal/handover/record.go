@@ -23,6 +23,7 @@ type Stream struct {
 	Remote, Local netip.AddrPort
 	Rest          []byte // what has come and is no whole message yet
 	Unsent        []byte
+	Underway      []uint64 // requests that went there lately
 }
 
 // Append appends it.
@@ -41,13 +42,21 @@ func (s *Stream) Append(w *Writer) {
 	w.Addr(s.Local)
 	w.Bytes(s.Rest)
 	w.Bytes(s.Unsent)
+	w.U32(uint32(len(s.Underway)))
+	for _, k := range s.Underway {
+		w.U64(k)
+	}
 }
 
 // Stream takes one.
 func (r *Reader) Stream() Stream {
 	flags := r.U8()
-	return Stream{Own: flags&1 != 0, Wanted: flags&2 != 0, Relay: flags&4 != 0, Slot: r.U8(), Group: r.U32(), Number: r.U64(),
+	s := Stream{Own: flags&1 != 0, Wanted: flags&2 != 0, Relay: flags&4 != 0, Slot: r.U8(), Group: r.U32(), Number: r.U64(),
 		Remote: r.Addr(), Local: r.Addr(), Rest: r.Bytes(), Unsent: r.Bytes()}
+	for n := r.U32(); n > 0 && !r.Failed; n-- {
+		s.Underway = append(s.Underway, r.U64())
+	}
+	return s
 }
 
 // Datagram is octets that came to, or were to go from, a group.

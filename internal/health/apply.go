@@ -199,7 +199,7 @@ func (l *loop) adopt(s *server, t *Target, now time.Time) {
 			c = old[j]
 			old = slices.Delete(old, j, j+1)
 		}
-		c = l.adoptCheck(s, c, mon, t.Local, now)
+		c = l.adoptCheck(s, c, mon, t, now)
 		s.checks = append(s.checks, c)
 		switch {
 		case s.paused:
@@ -220,7 +220,7 @@ func (l *loop) adopt(s *server, t *Target, now time.Time) {
 
 // adoptCheck returns the check of s under mon: c if that did the same until now, c on a new footing if mon or the addresses have
 // changed, a new one if c is nil. In the last two cases it stands in no queue.
-func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPort, now time.Time) *check {
+func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, t *Target, now time.Time) *check {
 	addr := netip.AddrPortFrom(s.key.addr.Addr(), s.key.addr.Port())
 	switch {
 	case mon.Type == Ping:
@@ -228,11 +228,14 @@ func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPor
 	case mon.Port != 0:
 		addr = netip.AddrPortFrom(addr.Addr(), mon.Port)
 	}
-	local = plain(local)
+	local, name := plain(t.Local), ""
+	if mon.TLS != nil {
+		name = cmp.Or(mon.ServerName, t.Name)
+	}
 	if !local.IsValid() || local.Addr().Is4() != addr.Addr().Is4() {
 		local = netip.AddrPortFrom(unspecified(addr.Addr()), 0)
 	}
-	if c != nil && *c.mon == *mon && c.local == local {
+	if c != nil && *c.mon == *mon && c.local == local && c.name == name {
 		c.mon = mon
 		return c
 	}
@@ -255,7 +258,7 @@ func (l *loop) adoptCheck(s *server, c *check, mon *Monitor, local netip.AddrPor
 	if c.stats != nil {
 		l.release(c)
 	}
-	c.srv, c.mon, c.addr, c.local, c.route = s, mon, addr, local, netip.Addr{}
+	c.srv, c.mon, c.addr, c.local, c.name, c.route = s, mon, addr, local, name, netip.Addr{}
 	c.p, c.stats = l.probers[mon.proberKind()], stats
 	return c
 }

@@ -41,6 +41,7 @@ type check struct {
 	mon   *Monitor
 	addr  netip.AddrPort // that is probed: the server's with the monitor's port; port 0 for ping
 	local netip.AddrPort // from which; unspecified = the kernel chooses
+	name  string         // that its certificate must have; "" = its address alone
 	p     prober
 	m     machine
 	hist  history

@@ -31,6 +31,8 @@ const (
 	ConnectionReset
 	// ConnectionError: any other failure of the connection.
 	ConnectionError
+	// SSLError: TLS could not be agreed on, or the certificate is not one to trust, or names somebody else.
+	SSLError
 	// ProbeNotSent (not Avi's): this machine could not probe at all: no right to ICMP sockets, no file descriptors, no buffers, local
 	// address not there. It says nothing about the server and moves no state.
 	ProbeNotSent
@@ -49,7 +51,7 @@ var codeWords = [numCodes]string{
 	ResponseCodeMismatch: "RESPONSE_CODE_MISMATCH", PayloadContentMismatch: "PAYLOAD_CONTENT_MISMATCH", PayloadTimeout: "PAYLOAD_TIMEOUT",
 	MaintenanceMatch:  "MAINTENANCE_PAYLOAD_CONTENT_MATCH",
 	ConnectionRefused: "CONNECTION_REFUSED", ConnectionTimeout: "CONNECTION_TIMEOUT", ConnectionReset: "CONNECTION_RESET",
-	ConnectionError: "CONNECTION_ERROR", ProbeNotSent: "PROBE_NOT_SENT", NoMonitor: "NO_MONITOR", NotSettled: "NOT_SETTLED",
+	ConnectionError: "CONNECTION_ERROR", SSLError: "SSL_ERROR", ProbeNotSent: "PROBE_NOT_SENT", NoMonitor: "NO_MONITOR", NotSettled: "NOT_SETTLED",
 	InsufficientMonitorsUp: "INSUFFICIENT_HEALTH_MONITORS_UP",
 }
 

@@ -3,7 +3,9 @@ package health
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -27,7 +29,7 @@ func (p *dialer) ownSocket() bool          { return true }
 func (p *dialer) sweep(map[netip.Addr]int) {}
 
 func (p *dialer) send(c *check) outcome {
-	d := dial{mon: c.mon, addr: c.addr, local: c.local, run: c.run, deadline: c.started.Add(c.mon.Timeout), userAgent: p.l.cfg.UserAgent}
+	d := dial{mon: c.mon, addr: c.addr, local: c.local, name: c.name, run: c.run, deadline: c.started.Add(c.mon.Timeout), userAgent: p.l.cfg.UserAgent}
 	ctx, cancel := context.WithDeadline(context.Background(), d.deadline)
 	c.cancel = cancel
 	p.l.wg.Add(1)
@@ -47,6 +49,7 @@ type dial struct {
 	mon      *Monitor
 	addr     netip.AddrPort
 	local    netip.AddrPort
+	name     string
 	run      uint64
 	deadline time.Time
 
@@ -61,6 +64,13 @@ func (d *dial) probe(ctx context.Context) outcome {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if d.mon.TLS != nil {
+		secure := tls.Client(conn, d.mon.TLS.Toward(d.name, d.addr.Addr()))
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return secureFailed(err)
+		}
+		conn = secure
+	}
 	switch d.mon.Type {
 	case UDP:
 		return d.udp(conn.(*net.UDPConn))
@@ -90,6 +100,19 @@ func dialFailed(err error) outcome {
 		return outcome{code: ConnectionTimeout}
 	}
 	return errOutcome(err, ConnectionError)
+}
+
+// secureFailed judges a handshake that came to nothing.
+func secureFailed(err error) outcome {
+	var op *net.OpError // of the network, or an alert
+	var alert tls.AlertError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		return outcome{code: PayloadTimeout, detail: "TLS was begun and not finished"}
+	case errors.Is(err, io.EOF), errors.As(err, &op) && !errors.As(err, &alert):
+		return closedEarly(err)
+	}
+	return outcome{code: SSLError, detail: err.Error()}
 }
 
 // verdict judges what has been read so far; done says whether that settles it.

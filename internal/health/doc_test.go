@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 )
 
@@ -28,7 +29,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		for i := range set.HealthMonitors {
-			if _, err := MonitorFrom(&set.HealthMonitors[i]); err != nil {
+			if _, err := MonitorFrom(&set.HealthMonitors[i], identity.Any); err != nil {
 				t.Error(err)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/identity"
 )
 
 // Type is the kind of a monitor.
@@ -46,13 +48,15 @@ type Monitor struct {
 
 	Request, Response, Maintenance string // UDP and TCP: what to send, and the texts to look for in the answer; "" = none
 
-	SIPOverTCP  bool    // SIP: sip_monitor_transport is SIP_TCP_PROTO
-	SIPResponse string  // SIP: text that the first 2 KB of the final response must hold; "" = none
-	RequestURI  string  // SIP: "" = sip:<address>:<port> of what is probed
-	From        string  // SIP: name-addr or addr-spec without tag; "" = <sip:carillon@<local address>>
-	Headers     string  // SIP: whole header lines, each with its CRLF
-	MaxForwards int     // SIP: 0 to 255
-	Codes       CodeSet // SIP: the final status codes that pass
+	SIPOverTCP  bool          // SIP: sip_monitor_transport is SIP_TCP_PROTO or SIP_TLS_PROTO
+	TLS         *identity.TLS // SIP over TCP: what TLS is spoken with; nil: in plain
+	ServerName  string        // with TLS: that certificates must have; "" = that of the target
+	SIPResponse string        // SIP: text that the first 2 KB of the final response must hold; "" = none
+	RequestURI  string        // SIP: "" = sip:<address>:<port> of what is probed
+	From        string        // SIP: name-addr or addr-spec without tag; "" = <sip:carillon@<local address>>
+	Headers     string        // SIP: whole header lines, each with its CRLF
+	MaxForwards int           // SIP: 0 to 255
+	Codes       CodeSet       // SIP: the final status codes that pass
 }
 
 // CodeSet is a set of SIP status codes 100 to 699.
@@ -89,5 +93,6 @@ type Target struct {
 	Monitors []Monitor      // none: the server is up. Shared and kept by Apply: not to be changed afterwards
 	MinUp    int            // min_health_monitors_up; 0 = all must pass
 	Local    netip.AddrPort // address of the service, from which probes leave; zero or unspecified: the kernel chooses
+	Name     string         // that its certificate must have where TLS is spoken; "" = its address alone
 	Paused   bool           // pool or server disabled: no probes, health stays as it is
 }

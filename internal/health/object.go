@@ -5,12 +5,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 )
 
-// MonitorFrom makes an object ready for probing. The object has passed its own validation; an error names what even so can't be
-// probed with.
-func MonitorFrom(hm *object.HealthMonitor) (Monitor, error) {
+// MonitorFrom makes an object ready for probing, over TLS with what is given for that. The object has passed its own
+// validation; an error names what even so can't be probed with.
+func MonitorFrom(hm *object.HealthMonitor, secure *identity.TLS) (Monitor, error) {
 	mon := Monitor{
 		Name:     hm.Name,
 		Interval: time.Duration(hm.SendIntervalS) * time.Second, Timeout: time.Duration(hm.ReceiveTimeoutS) * time.Second,
@@ -21,6 +22,12 @@ func MonitorFrom(hm *object.HealthMonitor) (Monitor, error) {
 	case object.MonitorSIP:
 		mon.Type = SIP
 		mon.sipFrom(&hm.SIPMonitor)
+		if hm.SIPMonitor.Transport == object.SIPOverTLS {
+			mon.TLS, mon.ServerName = secure, hm.SIPMonitor.SSLAttributes.ServerName
+			if secure == nil {
+				return Monitor{}, fmt.Errorf("health: monitor %q: nothing to speak TLS with", hm.Name)
+			}
+		}
 	case object.MonitorPing:
 		mon.Type = Ping
 	case object.MonitorUDP:
@@ -39,7 +46,7 @@ func MonitorFrom(hm *object.HealthMonitor) (Monitor, error) {
 }
 
 func (mon *Monitor) sipFrom(s *object.SIPMonitor) {
-	mon.SIPOverTCP = s.Transport == object.SIPOverTCP
+	mon.SIPOverTCP = s.Transport != object.SIPOverUDP
 	mon.SIPResponse, mon.RequestURI, mon.From, mon.MaxForwards = s.SIPResponse, s.SIPRequestURI, s.SIPFrom, s.MaxForwards
 	var lines strings.Builder
 	for _, h := range s.SIPHeaders {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 )
 
@@ -16,7 +17,7 @@ func monitorOf(t *testing.T, fields string) (Monitor, error) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	return MonitorFrom(set.HealthMonitor("hm"))
+	return MonitorFrom(set.HealthMonitor("hm"), identity.Any)
 }
 
 // TestMonitorFromDefaults: Avi's defaults, and ours.
@@ -85,16 +86,16 @@ sip_monitor:
 
 func TestMonitorFromRefuses(t *testing.T) {
 	hm := object.HealthMonitor{Name: "hm", Type: "HEALTH_MONITOR_HTTP"}
-	if _, err := MonitorFrom(&hm); err == nil || !strings.Contains(err.Error(), "HEALTH_MONITOR_HTTP") {
+	if _, err := MonitorFrom(&hm, nil); err == nil || !strings.Contains(err.Error(), "HEALTH_MONITOR_HTTP") {
 		t.Errorf("error %v", err)
 	}
 }
 
 // TestMonitorFromTransport: any spelling of TCP is TCP, and nothing else is.
 func TestMonitorFromTransport(t *testing.T) {
-	for word, tcp := range map[string]bool{"udp": false, "SIP_UDP_PROTO": false, "tcp": true, "SIP_TCP_PROTO": true} {
+	for word, tcp := range map[string]bool{"udp": false, "SIP_UDP_PROTO": false, "tcp": true, "SIP_TCP_PROTO": true, "tls": true, "SIP_TLS_PROTO": true} {
 		mon, err := monitorOf(t, "type: sip\nsip_monitor: {sip_monitor_transport: "+word+"}")
-		if err != nil || mon.SIPOverTCP != tcp {
+		if err != nil || mon.SIPOverTCP != tcp || (mon.TLS != nil) != strings.Contains(strings.ToLower(word), "tls") {
 			t.Errorf("%s: over TCP %v, %v", word, mon.SIPOverTCP, err)
 		}
 	}

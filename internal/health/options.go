@@ -51,7 +51,10 @@ type options struct {
 // Max-Forwards 0 or 1 would be answered 483 by a server that is itself a proxy.
 func (o *options) append(dst []byte) []byte {
 	transport, param := "UDP", ""
-	if o.mon.SIPOverTCP {
+	switch {
+	case o.mon.TLS != nil:
+		transport, param = "TLS", ";transport=tls" // SIPS in its place is more than some servers take
+	case o.mon.SIPOverTCP:
 		transport, param = "TCP", ";transport=tcp"
 	}
 	uri := cmp.Or(o.mon.RequestURI, "sip:"+o.to.String())

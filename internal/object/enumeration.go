@@ -48,7 +48,8 @@ var enumerations = map[reflect.Type]*enumeration{
 		moreWords("HEALTH_MONITOR_", "HTTP HTTPS EXTERNAL DNS GSLB RADIUS SMTP SMTPS POP3 POP3S IMAP IMAPS FTP FTPS LDAP LDAPS SCTP")...)},
 	reflect.TypeFor[SIPRequestCode](): {"SIP_", []word{{long: string(SIPOptions)}}},
 	reflect.TypeFor[SIPTransport](): {"SIP_", []word{
-		{long: string(SIPOverUDP), short: "udp"}, {long: string(SIPOverTCP), short: "tcp"}}},
+		{long: string(SIPOverUDP), short: "udp"}, {long: string(SIPOverTCP), short: "tcp"},
+		{long: string(SIPOverTLS), short: "tls"}}},
 	reflect.TypeFor[VSType](): {"VS_TYPE_", []word{
 		{long: string(VSNormal)}, {long: "VS_TYPE_VH_PARENT", refused: true}, {long: "VS_TYPE_VH_CHILD", refused: true}}},
 }

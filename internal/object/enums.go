@@ -77,10 +77,11 @@ const SIPOptions SIPRequestCode = "SIP_OPTIONS"
 // SIPTransport is the transport of a SIP monitor.
 type SIPTransport string
 
-// The transports of Avi's; Validate lets both pass.
+// The transports.
 const (
 	SIPOverUDP SIPTransport = "SIP_UDP_PROTO"
 	SIPOverTCP SIPTransport = "SIP_TCP_PROTO" // a connection for each check
+	SIPOverTLS SIPTransport = "SIP_TLS_PROTO" // likewise; ours
 )
 
 // VSType is the kind of a virtual service.

@@ -28,13 +28,23 @@ type HealthMonitor struct {
 type SIPMonitor struct {
 	SIPRequestCode   SIPRequestCode `json:"sip_request_code" default:"SIP_OPTIONS" doc:"request to send"`
 	SIPResponse      string         `json:"sip_response" default:"SIP/2.0" doc:"text that must stand in the first 2 KB of the response; empty: any"`
-	Transport        SIPTransport   `json:"sip_monitor_transport" default:"SIP_UDP_PROTO" doc:"transport of the probe, whatever that of the calls is; TCP: a connection for each"`
+	Transport        SIPTransport   `json:"sip_monitor_transport" default:"SIP_UDP_PROTO" doc:"transport of the probe, whatever that of the calls is; TCP and TLS: a connection for each"`
+	SSLAttributes    SSLAttributes  `json:"ssl_attributes" own:"" optional:"" doc:"what TLS is spoken with where the probe goes over it; none: what the pool has for calls"`
 	SIPRequestURI    string         `json:"sip_request_uri" own:"" doc:"Request-URI; empty: sip: and the server's address and port"`
 	SIPFrom          string         `json:"sip_from" own:"" doc:"From without its tag, as a URI or name and <URI>; empty: our own"`
 	SIPHeaders       []string       `json:"sip_headers" own:"" items:"0..32" doc:"more header fields, each 'Name: value'"`
 	SIPResponseCodes []string       `json:"sip_response_codes" own:"" items:"0..64" doc:"status codes that count as good: 200, 200-299 or 4xx; empty: any final response but 408 and 503"`
 	MaxForwards      int            `json:"max_forwards" default:"70" range:"1..255" own:"" doc:"Max-Forwards of the probe"`
 	Kept             Kept           `json:"-"`
+}
+
+// SSLAttributes is what TLS is spoken with.
+type SSLAttributes struct {
+	SSLProfileRef           string `json:"ssl_profile_ref" required:"" ref:"SSLProfile" doc:"versions and ciphers"`
+	SSLKeyAndCertificateRef string `json:"ssl_key_and_certificate_ref" ref:"SSLKeyAndCertificate" doc:"certificate that is shown to servers"`
+	PKIProfileRef           string `json:"pki_profile_ref" ref:"PKIProfile" doc:"servers must show a certificate that these authorities have signed, for server_name, or their hostname or address (RFC 5922); none: any is taken"`
+	ServerName              string `json:"server_name" doc:"name that the certificate of every server must have, and that is asked for; none: its hostname or address"`
+	Kept                    Kept   `json:"-"`
 }
 
 // UDPMonitor is the probe of a HealthMonitor of type HEALTH_MONITOR_UDP.

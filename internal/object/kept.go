@@ -113,7 +113,7 @@ var keptFields = map[string][]keptField{
 	"ApplicationPersistenceProfile": persistenceProfileKept,
 	"SSLProfile":                    sslProfileKept,
 	"SSLKeyAndCertificate":          sslKeyAndCertificateKept, "SSLCertificate": sslCertificateKept,
-	"PKIProfile":            pkiProfileKept,
+	"PKIProfile": pkiProfileKept, "CRL": crlKept,
 	"NetworkSecurityPolicy": networkSecurityPolicyKept, "NetworkSecurityRule": networkSecurityRuleKept, "NetworkSecurityMatch": networkSecurityMatchKept,
 	"IpAddrGroup":        ipAddrGroupKept,
 	"Tenant":             tenantKept,

@@ -202,6 +202,10 @@ func (l *loader) one(n *yaml.Node) {
 			continue
 		}
 		value, _ := l.open(n.Content[i+1])
+		if k != nil {
+			l.fail(n.Content[i], (*path)(nil).field("kind"), "given twice")
+			return
+		}
 		if k = findKind(value.Value); k == nil {
 			l.object = ""
 			l.fail(value, (*path)(nil).field("kind"), quote(value.Value)+": "+unknownKind(value.Value))

@@ -113,6 +113,7 @@ SIPMonitor.sip_from -
 SIPMonitor.sip_headers items 0..32
 SIPMonitor.sip_request_uri -
 SIPMonitor.sip_response_codes items 0..64
+SIPMonitor.ssl_attributes -
 SIPServiceProfile.failover_retransmissions 2 0..10
 SIPServiceProfile.max_calls 1000000 1000..50000000
 SIPServiceProfile.max_transactions 1000000 1000..50000000
@@ -149,7 +150,7 @@ func describeField(sh *shape, f *field) string {
 		return fmt.Sprintf("items %d..%d", f.minItems, f.maxItems)
 	}
 	text := fmt.Sprint(sh.zero.Field(f.index).Interface())
-	if text == "" {
+	if text == "" || f.class == classStruct {
 		text = "-"
 	}
 	if f.class == classNumber {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"regexp"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,11 +28,22 @@ func read(name string, data []byte) ([]*yaml.Node, *FieldError) {
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(data) {
 		return []*yaml.Node{readJSON(data)}, nil
 	}
+	if strings.HasSuffix(name, ".json") { // YAML would take some of it, and make a null of what was forgotten
+		return nil, notJSON(name, data)
+	}
 	return readYAML(name, data)
 }
 
-// yamlLine finds the line number in an error of the YAML reader.
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
+// notJSON says what of JSON cannot be read, and where.
+func notJSON(name string, data []byte) *FieldError {
+	e := &FieldError{File: name, Msg: "not JSON"}
+	var syntax *json.SyntaxError
+	if errors.As(json.Unmarshal(data, new(any)), &syntax) {
+		e.Msg += ": " + syntax.Error()
+		e.Line, e.Column = placeOf(data, int(syntax.Offset)-1)
+	}
+	return e
+}
 
 func readYAML(name string, data []byte) ([]*yaml.Node, *FieldError) {
 	var docs []*yaml.Node
@@ -41,18 +54,57 @@ func readYAML(name string, data []byte) ([]*yaml.Node, *FieldError) {
 			return docs, nil
 		}
 		if err != nil {
-			e := &FieldError{File: name, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
-			if m := yamlLine.FindStringSubmatch(e.Msg); m != nil {
-				e.Line, _ = strconv.Atoi(m[1])
-				e.Msg = e.Msg[len(m[0]):]
-			}
-			e.Msg = "not YAML: " + e.Msg
-			return nil, e
+			return nil, notYAML(name, data, dec, err)
 		}
 		if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
 			docs = append(docs, doc.Content[0])
 		}
 	}
+}
+
+// likeJSON fits what somebody has written as JSON.
+var likeJSON = regexp.MustCompile(`^\s*[{[]\s*["{]`)
+
+// notYAML says what cannot be read, and where. The library's error has the line alone, and for some faults that of what
+// is around; its parser knows more, so that is looked at as it lies in memory. TestSyntaxPlaces tells when it lies elsewhere.
+func notYAML(name string, data []byte, dec *yaml.Decoder, err error) *FieldError {
+	if likeJSON.Match(data) {
+		return notJSON(name, data)
+	}
+	e := &FieldError{File: name, Msg: "not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	p := member(reflect.ValueOf(dec), "parser", "parser")
+	problem := member(p, "problem").String()
+	line := func(mark string) int { return int(member(p, mark, "line").Int()) + 1 }
+	column := func(mark string) int { return int(member(p, mark, "column").Int()) + 1 }
+	switch context := member(p, "context").String(); {
+	case problem == "": // of an alias, whose event is the last
+		p = member(reflect.ValueOf(dec), "parser", "event")
+		e.Line, e.Column = line("start_mark"), column("start_mark")
+	case strings.Contains(problem, "UTF-8"):
+		e.Line, e.Column = placeOf(data, int(member(p, "problem_offset").Int()))
+	case strings.Contains(problem, "end of stream"):
+		e.Line, e.Column, e.Msg = line("context_mark"), column("context_mark"), "not YAML: "+problem+" "+context+" that begins here"
+	default:
+		e.Line, e.Column, e.Msg = line("problem_mark"), column("problem_mark"), "not YAML: "+problem
+		if around := line("context_mark"); context != "" && around != e.Line {
+			e.Msg += " " + context + " that begins on line " + strconv.Itoa(around)
+		}
+	}
+	return e
+}
+
+// member follows names through structures and pointers.
+func member(v reflect.Value, names ...string) reflect.Value {
+	for _, name := range names {
+		v = reflect.Indirect(v).FieldByName(name)
+	}
+	return v
+}
+
+// placeOf counts lines and columns up to an octet.
+func placeOf(data []byte, at int) (line, column int) {
+	before := data[:max(0, min(at, len(data)))]
+	return bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 }
 
 // readJSON turns valid JSON into the nodes that the same YAML would give.

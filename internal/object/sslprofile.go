@@ -9,9 +9,9 @@ type SSLProfile struct {
 	Description          string       `json:"description" doc:"free text"`
 	Type                 string       `json:"type" default:"SSL_PROFILE_TYPE_APPLICATION" words:"SSL_PROFILE_TYPE_ APPLICATION SYSTEM" idle:"" doc:"whom the profile is for"`
 	AcceptedVersions     []SSLVersion `json:"accepted_versions" items:"0..16" key:"type" doc:"versions that may be used; of them TLS1_2 and TLS1_3 are spoken"`
-	AcceptedCiphers      string       `json:"accepted_ciphers" default:"AES:3DES:RC4" idle:"" doc:"ciphers that may be used, as OpenSSL writes them"`
-	CipherEnums          []string     `json:"cipher_enums" items:"0..256" idle:"" doc:"ciphers by their IANA names"`
-	Ciphersuites         string       `json:"ciphersuites" idle:"" doc:"cipher suites of TLS 1.3"`
+	AcceptedCiphers      string       `json:"accepted_ciphers" default:"AES:3DES:RC4" doc:"ciphers of TLS 1.2 that may be used, as OpenSSL writes them; their order counts for nothing, and those without forward secrecy only where they are named in full; the default, or none: those that are strong"`
+	CipherEnums          []string     `json:"cipher_enums" items:"0..256" doc:"ciphers by their IANA names, instead of accepted_ciphers"`
+	Ciphersuites         string       `json:"ciphersuites" idle:"" doc:"cipher suites of TLS 1.3, of which all are spoken"`
 	PreferClientOrdering bool         `json:"prefer_client_cipher_ordering" default:"false" idle:"" doc:"the client's order of ciphers counts"`
 	EnableSessionReuse   bool         `json:"enable_ssl_session_reuse" default:"true" doc:"sessions may be taken up again, at any engine of the cluster"`
 	SessionTimeoutS      int          `json:"ssl_session_timeout" default:"86400" range:"0..2147483647" unit:"s" idle:"" doc:"how long a session may be taken up again"`

@@ -139,6 +139,8 @@ func (c *checker) rules(a Any) {
 		c.sslKeyAndCertificate(o)
 	case *PKIProfile:
 		c.pkiProfile(o)
+	case *SSLProfile:
+		c.sslProfile(o)
 	case *NetworkSecurityPolicy:
 		c.networkSecurityPolicy(o)
 	case *IpAddrGroup:

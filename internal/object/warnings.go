@@ -17,8 +17,13 @@ func (s *Set) Warnings() []*FieldError {
 		for j := range v.Field(k.index).Len() {
 			w.object = objectID{k, j}.label(s)
 			w.structure(v.Field(k.index).Index(j), k.shape, nil)
-			if k.name == "Pool" {
+			switch k.name {
+			case "Pool":
 				w.pool(&s.Pools[j])
+			case "SSLProfile":
+				w.sslProfile(&s.SSLProfiles[j])
+			case "PKIProfile":
+				w.pkiProfile(&s.PKIProfiles[j])
 			}
 		}
 	}

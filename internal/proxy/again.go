@@ -17,7 +17,7 @@ const (
 
 // resend is what Again needs of the decision to send a stored request again.
 type resend struct {
-	request stored
+	request Stored
 	server  *snapshot.Server // nil: answer the client with status instead
 	failed  *snapshot.Server
 	attempt uint8 // for server; the failed one had one less
@@ -63,18 +63,18 @@ func (p *Proxy) reselect(in *Input, v *Verdict, k uint64, pn *pin, sv *snapshot.
 }
 
 // nextStored is the next choice for a stored request, or nil.
-func (p *Proxy) nextStored(in *Input, req *stored, pn *pin) *snapshot.Server {
-	p.again.Parse(req.data)
+func (p *Proxy) nextStored(in *Input, req *Stored, pn *pin) *snapshot.Server {
+	p.again.Parse(req.Data)
 	r := p.storedRequest(in, req)
 	return p.next(&r, pn)
 }
 
 // storedRequest is what is known of a stored request, which has been parsed into
 // p.again; in is what led to it.
-func (p *Proxy) storedRequest(in *Input, req *stored) request {
+func (p *Proxy) storedRequest(in *Input, req *Stored) request {
 	p.stored = *in
-	p.stored.Msg, p.stored.From, p.stored.Local, p.stored.Listener, p.stored.Flow = &p.again, req.from, req.local, req.listener, req.flow
-	return request{Input: &p.stored, m: &p.again, svc: req.listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
+	p.stored.Msg, p.stored.From, p.stored.Local, p.stored.Listener, p.stored.Flow = &p.again, req.From, req.Local, req.Listener, req.Flow
+	return request{Input: &p.stored, m: &p.again, svc: req.Listener.Service, call: p.sealer.CallHash(p.again.Bytes(p.again.CallID))}
 }
 
 // moveCall makes next the server of a Call-ID that is known. Its request has been parsed into p.again.
@@ -110,6 +110,13 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 		!pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
 		return Verdict{Reason: UnreachableStray, Suspect: suspect}
 	}
+	return p.unreached(in, shard, k, pn, suspect)
+}
+
+// unreached takes a transaction to another server, or gives it up, for its own could not be reached. The caller holds the
+// pin's shard.
+func (p *Proxy) unreached(in *Input, shard *aged.Shard[pin], k uint64, pn *pin, suspect *snapshot.Server) Verdict {
+	svc := in.Listener.Service
 	suspect.Traffic.Unreachable.Add(1)
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
@@ -118,12 +125,15 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	}
 	call := p.storedCall(&req)
 	v := Verdict{Action: Resend, Reason: FailedOverICMP, Order: call, Suspect: suspect, Server: suspect}
+	if in.stream() {
+		v.Reason = FailedOverConnection
+	}
 	if pn.flags&pinInDialog == 0 || suspect.Pool.Shared {
 		next := p.nextStored(in, &req, pn)
 		if next != nil && suspect.Pool.Budget.Allow(in.NowNS) {
 			p.move(in, pn, suspect, next)
 			p.moveCall(in, call, next)
-			v.resend = p.later(resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: FailedOverICMP})
+			v.resend = p.later(resend{request: req, server: next, failed: suspect, attempt: pn.attempt, reason: v.Reason})
 			return v
 		}
 	}
@@ -136,8 +146,8 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 	return v
 }
 
-func (p *Proxy) storedCall(req *stored) uint64 {
-	p.again.Parse(req.data)
+func (p *Proxy) storedCall(req *Stored) uint64 {
+	p.again.Parse(req.Data)
 	return p.sealer.CallHash(p.again.Bytes(p.again.CallID))
 }
 
@@ -145,6 +155,32 @@ func (p *Proxy) giveUp(in *Input, shard *aged.Shard[pin], k uint64, pn *pin, sv 
 	pn.flags |= pinFinal
 	sv.State.OpenTransactions.Add(-1)
 	shard.Touch(k, in.Now+transactionMS)
+	in.State.repeats.end(k)
+}
+
+// Broken decides about a transaction, by its key, whose request went to a server on a connection that broke before a
+// response came (RFC 3261 16.9, 17.1.4). The request goes to that server once more, over a new connection, with the same
+// branch: a server that lives knows it again, and one that does not refuses the connection, and another one gets the
+// request. ok says that the request is to be sent so: it is in again, its text in dst. Else the verdict counts.
+func (p *Proxy) Broken(in *Input, k uint64, dest netip.AddrPort, dst []byte) (again Stored, v Verdict, ok bool) {
+	shard := in.State.pins.Shard(k)
+	shard.Lock()
+	defer shard.Unlock()
+	stray := Verdict{Reason: UnreachableStray}
+	pn := shard.Get(k, in.Now)
+	if pn == nil || !pn.open() || pn.flags&(pinRinging|pinCancelled) != 0 {
+		return again, stray, false
+	}
+	sv := in.Snapshot.Server(pn.server)
+	if sv == nil || sv.Addr != dest {
+		return again, stray, false // it was taken elsewhere meanwhile
+	}
+	if pn.flags&pinBroken != 0 {
+		return again, p.unreached(in, shard, k, pn, sv), false
+	}
+	pn.flags |= pinBroken
+	again, ok = in.State.replay.load(k, pn.replay, in.Snapshot, dst)
+	return again, stray, ok
 }
 
 // AppendAck writes the ACK that the server of a verdict Resend gets for its
@@ -155,8 +191,8 @@ func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to net
 	if !s.ack {
 		return dst, to, nil, false
 	}
-	face = s.request.listener.FaceToward(s.failed)
-	p.again.Parse(s.request.data)
+	face = s.request.Listener.FaceToward(s.failed)
+	p.again.Parse(s.request.Data)
 	m := &p.again
 	if face == nil || m.Err != sip.NoFault {
 		return dst, to, nil, false
@@ -211,7 +247,7 @@ func appendUint(dst []byte, n uint32) []byte {
 // input that led there; the verdict is written by Append.
 func (p *Proxy) Again(in *Input, v *Verdict) Verdict {
 	s := *v.resend
-	p.again.Parse(s.request.data)
+	p.again.Parse(s.request.Data)
 	r := p.storedRequest(in, &s.request)
 	p.begin(&p.again)
 	if s.server == nil && s.status == 0 {

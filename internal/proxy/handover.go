@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/carillon-sip/carillon/internal/aged"
 	"github.com/carillon-sip/carillon/internal/sip"
@@ -15,8 +16,12 @@ import (
 //
 //	number of pins    each: key 8, expires 4, server 4, tried 3*4, sent 4, method 1, attempt 1, again 1, flags 1
 //	number of calls   each: key 8, expires 4, server 4, other end 4, bits 4
-//	requests stored   each: key of the pin 8, listener 4, flow 8, port 2, length of the address 1, the address, that of the
-//	                  address it was sent to 1, the address, length of the request 4, the request
+//	requests stored   their number, and each: key of the pin 8, the request
+//	requests that we send again until something is heard: their number, and each: key 8, began 8, next 8, step 1, an
+//	                  INVITE 1, the request
+//
+// A request is listener 4, flow 8, port 2, length of the address that it came from 1, the address, the same of the address that
+// it was sent to, its length 4, its octets.
 
 const (
 	pinSize  = 36
@@ -48,10 +53,35 @@ func (s *State) AppendState(b []byte, listener func(*snapshot.Listener) uint32) 
 		b = le.AppendUint32(le.AppendUint32(b, uint32(c.other)), uint32(c.bits))
 	})
 	le.PutUint32(b[at:], uint32(len(b)-at-4)/callSize)
+	at, n := len(b), uint32(0)
+	b = le.AppendUint32(b, 0)
 	for i, key := range kept {
-		b = s.replay.appendStored(b, key, refs[i], listener)
+		if with := s.replay.appendStored(b, key, refs[i], listener); len(with) > len(b) {
+			b, n = with, n+1
+		}
+	}
+	le.PutUint32(b[at:], n)
+	return s.repeats.append(b, listener)
+}
+
+func (q *repeats) append(b []byte, listener func(*snapshot.Listener) uint32) []byte {
+	le := binary.LittleEndian
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b = le.AppendUint32(b, uint32(len(q.byKey)))
+	for _, r := range q.byKey {
+		b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, r.key), uint64(r.began)), uint64(r.next))
+		b = append(b, byte(r.step), truth(r.invite))
+		b = appendRequest(b, &r.Stored, listener)
 	}
 	return b
+}
+
+func truth(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func appendEntry(b []byte, key uint64, expires aged.Tick, server snapshot.Handle) []byte {
@@ -61,7 +91,6 @@ func appendEntry(b []byte, key uint64, expires aged.Tick, server snapshot.Handle
 
 // appendStored appends a request that is still stored.
 func (r *replay) appendStored(b []byte, key uint64, ref uint32, listener func(*snapshot.Listener) uint32) []byte {
-	le := binary.LittleEndian
 	g := r.ring(key)
 	g.Lock()
 	defer g.Unlock()
@@ -69,13 +98,19 @@ func (r *replay) appendStored(b []byte, key uint64, ref uint32, listener func(*s
 	if s == nil {
 		return b
 	}
-	b = le.AppendUint64(le.AppendUint32(le.AppendUint64(b, key), listener(s.listener)), s.flow)
-	b = le.AppendUint16(b, s.from.Port())
-	for _, a := range []netip.Addr{s.from.Addr(), s.local} {
+	b = binary.LittleEndian.AppendUint64(b, key)
+	return appendRequest(b, &Stored{Data: g.buf[s.off : s.off+s.n], From: s.from, Local: s.local, Listener: s.listener, Flow: s.flow}, listener)
+}
+
+func appendRequest(b []byte, s *Stored, listener func(*snapshot.Listener) uint32) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint64(le.AppendUint32(b, listener(s.Listener)), s.Flow)
+	b = le.AppendUint16(b, s.From.Port())
+	for _, a := range []netip.Addr{s.From.Addr(), s.Local} {
 		octets := a.AsSlice()
 		b = append(append(b, byte(len(octets))), octets...)
 	}
-	return append(le.AppendUint32(b, uint32(s.n)), g.buf[s.off:s.off+s.n]...)
+	return append(le.AppendUint32(b, uint32(len(s.Data))), s.Data...)
 }
 
 // Heir says what the numbers of another process mean in this one.
@@ -94,7 +129,7 @@ func (h *Heir) server(n uint32) snapshot.Handle {
 }
 
 // Taken is how much was taken over.
-type Taken struct{ Transactions, Known, Up, Requests int }
+type Taken struct{ Transactions, Known, Up, Requests, Repeats int }
 
 // TakeState fills the state, which is new, with what AppendState wrote elsewhere. What is of servers that are gone is left out.
 // It reports false for octets that are not of this form; what came before is then there.
@@ -112,13 +147,28 @@ func (s *State) TakeState(b []byte, h *Heir) (n Taken, ok bool) {
 	for ; len(rows) > 0; rows = rows[callSize:] {
 		s.takeCall(rows, h, &n)
 	}
-	for ok && len(b) > 0 {
+	left, b, ok := count(b, ok)
+	for ; ok && left > 0; left-- {
 		var stored bool
 		if b, stored, ok = s.takeStored(b, h); stored {
 			n.Requests++
 		}
 	}
-	return n, ok
+	left, b, ok = count(b, ok)
+	for ; ok && left > 0; left-- {
+		var kept bool
+		if b, kept, ok = s.takeRepeat(b, h); kept {
+			n.Repeats++
+		}
+	}
+	return n, ok && len(b) == 0
+}
+
+func count(b []byte, before bool) (n uint32, rest []byte, ok bool) {
+	if !before || len(b) < 4 {
+		return 0, nil, false
+	}
+	return binary.LittleEndian.Uint32(b), b[4:], true
 }
 
 // table gives the rows of a table and what stands behind it.
@@ -183,24 +233,14 @@ func (s *State) takeCall(row []byte, h *Heir, n *Taken) {
 
 // takeStored stores a request for its pin.
 func (s *State) takeStored(b []byte, h *Heir) (rest []byte, stored, ok bool) {
-	le := binary.LittleEndian
-	if len(b) < 22 {
+	if len(b) < 8 {
 		return nil, false, false
 	}
-	key, listener, in := le.Uint64(b), le.Uint32(b[8:]), Input{Flow: le.Uint64(b[12:]), NowNS: h.NowNS}
-	port := le.Uint16(b[20:])
-	b = b[22:]
-	from, b, ok1 := takeAddr(b)
-	local, b, ok2 := takeAddr(b)
-	if !ok1 || !ok2 || len(b) < 4 || int(le.Uint32(b)) > len(b)-4 {
-		return nil, false, false
+	key := binary.LittleEndian.Uint64(b)
+	req, rest, ok := takeRequest(b[8:], h)
+	if !ok || req.Listener == nil {
+		return rest, false, ok
 	}
-	n := le.Uint32(b)
-	data, rest := b[4:4+n], b[4+n:]
-	if int(listener) >= len(h.Listener) || h.Listener[listener] == nil {
-		return rest, false, true
-	}
-	in.From, in.Local, in.Listener, in.Msg = netip.AddrPortFrom(from, port), local, h.Listener[listener], &sip.Msg{Buf: data}
 	shard := s.pins.Shard(key)
 	shard.Lock()
 	defer shard.Unlock()
@@ -208,8 +248,45 @@ func (s *State) takeStored(b []byte, h *Heir) (rest []byte, stored, ok bool) {
 	if p == nil {
 		return rest, false, true
 	}
-	p.replay = s.replay.save(key, &in)
+	p.replay = s.replay.save(key, &Input{Msg: &sip.Msg{Buf: req.Data}, From: req.From, Local: req.Local, Listener: req.Listener, Flow: req.Flow, NowNS: h.NowNS})
 	return rest, true, true
+}
+
+// takeRepeat keeps a request to be sent again when its time comes.
+func (s *State) takeRepeat(b []byte, h *Heir) (rest []byte, kept, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < 26 {
+		return nil, false, false
+	}
+	r := &repeat{key: le.Uint64(b), began: int64(le.Uint64(b[8:])), next: int64(le.Uint64(b[16:])), step: int(b[24]), invite: b[25] != 0}
+	r.Stored, rest, ok = takeRequest(b[26:], h)
+	if !ok || r.Listener == nil || r.step >= repeatSteps {
+		return rest, false, ok
+	}
+	r.Data = slices.Clone(r.Data)
+	s.repeats.restore(r)
+	return rest, true, true
+}
+
+// takeRequest takes a request; its listener is nil if that is no more.
+func takeRequest(b []byte, h *Heir) (s Stored, rest []byte, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < 14 {
+		return s, nil, false
+	}
+	if n := le.Uint32(b); int(n) < len(h.Listener) {
+		s.Listener = h.Listener[n]
+	}
+	s.Flow = le.Uint64(b[4:])
+	port := le.Uint16(b[12:])
+	from, b, ok1 := takeAddr(b[14:])
+	local, b, ok2 := takeAddr(b)
+	if !ok1 || !ok2 || len(b) < 4 || int(le.Uint32(b)) > len(b)-4 {
+		return s, nil, false
+	}
+	n := le.Uint32(b)
+	s.From, s.Local, s.Data = netip.AddrPortFrom(from, port), local, b[4:4+n]
+	return s, b[4+n:], true
 }
 
 func takeAddr(b []byte) (a netip.Addr, rest []byte, ok bool) {

@@ -80,7 +80,11 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 		p.pushPath(r, face, in)
 	}
 	p.hops()
-	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect}
+	p.repeatTo(r, face, c.reason)
+	if r.Again && c.reason != FailedOverSilence {
+		c.reason = SentAgain
+	}
+	return Verdict{Action: Forward, Reason: c.reason, To: c.server.Addr, Face: face, Order: r.call, Server: c.server, Suspect: c.suspect, Pin: key(r.bind, r.salt)}
 }
 
 // known is the server of a transaction that is open: a retransmission, a CANCEL or
@@ -195,7 +199,7 @@ func (p *Proxy) move(in *Input, pn *pin, from, next *snapshot.Server) {
 	pn.tried[pn.attempt] = pn.server
 	pn.attempt++
 	pn.server, pn.again, pn.sentTick = next.Handle, 0, tick(in.NowNS)
-	pn.flags &^= pinTrying
+	pn.flags &^= pinTrying | pinBroken
 }
 
 // choose finds the server of a request that belongs to no open transaction.

@@ -84,14 +84,15 @@ type ladder struct {
 	step   int
 	sent   map[int][]byte // what left, by step
 	tokens map[string]string
-	where  map[string]string // $N.to: where what left in a step went
+	pins   map[netip.AddrPort][]uint64 // of requests, by where they went over streams
+	where  map[string]string           // $N.to: where what left in a step went
 }
 
 func newLadder(t *testing.T) *ladder {
 	sealer := token.New([]byte("a ladder"))
 	names := NewNames()
 	return &ladder{t: t, proxy: New(sealer, names), names: names, now: time.Hour, profile: map[string]string{},
-		sent: map[int][]byte{}, tokens: map[string]string{}, where: map[string]string{}}
+		sent: map[int][]byte{}, tokens: map[string]string{}, where: map[string]string{}, pins: map[netip.AddrPort][]uint64{}}
 }
 
 // play runs a script and gives it back with what happened in the place of what was expected.
@@ -393,10 +394,7 @@ func (l *ladder) command(f []string) string {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		l.now += d
-		for _, s := range l.state {
-			s.Tend(l.tick(), 64, l.snap)
-		}
+		return l.wait(d)
 	case "name":
 		m := map[string]Name{}
 		for k, v := range l.names.All() {
@@ -412,6 +410,8 @@ func (l *ladder) command(f []string) string {
 	case "icmp":
 		step, _ := strconv.Atoi(f[2])
 		return l.unreachable(netip.MustParseAddrPort(f[1]), l.sent[step])
+	case "broken":
+		return l.broken(netip.MustParseAddrPort(f[1]))
 	case "live":
 		out := "calls up"
 		for _, s := range slices.Concat(serversOf(l.snap.Pools)...) {
@@ -428,6 +428,43 @@ func (l *ladder) command(f []string) string {
 		l.t.Fatalf("unknown command %q", f[0])
 	}
 	return ""
+}
+
+// wait lets time pass, and shows what is sent again meanwhile.
+func (l *ladder) wait(d time.Duration) string {
+	var out []string
+	for left := d; left > 0; left -= 500 * time.Millisecond {
+		l.now += min(left, 500*time.Millisecond)
+		for _, s := range l.state {
+			for {
+				req, over, ok := s.Due(l.now.Nanoseconds(), l.snap, nil)
+				if !ok {
+					break
+				}
+				l.step++
+				out = append(out, fmt.Sprintf("after %s %s", d-left+500*time.Millisecond, l.again(&req, over)))
+			}
+		}
+	}
+	for _, s := range l.state {
+		s.Tend(l.tick(), 64, l.snap)
+	}
+	return strings.Join(out, "\n")
+}
+
+// again has a stored request sent once more, or given up.
+func (l *ladder) again(req *Stored, over bool) string {
+	m := new(sip.Msg)
+	m.Parse(req.Data)
+	in := &Input{Msg: m, From: req.From, Local: req.Local, Listener: req.Listener, Flow: req.Flow, Again: true, Snapshot: l.snap,
+		State: l.state[req.Listener.Service.Index], Now: l.tick(), NowNS: l.now.Nanoseconds()}
+	var v Verdict
+	if over {
+		v = l.proxy.TimedOut(in)
+	} else {
+		v = l.proxy.Request(in)
+	}
+	return l.show(in, &v, req.Data)
 }
 
 func serversOf(pools []*snapshot.Pool) (out [][]*snapshot.Server) {
@@ -504,6 +541,22 @@ func (l *ladder) unreachable(dest netip.AddrPort, datagram []byte) string {
 	return l.show(in, &v, datagram)
 }
 
+// broken breaks the connection to a server: of all that went there what is open is decided about.
+func (l *ladder) broken(dest netip.AddrPort) string {
+	var out []string
+	for _, k := range l.pins[dest] {
+		l.step++
+		in := l.input(sip.TCP, dest, netip.AddrPort{}, new(sip.Msg))
+		req, v, ok := l.proxy.Broken(in, k, dest, nil)
+		if ok {
+			out = append(out, l.again(&req, false))
+		} else {
+			out = append(out, l.show(in, &v, nil))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
 // show prints a verdict, and what of the message changed.
 func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
 	var out strings.Builder
@@ -522,7 +575,7 @@ func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
 			}
 			fmt.Fprintf(&out, "ack %s\n%s\n", to, l.name(indent(string(ack))))
 		}
-		stored := bytes.Clone(v.resend.request.data)
+		stored := bytes.Clone(v.resend.request.Data)
 		next := l.proxy.Again(in, v)
 		if next.Action != Drop {
 			l.emit(&out, &next, stored)
@@ -552,6 +605,9 @@ func (l *ladder) emit(out *strings.Builder, v *Verdict, raw []byte) {
 		l.t.Fatalf("step %d: what we send does not parse: %v\n%s", l.step, again.Err, data)
 	}
 	l.learn(data)
+	if v.Server != nil && v.Face.Transport.Stream() && !slices.Contains(l.pins[v.To], v.Pin) {
+		l.pins[v.To] = append(l.pins[v.To], v.Pin)
+	}
 	if v.Flow != 0 {
 		fmt.Fprintf(out, " on flow %d, else", v.Flow)
 	}

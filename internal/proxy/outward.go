@@ -46,7 +46,12 @@ func (p *Proxy) outward(r *request) Verdict {
 		p.recordRoute(r, face, in, &t, r.outFlow(face, to, flow))
 	}
 	p.hops()
-	return Verdict{Action: Forward, Reason: FromServer, To: to, Face: face, Flow: flow, Order: r.call, Server: nil}
+	p.repeatTo(r, face, FromServer)
+	why := FromServer
+	if r.Again {
+		why = SentAgain
+	}
+	return Verdict{Action: Forward, Reason: why, To: to, Face: face, Flow: flow, Order: r.call, Server: nil}
 }
 
 // noFaceText says what an address outside lacks: a family, or a transport, that the service speaks.

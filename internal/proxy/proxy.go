@@ -17,6 +17,7 @@ type Input struct {
 	Local    netip.Addr // address it was sent to; valid on wildcard listeners
 	Listener *snapshot.Listener
 	Flow     uint64 // number of the connection it came on; 0 for a datagram
+	Again    bool   // we send it again, its client does not
 	Gone     uint64 // number of a connection that a verdict about this message named, and that is no more
 	Snapshot *snapshot.Snapshot
 	State    *State    // of the listener's service

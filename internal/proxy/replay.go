@@ -15,7 +15,7 @@ const (
 	replayLeast   = 8 << 10  // of a ring, in octets
 	replayMost    = 64 << 10 // 1 MiB in all: half a second at 1,000 calls/s
 	replayMaxSize = 8 << 10  // larger requests are not stored: they wait for their retransmission
-	replayRecord  = 256      // octets of a ring for each request that it remembers at the most
+	replayRecord  = 512      // octets of a ring for each request that it remembers at the most
 	replayKeepNS  = 1e9
 )
 
@@ -50,13 +50,13 @@ type record struct {
 
 func newReplay() *replay { return &replay{} }
 
-// stored is a request as it came.
-type stored struct {
-	data     []byte
-	from     netip.AddrPort
-	local    netip.Addr
-	listener *snapshot.Listener
-	flow     uint64
+// Stored is a request as it came.
+type Stored struct {
+	Data     []byte
+	From     netip.AddrPort
+	Local    netip.Addr
+	Listener *snapshot.Listener
+	Flow     uint64 // number of the connection; 0 for a datagram
 }
 
 func (r *replay) ring(key uint64) *ring { return &r.rings[key>>40%replayRings] }
@@ -108,19 +108,19 @@ func (g *ring) grow() {
 
 // load copies the request of a reference into dst. It reports false when it was
 // overwritten since, or when the listener that it came in on is gone from snap.
-func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (stored, bool) {
+func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (Stored, bool) {
 	g := r.ring(key)
 	g.Lock()
 	defer g.Unlock()
 	s := g.find(key, ref)
 	if s == nil {
-		return stored{}, false
+		return Stored{}, false
 	}
 	listener := snap.Listener(s.listener.Key) // the one of then may lead to sockets that are no more
 	if listener == nil {
-		return stored{}, false
+		return Stored{}, false
 	}
-	return stored{data: append(dst[:0], g.buf[s.off:s.off+s.n]...), from: s.from, local: s.local, listener: listener, flow: s.flow}, true
+	return Stored{Data: append(dst[:0], g.buf[s.off:s.off+s.n]...), From: s.from, Local: s.local, Listener: listener, Flow: s.flow}, true
 }
 
 // find finds the record of a reference; nil if it was overwritten since.

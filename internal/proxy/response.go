@@ -45,6 +45,9 @@ func (p *Proxy) Response(in *Input) Verdict {
 	}
 	p.complete(in, &v, &branch)
 	if v.Action == Forward {
+		in.State.repeats.heard(repeatKey(key(branch.Binding, branch.Salt), m.CSeqMethod), m.Status)
+	}
+	if v.Action == Forward {
 		p.noteCall(in, &v)
 		p.edit.PopVia()
 		v.Face = back.face

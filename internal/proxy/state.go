@@ -21,10 +21,11 @@ const maxAttempts = 4
 // (pins) and Call-IDs that are known. Routing never needs it: it holds what would
 // otherwise move when the pool changes.
 type State struct {
-	pins   *aged.Table[pin]
-	calls  *aged.Table[call]
-	known  atomic.Int64 // calls that are known; the others of the table are up
-	replay *replay
+	pins    *aged.Table[pin]
+	calls   *aged.Table[call]
+	known   atomic.Int64 // calls that are known; the others of the table are up
+	replay  *replay
+	repeats repeats
 }
 
 // NewState makes the state of a service with these limits. kick gets a value when
@@ -61,6 +62,7 @@ const (
 	pinFinal                          // a final response came
 	pinInDialog                       // the request had a To tag: only its server can answer it
 	pinCancelled                      // its CANCEL went after it: nobody else is to ring
+	pinBroken                         // the connection that it went by broke, and it went to its server once more
 )
 
 func (p *pin) open() bool { return p.flags&pinFinal == 0 }

@@ -164,8 +164,8 @@ func (t *Trace) Scratch(in *Input, dry *snapshot.Snapshot) *State {
 	}
 	pn := t.pin
 	if req, ok := in.State.replay.load(t.key, pn.replay, dry, nil); ok {
-		m := sip.Msg{Buf: req.data}
-		pn.replay = s.replay.save(t.key, &Input{Msg: &m, From: req.from, Local: req.local, Listener: req.listener, Flow: req.flow, NowNS: in.NowNS})
+		m := sip.Msg{Buf: req.Data}
+		pn.replay = s.replay.save(t.key, &Input{Msg: &m, From: req.From, Local: req.Local, Listener: req.Listener, Flow: req.Flow, NowNS: in.NowNS})
 	} else {
 		pn.replay = 0
 	}

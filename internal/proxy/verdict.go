@@ -28,7 +28,9 @@ type Verdict struct {
 	Face   *snapshot.Face // from where, and by which transport; valid iff Forward or Answer
 	// Flow is the connection that it goes on. 0: none, and for a stream one to To is found or opened. If it is gone, a
 	// response goes to To, and a request is decided about again, with Input.Gone.
-	Flow  uint64
+	Flow uint64
+	// Pin is the key of the transaction of a request that goes to Server, for Broken.
+	Pin   uint64
 	Order uint64 // hash of the Call-ID: messages of one leave in the order they came
 
 	// Server is the one that the request goes to, or that the message came from; nil if there is none.
@@ -62,8 +64,10 @@ const (
 	FromServer       // a server's request was routed outward
 	FailedOverSilence
 	FailedOverICMP
+	FailedOverConnection // none could be had, or it broke
 	FailedOver503
 	FailedOverCode // server_reselect: another final response
+	SentAgain      // by us, since its client does not, or since the connection broke
 
 	// responses forwarded
 	Response
@@ -86,6 +90,7 @@ const (
 	LocalRequestRefused // 404: addressed to the balancer itself, which is no user agent
 	FlowGone            // 430: the connection that alone leads to the client is no more
 	FlowForged          // 403: a token that was not made here
+	TimedOut            // 408: nothing came for 64*T1, and it was us who sent it again
 
 	// dropped
 	KeepAlive
@@ -109,52 +114,55 @@ const (
 )
 
 var reasonText = [NumReasons]string{
-	ReasonNone:          "none",
-	NewCall:             "new_call",
-	KnownCall:           "known_call",
-	KnownTransaction:    "known_transaction",
-	RouteToken:          "route_token",
-	NamedServer:         "named_server",
-	FromServer:          "from_server",
-	FailedOverSilence:   "failed_over_silence",
-	FailedOverICMP:      "failed_over_icmp",
-	FailedOver503:       "failed_over_503",
-	FailedOverCode:      "failed_over_code",
-	Response:            "response",
-	Response503To500:    "response_503_to_500",
-	BadMessage:          "bad_message",
-	UnsupportedScheme:   "unsupported_scheme",
-	SIPSNotAllowed:      "sips_not_allowed",
-	TooManyHops:         "too_many_hops",
-	UnknownExtension:    "unknown_extension",
-	NoServer:            "no_server",
-	TrafficOff:          "traffic_off",
-	NoRoute:             "no_route",
-	NoTransport:         "no_transport",
-	ServerUnreachable:   "server_unreachable",
-	Unresolvable:        "unresolvable",
-	OptionsAnswered:     "options_answered",
-	STUNAnswered:        "stun_answered",
-	LocalRequestRefused: "local_request_refused",
-	FlowGone:            "flow_gone",
-	FlowForged:          "flow_forged",
-	KeepAlive:           "keep_alive",
-	AckOfRefusal:        "ack_of_refusal",
-	Junk:                "junk",
-	BadResponse:         "bad_response",
-	UnanswerableRequest: "unanswerable_request",
-	AckNotForwardable:   "ack_not_forwardable",
-	ForeignResponse:     "foreign_response",
-	ForgedResponse:      "forged_response",
-	LateResponse:        "late_response",
-	OwnResponse:         "own_response",
-	BadNextHop:          "bad_next_hop",
-	NotListening:        "not_listening",
-	UnreachableStray:    "unreachable_stray",
-	ResolverFull:        "resolver_full",
-	QueueFull:           "queue_full",
-	ConnectionGone:      "connection_gone",
-	Undelivered:         "undelivered",
+	ReasonNone:           "none",
+	NewCall:              "new_call",
+	KnownCall:            "known_call",
+	KnownTransaction:     "known_transaction",
+	RouteToken:           "route_token",
+	NamedServer:          "named_server",
+	FromServer:           "from_server",
+	FailedOverSilence:    "failed_over_silence",
+	FailedOverICMP:       "failed_over_icmp",
+	FailedOverConnection: "failed_over_connection",
+	FailedOver503:        "failed_over_503",
+	FailedOverCode:       "failed_over_code",
+	SentAgain:            "sent_again",
+	Response:             "response",
+	Response503To500:     "response_503_to_500",
+	BadMessage:           "bad_message",
+	UnsupportedScheme:    "unsupported_scheme",
+	SIPSNotAllowed:       "sips_not_allowed",
+	TooManyHops:          "too_many_hops",
+	UnknownExtension:     "unknown_extension",
+	NoServer:             "no_server",
+	TrafficOff:           "traffic_off",
+	NoRoute:              "no_route",
+	NoTransport:          "no_transport",
+	ServerUnreachable:    "server_unreachable",
+	Unresolvable:         "unresolvable",
+	OptionsAnswered:      "options_answered",
+	STUNAnswered:         "stun_answered",
+	LocalRequestRefused:  "local_request_refused",
+	FlowGone:             "flow_gone",
+	FlowForged:           "flow_forged",
+	TimedOut:             "timed_out",
+	KeepAlive:            "keep_alive",
+	AckOfRefusal:         "ack_of_refusal",
+	Junk:                 "junk",
+	BadResponse:          "bad_response",
+	UnanswerableRequest:  "unanswerable_request",
+	AckNotForwardable:    "ack_not_forwardable",
+	ForeignResponse:      "foreign_response",
+	ForgedResponse:       "forged_response",
+	LateResponse:         "late_response",
+	OwnResponse:          "own_response",
+	BadNextHop:           "bad_next_hop",
+	NotListening:         "not_listening",
+	UnreachableStray:     "unreachable_stray",
+	ResolverFull:         "resolver_full",
+	QueueFull:            "queue_full",
+	ConnectionGone:       "connection_gone",
+	Undelivered:          "undelivered",
 }
 
 // String is the word of the reason, as counters and logs have it.

@@ -37,12 +37,17 @@ func notHere(kind, words string) handle {
 		if err := q.act(kind); err != nil {
 			return answer{}, err
 		}
-		return answer{}, refuse(http.StatusBadRequest, "not implemented: %s", words)
+		return answer{}, refuse(http.StatusBadRequest, "that cannot be done: %s", words)
 	}
 }
 
 const (
-	everywhere = "every engine runs every virtual service; start or stop an engine instead"
-	noClear    = "counters count since the engine started, and are not cleared"
-	noScaling  = "pools are not scaled by themselves; PATCH the pool with add or delete of servers"
+	everywhere   = "every engine runs every virtual service"
+	noScaleout   = everywhere + "; start another engine, with 'carillon engine --name NAME --store URLS', and lead packets to it"
+	noScalein    = everywhere + "; lead packets away from an engine, then stop it: calls go on through the others, by what their messages carry"
+	noMigrate    = everywhere + "; to have another one take the calls, move the address to its machine: engines try again by themselves what they could not open"
+	noSwitchover = everywhere + ", and none of them is the primary: all take calls; whichever machine has the address gets them"
+	noClear      = "counters count since the engine started, and are not cleared; 'clear' in carillon shell shows them from now on"
+	noPrimary    = "PATCH the pool group with deactivate_primary_pool_on_down false, and the higher priority takes new calls again; then with true"
+	noScaling    = "pools are not scaled by themselves; PATCH the pool with add or delete of servers"
 )

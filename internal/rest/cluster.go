@@ -17,6 +17,7 @@ func (q *request) initialData() (answer, error) {
 func (q *request) clusterVersion() (answer, error) { return answer{Body: q.s.version()}, nil }
 
 // clusterStatus is what Avi's clients ask after a failure, without logging in: any answer but 500, 502 and 503 means up.
+// A store that is full is up: all can be read, and deleted.
 func (q *request) clusterStatus() (answer, error) {
 	if err := q.s.c.Trouble(); err != nil {
 		return answer{}, refuse(http.StatusServiceUnavailable, "the store cannot be reached: %v", err)
@@ -25,11 +26,13 @@ func (q *request) clusterStatus() (answer, error) {
 }
 
 func (q *request) clusterState() map[string]any {
-	state := "CLUSTER_UP_NO_HA"
+	out := map[string]any{"state": "CLUSTER_UP_NO_HA", "progress": 100, "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05")}
 	if err := q.s.c.Trouble(); err != nil {
-		state = "CLUSTER_DOWN"
+		out["state"], out["reason"] = "CLUSTER_DOWN", "the store cannot be reached: "+err.Error()
+	} else if err := q.s.c.Room(q.Context()); err != nil {
+		out["reason"] = "changes are refused, but for deletes: " + err.Error()
 	}
-	return map[string]any{"state": state, "progress": 100, "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05")}
+	return out
 }
 
 func (q *request) cluster() (answer, error) {
@@ -80,28 +83,33 @@ func (q *request) liveness() (answer, error) {
 	return answer{Body: map[string]bool{"alive": true}}, nil
 }
 
-// readiness says whether changes can be made.
+// readiness says whether changes can be made: it is that of this controller. Engines go on without it, and tell of
+// themselves at /readyz of --metrics.
 func (q *request) readiness() (answer, error) {
+	r := ready{Ready: true, Reads: true, Writes: true, Deletes: true, Revision: q.view.Revision, Engines: len(q.s.c.Engines())}
 	if err := q.s.c.Trouble(); err != nil {
-		return answer{}, refuse(http.StatusServiceUnavailable, "the store cannot be reached: %v", err)
+		r.Ready, r.Writes, r.Deletes = false, false, false
+		r.Error = "the store cannot be reached; what is read is of the last revision known, and engines go on with it: " + err.Error()
+	} else if err := q.s.c.Room(q.Context()); err != nil {
+		r.Ready, r.Writes = false, false
+		r.Error = "changes are refused, but for deletes; engines go on: " + err.Error()
 	}
-	return answer{Body: map[string]any{"ready": true, "revision": q.view.Revision}}, nil
+	if r.Ready {
+		return answer{Body: r}, nil
+	}
+	q.w.Header().Set("Retry-After", "1")
+	return answer{Status: http.StatusServiceUnavailable, Body: r}, nil
 }
 
-// live tells which engines run the newest revision, or the one of ?revision=; with ?wait=10s it waits for them.
-func (q *request) live() (answer, error) {
-	revision, err := q.number("revision", int(q.view.Generation), 0, 1<<62)
-	if err != nil {
-		return answer{}, err
-	}
-	raw, err := q.wait(controller.Result{Revision: int64(revision)})
-	if err != nil {
-		return answer{}, err
-	}
-	if raw != nil {
-		return answer{Raw: raw["_live"], Type: "application/json"}, nil
-	}
-	return answer{Body: q.s.c.WaitLive(q.Context(), int64(revision), 0)}, nil
+// ready is what a controller can do.
+type ready struct {
+	Ready    bool   `json:"ready"` // everything
+	Error    string `json:"error,omitempty"`
+	Reads    bool   `json:"reads"`
+	Writes   bool   `json:"writes"`
+	Deletes  bool   `json:"deletes"`
+	Revision int64  `json:"revision"`
+	Engines  int    `json:"engines"` // registered
 }
 
 func (q *request) whoami() (answer, error) {
@@ -116,7 +124,7 @@ type userAccount struct {
 
 // changePassword changes the password of who is logged in, whatever their role. Their other sessions end.
 func (q *request) changePassword() (answer, error) {
-	body, err := q.body(maxLogin)
+	body, err := q.json(maxLogin)
 	if err != nil {
 		return answer{}, err
 	}

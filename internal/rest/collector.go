@@ -69,6 +69,7 @@ func (s *Server) Collect(out chan<- prometheus.Metric) {
 	one(prometheus.CounterValue, "logins_total", "right passwords", float64(st.Logins))
 	one(prometheus.CounterValue, "logins_failed_total", "wrong passwords", float64(st.BadLogins))
 	one(prometheus.CounterValue, "logins_locked_total", "logins not looked at after too many wrong passwords", float64(st.LockedLogins))
-	one(prometheus.GaugeValue, "sessions_revoked", "logouts that are remembered", float64(st.Revoked))
+	one(prometheus.GaugeValue, "sessions_revoked", "stretches of logged out sessions that are remembered", float64(st.Revoked))
+	one(prometheus.CounterValue, "sessions_ended_early_total", "sessions ended because too many around them were logged out", float64(st.EndedEarly))
 	one(prometheus.GaugeValue, "api_requests_in_flight", "requests under way", float64(len(s.room)+len(s.lobby)))
 }

@@ -48,7 +48,7 @@ func (q *request) enable(on bool) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := q.body(MaxBody)
+	body, err := q.json(MaxBody)
 	if err != nil {
 		return answer{}, err
 	}

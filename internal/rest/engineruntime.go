@@ -52,10 +52,7 @@ func (q *request) registered(r *catalog.Record) *report.Registration {
 }
 
 func (q *request) engineRuntimeOf(e *report.Registration) engineRuntime {
-	out := engineRuntime{UUID: e.UUID, Name: e.Name, Version: e.Version, Host: e.Host, PID: e.PID, Applied: e.Applied, Wanted: e.Wanted, Errors: e.Errors}
-	if out.Errors == nil {
-		out.Errors = map[string]string{}
-	}
+	out := engineRuntime{UUID: e.UUID, Name: e.Name, Version: e.Version, Host: e.Host, PID: e.PID, Applied: e.Applied, Wanted: e.Wanted, Errors: q.errorsOf(e)}
 	if e.Control == "" {
 		out.Oper = report.Oper{State: report.Unavailable, Reason: []string{"no engine of this name is registered"}}
 		return out
@@ -69,7 +66,7 @@ func (q *request) engineRuntimeOf(e *report.Registration) engineRuntime {
 	rep := q.state().reports[i]
 	out.Oper, out.Connected = report.Oper{State: report.Up, Changed: report.At(e.Started)}, true
 	out.Services, out.Transactions, out.Calls = len(rep.Services), rep.Transactions, rep.Calls
-	for name, words := range e.Errors {
+	for name, words := range out.Errors {
 		out.Oper.Reason = append(out.Oper.Reason, name+": "+words)
 	}
 	slices.Sort(out.Oper.Reason)

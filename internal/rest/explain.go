@@ -23,7 +23,7 @@ func (q *request) explain() (answer, error) {
 	if !q.who.Reads("VirtualService") {
 		return answer{}, q.mayNotRead("VirtualService")
 	}
-	body, err := q.body(maxExplain)
+	body, err := q.json(maxExplain)
 	if err != nil {
 		return answer{}, err
 	}

@@ -8,12 +8,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/controller"
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/patch"
 )
 
 // request is one request on its way to an answer.
@@ -91,8 +95,16 @@ func (s *Server) handler() http.Handler {
 			fail(w, http.StatusForbidden, "a cross-site request is refused")
 			return
 		}
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // a filter that is passed over would find everything
+			fail(w, http.StatusBadRequest, fmt.Sprintf("the query could not be read: %v; a %% in it is written %%25, a ; %%3B", err))
+			return
+		}
 		r.URL.Path = tidy(r.URL.Path)
 		r.URL.RawPath = ""
+		if path.Clean(r.URL.Path) != r.URL.Path { // the mux would redirect
+			fail(w, http.StatusNotFound, r.URL.Path+" is not there; /api/openapi.json lists what is")
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -257,6 +269,29 @@ func (q *request) body(limit int64) ([]byte, error) {
 		return nil, refuse(http.StatusBadRequest, "the body could not be read: %v", err)
 	}
 	return b, nil
+}
+
+// json reads a body of JSON up to a limit. A member that stands twice in it is refused: readers keep one of the two, and
+// which one is meant nobody can tell.
+func (q *request) json(limit int64) ([]byte, error) {
+	b, err := q.body(limit)
+	if err != nil {
+		return nil, err
+	}
+	return b, q.once(b)
+}
+
+func (q *request) once(body []byte) error {
+	where, found := patch.Twice(body)
+	if !found {
+		return nil
+	}
+	var named struct{ Name string }
+	_ = json.Unmarshal(body, &named) // what is no object has no name
+	if k, ok := object.FindKind(q.PathValue("type")); ok {
+		where = k.Name + "/" + named.Name + ": " + where
+	}
+	return refuse(http.StatusBadRequest, "%s: given twice", where)
 }
 
 // address is where the client is, without its port.

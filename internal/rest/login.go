@@ -39,6 +39,8 @@ func (q *request) login() (answer, error) {
 			return answer{}, refuse(http.StatusBadRequest, "the form could not be read: %v", err)
 		}
 		in.Username, in.Password = form.Get("username"), form.Get("password")
+	} else if err := q.once(body); err != nil {
+		return answer{}, err
 	} else if err := json.Unmarshal(body, &in); err != nil {
 		return answer{}, refuse(http.StatusBadRequest, "expected {\"username\": ..., \"password\": ...}: %v", err)
 	}
@@ -75,6 +77,26 @@ func (q *request) logout() (answer, error) {
 		http.SetCookie(q.w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: q.s.tls})
 	}
 	return answer{Body: map[string]string{"detail": "logged out"}}, nil
+}
+
+// logoutByLink is for browsers. They send the cookies along when another site leads them here, and no other site is to
+// log somebody out.
+func (q *request) logoutByLink() (answer, error) {
+	from := q.Header.Get("Origin")
+	if from == "" {
+		from = q.Header.Get("Referer")
+	}
+	switch site := q.Header.Get("Sec-Fetch-Site"); site {
+	case "same-origin", "none": // none: typed in, or a bookmark
+	case "":
+		if u, err := url.Parse(from); err == nil && (from == "" || u.Host == q.Host) {
+			break
+		}
+		fallthrough
+	default:
+		return answer{}, refuse(http.StatusForbidden, "a cross-site request is refused")
+	}
+	return q.logout()
 }
 
 // admit finds out who asks, in which tenant, and refuses who may not.

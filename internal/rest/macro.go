@@ -25,7 +25,7 @@ type macro struct {
 }
 
 func (q *request) readMacro() (m macro, info object.KindInfo, err error) {
-	body, err := q.body(MaxBulk)
+	body, err := q.json(MaxBulk)
 	if err != nil {
 		return m, info, err
 	}

@@ -114,7 +114,7 @@ func (q *request) metricQuery() (metricRequest, error) {
 
 // metricsCollection answers many questions at a time.
 func (q *request) metricsCollection() (answer, error) {
-	body, err := q.body(MaxBody)
+	body, err := q.json(MaxBody)
 	if err != nil {
 		return answer{}, err
 	}

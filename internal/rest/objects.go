@@ -49,10 +49,20 @@ func (q *request) recordOf(kind string) (*catalog.Record, error) {
 // record finds the object that the path names, if the caller may see it.
 func (q *request) record(kind string) (*catalog.Record, error) {
 	r := q.view.Get(kind, q.PathValue("uuid"))
+	if r == nil && q.unreadable(kind) {
+		return nil, refuse(http.StatusUnprocessableEntity, "%s/%s: its record in the store cannot be read: a newer version wrote it, or it is damaged; the log says why. Run that version, or delete it", kind, q.PathValue("uuid"))
+	}
 	if r == nil || !q.sees(r) {
 		return nil, refuse(http.StatusNotFound, "%s object not found!", kind)
 	}
 	return r, nil
+}
+
+// unreadable reports whether the object that the path names is in the store in a way that nobody can read. Whose it is
+// nobody knows, so it is for who has all tenants.
+func (q *request) unreadable(kind string) bool {
+	_, yes := q.s.c.Unreadable(q.view, kind, q.PathValue("uuid"))
+	return yes && q.who.All()
 }
 
 // sees reports whether an object is of the caller's tenant, or of admin and for everybody.
@@ -176,7 +186,7 @@ func (q *request) edit(verb controller.Verb) (answer, error) {
 
 // change does one operation whose body is that of the request, and answers with the object.
 func (q *request) change(status int, limit int64, op controller.Op) (answer, error) {
-	body, err := q.body(limit)
+	body, err := q.json(limit)
 	if err != nil {
 		return answer{}, err
 	}
@@ -228,19 +238,14 @@ func (q *request) patience() (d time.Duration, given bool, err error) {
 	return max(0, min(d, maxWait)), true, nil
 }
 
-// wait waits for the engines to run a revision, if the query says so, and tells which do.
-func (q *request) wait(res controller.Result) (map[string]json.RawMessage, error) {
-	d, given, err := q.patience()
-	if !given || err != nil {
-		return nil, err
-	}
-	return map[string]json.RawMessage{"_live": mustJSON(q.s.c.WaitLive(q.Context(), res.Revision, d))}, nil
-}
-
 func (q *request) remove() (answer, error) {
 	k, err := q.kindOf()
 	if err != nil {
 		return answer{}, err
+	}
+	if q.unreadable(k.Name) {
+		_, err := q.s.c.Discard(q.Context(), q.who, k.Name, q.PathValue("uuid"))
+		return answer{Status: http.StatusNoContent}, err
 	}
 	if _, err := q.record(k.Name); err != nil {
 		return answer{}, err

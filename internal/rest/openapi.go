@@ -67,6 +67,7 @@ var parameters = map[string]string{
 	"skip_default": "leave out what stands at its default", "join_subresources": "runtime: with the run-time state", "export_key": "true: with secrets, for an admin",
 	"apply": "true: objects of the caller's tenant, by name; the answer tells what became of each", "prune": "with apply: delete what bears this marker, key or key=value, and is not named",
 	"dry_run": "with apply: tell, and change nothing", "delete": "with apply: delete what is named",
+	"progress":  "true: the answer is one JSON value a line, {progress: {phase, done, of}} while the change is under way, then {status, body}",
 	"wait":      "wait so long, such as 10s, for every engine to run the change; _live of the answer says which do",
 	"metric_id": "figures with commas between: docs/metrics.md has them", "step": "5: of the last hour, or 300: of the last day", "limit": "the newest so many",
 	"start": "from this time on, as 2026-01-31T12:00:00Z", "stop": "until this time", "obj_id": "ip:port of a server of the pool, or * for each",

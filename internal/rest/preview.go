@@ -22,7 +22,7 @@ var verbs = map[string]controller.Verb{"create": controller.Create, "update": co
 
 // preview tells what changes would do, and does nothing.
 func (q *request) preview() (answer, error) {
-	body, err := q.body(MaxBulk)
+	body, err := q.json(MaxBulk)
 	if err != nil {
 		return answer{}, err
 	}

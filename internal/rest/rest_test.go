@@ -35,7 +35,12 @@ type world struct {
 // newWorld starts all but an engine.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	return newWorldOn(t, store.Config{Dir: t.TempDir()})
+}
+
+func newWorldOn(t testing.TB, cfg store.Config) *world {
+	t.Helper()
+	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +85,7 @@ func (w *world) startEngine(name string) *agent.Agent {
 		if ctx.Err() != nil {
 			w.t.Fatalf("engine %s does not register", name)
 		}
-		w.ctl.WaitLive(ctx, 1<<40, 20*time.Millisecond)
+		w.ctl.WaitLive(ctx, 1<<40, 20*time.Millisecond, nil)
 	}
 }
 

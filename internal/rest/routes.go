@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/carillon-sip/carillon/internal/controller"
 	"github.com/carillon-sip/carillon/internal/report"
@@ -39,13 +40,13 @@ var openRoutes = []route{
 	{pattern: "GET /api/cluster/version", h: (*request).clusterVersion, sum: "Which version this is", out: loose},
 	{pattern: "GET /api/openapi.json", h: (*request).openAPI, sum: "This document", out: loose},
 	{pattern: "GET /api/carillon/liveness", h: (*request).liveness, sum: "Whether the process answers", out: map[string]bool{}},
-	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: loose},
+	{pattern: "GET /api/carillon/readiness", h: (*request).readiness, sum: "Whether changes can be made", out: ready{}},
 }
 
 // closedRoutes are for who is logged in.
 var closedRoutes = []route{
 	{pattern: "POST /logout", h: (*request).logout, sum: "End the session", out: map[string]string{}},
-	{pattern: "GET /logout", h: (*request).logout, sum: "End the session", out: map[string]string{}},
+	{pattern: "GET /logout", h: (*request).logoutByLink, sum: "End the session; not from another site", out: map[string]string{}},
 
 	{pattern: "GET /api/cluster", h: (*request).cluster, sum: "The cluster of controllers", out: loose},
 	{pattern: "GET /api/cluster/runtime", h: (*request).clusterRuntime, sum: "How the controllers and the store are", out: loose},
@@ -61,7 +62,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},
-	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete"},
+	{pattern: "POST /api/import", h: (*request).importAll, sum: "Bring in what an export wrote; with apply a file of objects of one tenant, by name", in: loose, out: loose, query: "wait apply prune dry_run delete progress"},
 	{pattern: "GET /api/live", h: (*request).live, sum: "Which engines run a revision", out: controller.Live{}, query: "revision wait"},
 	{pattern: "GET /api/whoami", h: (*request).whoami, sum: "Who is logged in", out: map[string]string{}},
 
@@ -79,7 +80,7 @@ var closedRoutes = []route{
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/detail", h: (*request).serviceDetail, sum: "The same on each engine", out: []serviceDetail{}},
 	{pattern: "GET /api/virtualservice/{uuid}/runtime/internal", h: (*request).serviceInternal, sum: "All that each engine tells of it", out: []report.Service{}},
 	{pattern: "GET /api/virtualservice/{uuid}/udpstat", h: (*request).udpStat, sum: "Datagrams and octets, by engine", out: []udpStat{}},
-	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).nothingOfService, sum: "Nothing: connections of TCP and TLS are in /api/report and the metrics", out: []loose0{}},
+	{pattern: "GET /api/virtualservice/{uuid}/tcpstat", h: (*request).tcpStat, sum: "Connections and messages of TCP and TLS, by engine and listener", out: []tcpStat{}},
 	{pattern: "GET /api/virtualservice/{uuid}/connections", h: (*request).connections, sum: "Open transactions and known calls, by engine", out: []connections{}},
 	{pattern: "GET /api/virtualservice/{uuid}/client", h: (*request).client, sum: "What clients sent and got, by engine", out: []clientStat{}},
 	{pattern: "GET /api/virtualservice/{uuid}/clientsummary", h: (*request).clientSummary, sum: "The same in sums", out: []clientSummary{}},
@@ -89,10 +90,10 @@ var closedRoutes = []route{
 	{pattern: "GET /api/virtualservice/{uuid}/scaleoutstatus", h: (*request).scaleoutStatus, sum: "Which engines run it", out: []vipSummary{}},
 	{pattern: "GET /api/virtualservice/{uuid}/placement", h: (*request).scaleoutStatus, sum: "Which engines run it", out: []vipSummary{}},
 
-	{pattern: "POST /api/virtualservice/{uuid}/scaleout", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/scalein", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/migrate", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
-	{pattern: "POST /api/virtualservice/{uuid}/switchover", h: notHere("VirtualService", everywhere), sum: "Refused: " + everywhere, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/scaleout", h: notHere("VirtualService", noScaleout), sum: "Refused: " + noScaleout, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/scalein", h: notHere("VirtualService", noScalein), sum: "Refused: " + noScalein, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/migrate", h: notHere("VirtualService", noMigrate), sum: "Refused: " + noMigrate, in: loose, out: loose},
+	{pattern: "POST /api/virtualservice/{uuid}/switchover", h: notHere("VirtualService", noSwitchover), sum: "Refused: " + noSwitchover, in: loose, out: loose},
 	{pattern: "POST /api/virtualservice/{uuid}/resync", h: done("VirtualService", "engines follow the store by themselves"), sum: "Nothing to do: engines follow the store", out: map[string]string{}},
 	{pattern: "POST /api/virtualservice/{uuid}/retryplacement", h: done("VirtualService", "engines try again by themselves what they could not open"), sum: "Nothing to do: engines try by themselves", out: map[string]string{}},
 
@@ -114,7 +115,7 @@ var closedRoutes = []route{
 	{pattern: "POST /api/pool/{uuid}/scalein", h: notHere("Pool", noScaling), sum: "Refused: " + noScaling, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/runtime/stats/clear", h: notHere("Pool", noClear), sum: "Refused: " + noClear, in: loose, out: loose},
 	{pattern: "POST /api/pool/{uuid}/clear", h: notHere("Pool", noClear), sum: "Refused: " + noClear, in: loose, out: loose},
-	{pattern: "POST /api/poolgroup/{uuid}/enable_primary_pool/clear", h: notHere("PoolGroup", "no virtual service can use a pool group yet"), sum: "Refused: no virtual service can use a pool group yet", in: loose, out: loose},
+	{pattern: "POST /api/poolgroup/{uuid}/enable_primary_pool/clear", h: notHere("PoolGroup", noPrimary), sum: "Refused: " + noPrimary, in: loose, out: loose},
 
 	{pattern: "GET /api/serviceengine/{uuid}/runtime", h: (*request).engineRuntime, sum: "How an engine is doing", out: engineRuntime{}},
 
@@ -145,14 +146,27 @@ func (s *Server) routes() *http.ServeMux {
 	for i := range closedRoutes {
 		mux.HandleFunc(closedRoutes[i].pattern, s.closed(closedRoutes[i].h))
 	}
-	mux.HandleFunc("/", s.closed((*request).nowhere))
+	mux.HandleFunc("/", s.closed(func(q *request) (answer, error) { return q.nowhere(mux) }))
 	return mux
 }
 
-// nowhere answers what no other path does.
-func (q *request) nowhere() (answer, error) {
-	if q.Method != http.MethodGet && q.Method != http.MethodHead {
-		return answer{}, refuse(http.StatusMethodNotAllowed, "%s %s is not there; /api/openapi.json lists what is", q.Method, q.URL.Path)
+// pathMethods are those that a path may have. GET brings HEAD.
+var pathMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// nowhere answers what no other path does, and tells which methods a path has.
+func (q *request) nowhere(mux *http.ServeMux) (answer, error) {
+	var allow []string
+	for _, method := range pathMethods {
+		if _, pattern := mux.Handler(&http.Request{Method: method, Host: q.Host, URL: q.URL}); pattern != "/" {
+			allow = append(allow, method)
+		}
 	}
-	return answer{}, refuse(http.StatusNotFound, "%s is not there; /api/openapi.json lists what is", q.URL.Path)
+	if len(allow) == 0 {
+		return answer{}, refuse(http.StatusNotFound, "%s is not there; /api/openapi.json lists what is", q.URL.Path)
+	}
+	q.w.Header().Set("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
+	if q.Method == http.MethodOptions {
+		return answer{Status: http.StatusNoContent}, nil
+	}
+	return answer{}, refuse(http.StatusMethodNotAllowed, "%s %s is not there; %s takes %s", q.Method, q.URL.Path, q.URL.Path, strings.Join(allow, ", "))
 }

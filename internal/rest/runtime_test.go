@@ -74,7 +74,7 @@ func TestRuntime(t *testing.T) {
 		if len(w.ctl.Engines()) == 0 {
 			break
 		}
-		w.ctl.WaitLive(t.Context(), 1<<40, 100e6)
+		w.ctl.WaitLive(t.Context(), 1<<40, 100e6, nil)
 	}
 	is("/api/virtualservice/"+vs+"/runtime", "0.oper_status.state", "OPER_UNAVAIL")
 }

@@ -51,7 +51,7 @@ func TestAuditOfTenants(t *testing.T) {
 	if r := w.send("GET", "/api/audit", nil, bob); r.status != 200 || len(r.at("results").([]any)) != 1 || r.text("results.0.objects.0.name") != "blues" {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	if r := w.admin("GET", "/api/audit", nil, "X-Avi-Tenant: blue"); len(r.at("results").([]any)) != 6 {
+	if r := w.admin("GET", "/api/audit", nil, "X-Avi-Tenant: blue"); len(r.at("results").([]any)) != 7 || r.text("count") != "7" || r.text("results.6.number") != "1" {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }

@@ -160,11 +160,47 @@ func (q *request) udpStat() (answer, error) {
 		out := udpStat{Engine: e.Name}
 		for i := range s.Listeners {
 			l := &s.Listeners[i]
+			if l.Conns != nil {
+				continue
+			}
 			out.RxPackets += l.RxPackets
 			out.TxPackets += l.TxPackets
 			out.RxBytes += l.RxBytes
 			out.TxBytes += l.TxBytes
 			out.Dropped += l.RxDropped
+		}
+		return out
+	})
+}
+
+// tcpStat is what one listener of TCP or TLS has counted on one engine.
+type tcpStat struct {
+	Engine     string            `json:"se_name"`
+	Address    string            `json:"address"`
+	Transport  string            `json:"transport"` // tcp or tls
+	Open       int64             `json:"open_connections"`
+	Accepted   uint64            `json:"accepted"`
+	Opened     uint64            `json:"opened"`     // by the engine, to servers mostly
+	Handshakes uint64            `json:"handshakes"` // of TLS
+	Resumed    uint64            `json:"resumed"`
+	Closed     map[string]uint64 `json:"closed"` // by reason
+	RxMessages uint64            `json:"rx_msgs"`
+	TxMessages uint64            `json:"tx_msgs"`
+	RxBytes    uint64            `json:"rx_bytes"`
+	TxBytes    uint64            `json:"tx_bytes"`
+}
+
+// tcpStat has an item for each engine and listener.
+func (q *request) tcpStat() (answer, error) {
+	return q.ofService(func(r *catalog.Record) any {
+		out := []tcpStat{}
+		for _, t := range q.state().services[q.view.EngineName(r)] {
+			for i := range t.it.Listeners {
+				if l := &t.it.Listeners[i]; l.Conns != nil {
+					out = append(out, tcpStat{t.by.Name, l.Addr.String(), l.Transport, l.Conns.Open, l.Conns.Accepted, l.Conns.Opened, l.Conns.Handshakes,
+						l.Conns.Resumed, l.Conns.Closed, l.RxPackets, l.TxPackets, l.RxBytes, l.TxBytes})
+				}
+			}
 		}
 		return out
 	})
@@ -220,7 +256,7 @@ func (q *request) clientSummary() (answer, error) {
 	})
 }
 
-// nothingOfService is what Avi counts and there is none of here: TCP, policies, logs.
+// nothingOfService is what Avi counts and there is none of here: policies, logs.
 func (q *request) nothingOfService() (answer, error) {
 	return q.ofService(func(*catalog.Record) any { return []json.RawMessage{} })
 }

@@ -3,8 +3,10 @@ package rest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/controller"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/report"
 )
@@ -17,6 +19,7 @@ type state struct {
 	silent   []string // what is wrong with engines that did not answer, by name in the words
 	services map[string][]told[report.Service]
 	pools    map[string][]told[report.Pool]
+	whole    func(words string) string    // what of it may be told of a configuration that cannot be run
 	users    map[string][]*catalog.Record // virtual services and pool groups, by uuid of what they refer to
 }
 
@@ -31,7 +34,7 @@ func (q *request) state() *state {
 	if q.told != nil {
 		return q.told
 	}
-	s := &state{view: q.view, engines: q.s.c.Engines(), services: map[string][]told[report.Service]{}, pools: map[string][]told[report.Pool]{}}
+	s := &state{view: q.view, whole: q.wholeWords, engines: q.s.c.Engines(), services: map[string][]told[report.Service]{}, pools: map[string][]told[report.Pool]{}}
 	reports, errs := q.s.c.Reports(q.Context())
 	s.reports = reports
 	for _, err := range errs {
@@ -130,7 +133,7 @@ func (s *state) serviceOper(r *catalog.Record, known *report.Service) report.Ope
 	case known == nil:
 		return s.absent(r)
 	}
-	return s.withSilent(known.Oper)
+	return s.withFaults(r, known.Oper)
 }
 
 // poolOper is the state of a pool. known is what pool returned.
@@ -143,7 +146,7 @@ func (s *state) poolOper(r *catalog.Record, known *report.Pool) report.Oper {
 	case known == nil:
 		return s.absent(r)
 	}
-	return s.withSilent(known.Oper)
+	return s.withFaults(r, known.Oper)
 }
 
 // bestOper is the state of something that is as well as the best of its parts: a VIP with its virtual services, a
@@ -157,8 +160,18 @@ func bestOper(parts []report.Oper, none string) report.Oper {
 	return report.Oper{State: best.State, Reason: best.Reason}
 }
 
-func (s *state) withSilent(o report.Oper) report.Oper {
-	o.Reason = append(slices.Clip(o.Reason), s.silent...)
+// withFaults adds what engines cannot run of an object as it is configured, and who did not answer.
+func (s *state) withFaults(r *catalog.Record, o report.Oper) report.Oper {
+	o.Reason = slices.Clip(o.Reason)
+	for _, e := range s.reports {
+		for _, name := range []string{s.view.EngineName(r), r.UUID()} {
+			words := e.Errors[r.Kind()+"/"+name]
+			if words != "" && !slices.ContainsFunc(o.Reason, func(told string) bool { return strings.Contains(told, words) }) {
+				o.Reason = append(o.Reason, "engine "+e.Name+": "+words)
+			}
+		}
+	}
+	o.Reason = append(o.Reason, s.silent...)
 	return o
 }
 
@@ -172,8 +185,8 @@ func (s *state) absent(r *catalog.Record) report.Oper {
 		switch words := e.Errors[r.Kind()+"/"+s.view.EngineName(r)]; {
 		case words != "":
 			reason = append(reason, "engine "+e.Name+": "+words)
-		case e.Errors["configuration"] != "":
-			reason = append(reason, fmt.Sprintf("engine %s stays at revision %d: %s", e.Name, e.Applied, e.Errors["configuration"]))
+		case e.Errors[controller.WholeConfiguration] != "":
+			reason = append(reason, fmt.Sprintf("engine %s stays at revision %d: %s", e.Name, e.Applied, s.whole(e.Errors[controller.WholeConfiguration])))
 		case e.Applied < r.Revision:
 			reason = append(reason, fmt.Sprintf("engine %s runs revision %d, and this is of revision %d", e.Name, e.Applied, r.Revision))
 		default:

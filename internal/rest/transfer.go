@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -21,19 +22,25 @@ func (q *request) export() (answer, error) {
 
 // importAll brings in what export wrote. With ?apply=true it is a file of objects of the caller's tenant, without
 // uuids, and the answer tells what became of each; then prune=key=value takes away what bears that marker and is not in
-// it, dry_run=true only tells, and delete=true takes away what the file names.
+// it, dry_run=true only tells, and delete=true takes away what the file names. With ?progress=true it tells how far it is.
 func (q *request) importAll() (answer, error) {
-	body, err := q.body(MaxBulk)
+	body, err := q.json(MaxBulk)
 	if err != nil {
 		return answer{}, err
 	}
 	if _, _, err := q.patience(); err != nil {
 		return answer{}, err
 	}
-	if flag(q.URL.Query(), "apply") {
-		return q.apply(body)
-	}
-	res, err := q.s.c.Import(q.Context(), q.who, body)
+	return q.telling(func(ctx context.Context) (answer, error) {
+		if flag(q.URL.Query(), "apply") {
+			return q.apply(ctx, body)
+		}
+		return q.bring(ctx, body)
+	})
+}
+
+func (q *request) bring(ctx context.Context, body []byte) (answer, error) {
+	res, err := q.s.c.Import(ctx, q.who, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -49,13 +56,13 @@ func (q *request) importAll() (answer, error) {
 	return answer{Body: out}, nil
 }
 
-func (q *request) apply(body []byte) (answer, error) {
+func (q *request) apply(ctx context.Context, body []byte) (answer, error) {
 	if q.all {
 		return answer{}, refuse(http.StatusBadRequest, "X-Avi-Tenant: * is for reading; name one tenant to change something")
 	}
 	v := q.URL.Query()
 	o := controller.ApplyOptions{Prune: v.Get("prune"), Delete: flag(v, "delete"), DryRun: flag(v, "dry_run")}
-	out, err := q.s.c.ApplyFile(q.Context(), q.who, body, o)
+	out, err := q.s.c.ApplyFile(ctx, q.who, body, o)
 	if err != nil {
 		return answer{}, err
 	}

@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/carillon-sip/carillon/internal/client"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // command is one of the top level.
@@ -38,8 +36,18 @@ func topCommands() []command {
 		}},
 		{"switchto", "tenant NAME", "work in another tenant", (*Shell).switchTo, (*Shell).completeSwitch},
 		{"terminal", "SETTING VALUE", "how output looks", (*Shell).terminal, completeTerminal},
+		{"clear", "pool|virtualservice NAME", "have this shell show counters from now on", (*Shell).clear, completeOf("Pool", "VirtualService")},
 		{"export", "configuration file FILE", "write all objects into a file", (*Shell).export, fixed("configuration", "file")},
 		{"import", "configuration file FILE [keep_uuid]", "bring in a file of objects", (*Shell).importFile, fixed("configuration", "file")},
+		{"scaleout", "virtualservice|pool NAME", "what there is instead of one more engine or server", act("scaleout"), completeOf("VirtualService", "Pool")},
+		{"scalein", "virtualservice|pool NAME", "what there is instead of one less", act("scalein"), completeOf("VirtualService", "Pool")},
+		{"migrate", "virtualservice NAME", "what there is instead of another engine", act("migrate"), completeOf("VirtualService")},
+		{"switchover", "virtualservice NAME", "what there is instead of another primary", act("switchover"), completeOf("VirtualService")},
+		{"resync", "virtualservice NAME", "tell whether engines run what is configured", act("resync"), completeOf("VirtualService")},
+		{"retryplacement", "virtualservice NAME", "likewise, of what could not be opened", act("retryplacement"), completeOf("VirtualService")},
+		{"rotatekeys", "virtualservice NAME", "what there is instead of new keys for session tickets", act("rotatekeys"), completeOf("VirtualService")},
+		{"renew", "sslkeyandcertificate NAME", "what there is instead of a renewal", act("renew"), completeOf("SSLKeyAndCertificate")},
+		{"bash", "", "a shell of this machine; exit comes back", (*Shell).bash, nil},
 		{"history", "", "the lines typed so far", (*Shell).history, nil},
 		{"help", "[COMMAND]", "what there is", (*Shell).helpCommand, nil},
 		{"exit", "", "end the shell", (*Shell).exit, nil},
@@ -79,6 +87,9 @@ func kindOf(words []string) (object.KindInfo, error) {
 		return object.KindInfo{}, errors.New("a type of object is missing, such as pool; ? lists them")
 	}
 	k, ok := object.FindKind(words[0])
+	if text := notYet[strings.ToLower(words[0])]; !ok && text != "" {
+		return k, errors.New(text)
+	}
 	if !ok {
 		return k, unknown("type", words[0], types())
 	}
@@ -191,98 +202,29 @@ func (s *Shell) importFile(ctx context.Context, words []string, _ []byte) error 
 	if err != nil {
 		return err
 	}
+	p := view.NewProgress(s.cfg.Err)
+	defer p.End()
+	t, query := client.Telling{}, ""
+	if p.On() {
+		t, query = client.Telling{Sent: p.Sent, Progress: p.Phase}, "?progress=true"
+	}
 	if len(words) == 3 { // names count, not uuids
 		objects, err := object.LoadObjects(words[2], data)
 		if err != nil {
-			return err
+			return view.Pointed(err, data)
 		}
-		res, err := s.c.Apply(ctx, client.File(objects, ""), nil)
+		res, err := s.c.Apply(ctx, client.File(objects, ""), nil, t)
 		if err != nil {
 			return err
 		}
+		p.End()
 		s.say("%d objects brought in.", len(res.Objects))
 		return nil
 	}
-	if _, err := s.c.Do(ctx, http.MethodPost, "/api/import", data); err != nil {
+	if _, err := s.c.DoTelling(ctx, http.MethodPost, "/api/import"+query, data, t); err != nil {
 		return err
 	}
+	p.End()
 	s.say("%s is brought in.", words[2])
-	return nil
-}
-
-// terminalWords are the settings, and what they take.
-var terminalWords = map[string][]string{
-	"mode": {"interactive", "script", "linux_command_line"}, "output": {"brief", "detailed"},
-	"length": nil, "session_timeout": nil, "timezone": nil, "display_api_details": nil,
-}
-
-var terminalHelp = map[string]string{
-	"mode": "script: show prints YAML", "output": "brief: defaults are left out", "length": "lines of a page for | more; 0: those of the terminal",
-	"session_timeout": "taken, without effect: every request logs in by itself", "timezone": "such as UTC or Europe/Berlin", "display_api_details": "show the requests of every command",
-}
-
-func completeTerminal(_ *Shell, _ context.Context, words []string) []Candidate {
-	var out []Candidate
-	switch len(words) {
-	case 0:
-		for _, name := range slices.Sorted(maps.Keys(terminalWords)) {
-			out = append(out, Candidate{name, terminalHelp[name]})
-		}
-	case 1:
-		for _, w := range terminalWords[words[0]] {
-			out = append(out, Candidate{w, ""})
-		}
-	}
-	return out
-}
-
-func (s *Shell) terminal(_ context.Context, words []string, _ []byte) error {
-	if len(words) == 0 {
-		output := "detailed"
-		if s.term.brief {
-			output = "brief"
-		}
-		s.out.Grid([]string{"Setting", "Value"}, [][]string{{"mode", s.term.mode}, {"output", output}, {"length", strconv.Itoa(s.term.length)},
-			{"session_timeout", fmt.Sprintf("%d mins", s.term.timeout)}, {"timezone", s.term.location.String()}, {"display_api_details", fmt.Sprint(s.term.api)}})
-		return nil
-	}
-	allowed, known := terminalWords[words[0]]
-	if !known {
-		return unknown("setting", words[0], slices.Sorted(maps.Keys(terminalWords)))
-	}
-	if words[0] == "display_api_details" {
-		s.term.api = len(words) < 2 || words[1] != "false"
-		return nil
-	}
-	if len(words) != 2 || allowed != nil && !slices.Contains(allowed, words[1]) {
-		return fmt.Errorf("expected terminal %s %s", words[0], strings.Join(allowed, "|"))
-	}
-	return s.set(words[0], words[1])
-}
-
-// set changes a setting.
-func (s *Shell) set(name, value string) error {
-	switch name {
-	case "mode":
-		s.term.mode = value
-	case "output":
-		s.term.brief = value == "brief"
-	case "timezone":
-		loc, err := time.LoadLocation(value)
-		if err != nil {
-			return err
-		}
-		s.term.location = loc
-	default:
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 0 {
-			return fmt.Errorf("terminal %s: %q is no number from 0 on", name, value)
-		}
-		if name == "length" {
-			s.term.length = n
-		} else {
-			s.term.timeout = n
-		}
-	}
 	return nil
 }

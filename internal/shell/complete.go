@@ -120,6 +120,8 @@ func (s *Shell) completeShow(ctx context.Context, words []string) []Candidate {
 			return kinds()
 		}
 		return []Candidate{{"--obj_type", "only this type"}, {"--search", "only objects with this text"}}
+	case words[0] == "audit" && len(words) == 1:
+		return []Candidate{{"detail", "with the values"}}
 	case len(words) == 1:
 		return s.names(ctx, words[0])
 	}

@@ -64,7 +64,9 @@ func (s *Shell) configure(ctx context.Context, words []string, body []byte) erro
 	switch {
 	case body != nil:
 		return s.replace(ctx, f, name, body)
-	case len(rest) > 0 && strings.HasPrefix(rest[0], "--"):
+	case s.term.mode == "linux_command_line" && len(rest) > 0 && !strings.HasPrefix(rest[0], "--"):
+		return fmt.Errorf("%q: expected --FIELD VALUE: terminal mode is linux_command_line; 'terminal mode interactive' enters objects", rest[0])
+	case s.term.mode == "linux_command_line", len(rest) > 0 && strings.HasPrefix(rest[0], "--"):
 		if err := s.flags(ctx, f, rest); err != nil {
 			return err
 		}
@@ -88,7 +90,7 @@ func (s *Shell) configure(ctx context.Context, words []string, body []byte) erro
 func (s *Shell) replace(ctx context.Context, f *frame, name string, body []byte) error {
 	o, err := object.LoadOne(f.kind.Name, name, body)
 	if err != nil {
-		return err
+		return view.Pointed(err, body)
 	}
 	n, err := view.Parse(o.JSON(object.JSONOptions{Form: object.SkipDefault, Secrets: true}))
 	if err != nil {
@@ -238,7 +240,7 @@ func (s *Shell) inMode(ctx context.Context, words []string) error {
 		}
 		c := find(topCommands(), words[1])
 		if c == nil || c.name == "configure" || c.name == "switchto" || c.name == "exit" || c.name == "quit" {
-			return unknown("command", words[1], []string{"show", "watch", "terminal", "history", "help", "delete"})
+			return unknown("command", words[1], []string{"show", "watch", "terminal", "history", "help", "delete", "clear", "bash"})
 		}
 		return c.run(s, ctx, words[2:], nil)
 	case "help":

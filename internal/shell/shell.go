@@ -25,6 +25,8 @@ type Config struct {
 	Err     io.Writer    // where errors go
 	Version string
 	History string // file of typed lines; empty: none is kept
+	// Password asks the user for it; nil: it was not typed, so a session cannot time out.
+	Password func(prompt string) (string, error)
 }
 
 // Shell is a session.
@@ -40,14 +42,15 @@ type Shell struct {
 	done    bool
 	details strings.Builder // of the requests of this command
 	tracing bool
+	zeros   map[string]zero // where counters stood when they were cleared, by path
 }
 
 // settings are those of `terminal`.
 type settings struct {
 	mode     string // interactive, script or linux_command_line
 	brief    bool
-	length   int // lines of a page; 0: those of the terminal
-	timeout  int // minutes without a line after which the shell ends; 0: never
+	length   int           // lines of a page; 0: those of the terminal
+	timeout  time.Duration // without a line for so long, the next one asks for the password; 0: never
 	location *time.Location
 	api      bool // show the requests of every command
 }
@@ -71,7 +74,7 @@ func (e *ScriptError) Unwrap() error { return e.Err }
 
 // New makes a shell.
 func New(cfg Config) (*Shell, error) {
-	s := &Shell{cfg: cfg, out: cfg.Screen, term: settings{mode: "interactive", timeout: 15, location: time.Local}}
+	s := &Shell{cfg: cfg, out: cfg.Screen, term: settings{mode: "interactive", timeout: 15 * time.Minute, location: time.Local}}
 	conf := cfg.Client.Config()
 	conf.Trace = s.trace
 	c, err := client.New(conf)
@@ -115,6 +118,7 @@ func (s *Shell) RunTerminal(ctx context.Context) error {
 
 func (s *Shell) loop(ctx context.Context) error {
 	for n := 1; !s.done; n++ {
+		before := time.Now()
 		text, err := s.in.Line(s.Prompt())
 		if counted, ok := s.in.(*script); ok {
 			n = counted.number
@@ -130,6 +134,9 @@ func (s *Shell) loop(ctx context.Context) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
+			return err
+		}
+		if err := s.awake(ctx, time.Since(before)); err != nil {
 			return err
 		}
 		if err := s.Do(ctx, text); err != nil {

@@ -2,14 +2,10 @@ package shell
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"os/signal"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,9 +22,11 @@ var whats = map[string][]struct{ words, path, help string }{
 		{"detail", "runtime/detail", "counters, by engine"},
 		{"summary", "runtime", "state, and how many servers are up"},
 		{"runtime", "runtime", "as summary"},
-		{"algo", "runtime/algo", "how servers are chosen"},
-		{"hmon", "runtime/hmon", "its monitors"},
-		{"vs", "runtime/vs", "virtual services that use it"},
+		{"algo", "algo", "how servers are chosen"},
+		{"hmon", "hmon", "its monitors"},
+		{"persistence", "persistence", "known calls, by server"},
+		{"connpool", "connpool", "open transactions, by server"},
+		{"vs", "vs", "virtual services that use it"},
 	},
 	"VirtualService": {
 		{"summary", "runtime", "state, and on which engines"},
@@ -36,10 +34,12 @@ var whats = map[string][]struct{ words, path, help string }{
 		{"internal", "runtime/internal", "what engines know inside"},
 		{"runtime", "runtime", "as summary"},
 		{"udpstat", "udpstat", "counters of UDP"},
+		{"tcpstat", "tcpstat", "counters of TCP and TLS"},
 		{"connections", "connections", "calls that are up"},
 		{"client", "client", "clients"},
 		{"clientsummary", "clientsummary", "counters of clients"},
 		{"placement", "placement", "where it runs"},
+		{"scaleoutstatus", "scaleoutstatus", "as placement"},
 	},
 	"ServiceEngine": {{"summary", "runtime", "state of an engine"}, {"runtime", "runtime", "as summary"}},
 }
@@ -47,8 +47,21 @@ var whats = map[string][]struct{ words, path, help string }{
 // pages are what show has beside objects.
 var pages = []Candidate{
 	{"running_config", "[--obj_type TYPE] [--search TEXT]: everything as commands that can be pasted"},
-	{"cluster", "the controllers and their store"}, {"version", "of the controller"}, {"audit", "who changed what"},
+	{"cluster", "the controllers and their store"}, {"version", "of the controller"}, {"audit", "[detail]: who changed what"},
+	{"vsinventory", "virtual services with state, health and pools"}, {"poolinventory", "pools likewise"},
 }
+
+// notYet are types of Avi's that there are none of here, and what there is instead.
+var notYet = map[string]string{
+	"alert": noAlerts, "alerts": noAlerts, "alertconfig": noAlerts, "actiongroupconfig": noAlerts, "alertsyslogconfig": noAlerts,
+	"event": noEvents, "events": noEvents, "log": noLogs, "logs": noLogs, "analyticslog": noLogs,
+}
+
+const (
+	noAlerts = "there are no alerts here: /metrics and the alert rules of Prometheus do that; carillon doctor says what is wrong now"
+	noEvents = "there are no events here: changes are in show audit, states in the log of each engine and in show pool NAME server hmonstat"
+	noLogs   = "there are no logs of calls here: carillon trace follows messages live, and /metrics counts what became of them"
+)
 
 func (s *Shell) show(ctx context.Context, words []string, _ []byte) error {
 	if len(words) == 0 {
@@ -62,15 +75,25 @@ func (s *Shell) show(ctx context.Context, words []string, _ []byte) error {
 	case "version":
 		return s.showPath(ctx, "/api/cluster/version", "")
 	case "audit":
-		return s.showPath(ctx, "/api/audit", "")
+		if len(words) > 1 {
+			return s.showPath(ctx, "/api/audit", "")
+		}
+		return s.showTable(ctx, "/api/audit", []string{"Time", "User", "From", "Tenant", "What"}, s.auditRow)
+	case "vsinventory":
+		return s.showTable(ctx, "/api/virtualservice-inventory?include=config,runtime,health_score", inventoryHead, inventoryRow)
+	case "poolinventory":
+		return s.showTable(ctx, "/api/pool-inventory?include=config,runtime,health_score", inventoryHead, inventoryRow)
 	}
 	k, err := kindOf(words)
 	if err != nil {
-		var near error
-		if near = unknown("type", words[0], append(types(), "running_config", "cluster", "version", "audit")); near != nil {
-			return near
+		if text, here := notYet[strings.ToLower(words[0])]; here {
+			return errors.New(text)
 		}
-		return err
+		known := types()
+		for _, p := range pages {
+			known = append(known, p.Word)
+		}
+		return unknown("type", words[0], known)
 	}
 	query := url.Values{"include_name": {"true"}}
 	if s.term.brief || s.term.mode == "script" {
@@ -151,6 +174,7 @@ func (s *Shell) showPath(ctx context.Context, path, what string) error {
 	if results := n.Get("results"); results != nil && results.Type == view.List {
 		n = results
 	}
+	n = s.since(path, n)
 	switch {
 	case s.term.mode == "script":
 		s.yaml(n)
@@ -190,188 +214,65 @@ func serverTable(items []*view.Node) (head []string, rows [][]string) {
 	return head, rows
 }
 
-// watchEvery is the time between two looks of watch.
-const watchEvery = 2 * time.Second
-
-// watch repeats a show until Ctrl-C; -n N ends it after N times, -i S waits S seconds between.
-func (s *Shell) watch(ctx context.Context, words []string, _ []byte) error {
-	every, times := watchEvery, 0
-	for len(words) >= 2 && (words[0] == "-n" || words[0] == "-i") {
-		n, err := strconv.Atoi(words[1])
-		if err != nil || n < 1 {
-			return fmt.Errorf("watch %s %s: expected a number from 1 on", words[0], words[1])
-		}
-		if words[0] == "-n" {
-			times = n
-		} else {
-			every = time.Duration(n) * time.Second
-		}
-		words = words[2:]
+// showTable prints the items of a list as a row each.
+func (s *Shell) showTable(ctx context.Context, path string, head []string, row func(*view.Node) []string) error {
+	if s.term.mode == "script" {
+		return s.showPath(ctx, path, "")
 	}
-	if len(words) == 0 || words[0] != "show" {
-		return errors.New("expected watch show and what to show")
+	data, err := s.c.Do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
 	}
-	if !s.out.Terminal && times == 0 {
-		times = 1
+	n, err := view.Parse(data)
+	if err != nil {
+		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
-	for i := 1; ; i++ {
-		if s.out.Terminal {
-			fmt.Fprint(s.out.Out, "\x1b[H\x1b[2J")
-		}
-		if err := s.show(ctx, words[1:], nil); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		if i == times {
-			return nil
-		}
-		s.say("%s; Ctrl-C ends", time.Now().In(s.term.location).Format("15:04:05"))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(every):
-		}
-	}
-}
-
-// runningConfig writes all objects as commands.
-func (s *Shell) runningConfig(ctx context.Context, words []string) error {
-	var only *object.KindInfo
-	search := ""
-	for len(words) > 0 {
-		if len(words) < 2 {
-			return fmt.Errorf("%s: a value is missing", words[0])
-		}
-		switch words[0] {
-		case "--obj_type":
-			k, err := kindOf(words[1:])
-			if err != nil {
-				return err
-			}
-			only = &k
-		case "--search":
-			search = words[1]
-		default:
-			return unknown("option", words[0], []string{"--obj_type", "--search"})
-		}
-		words = words[2:]
-	}
-	for _, k := range pasteOrder() {
-		if only != nil && k.Name != only.Name || only == nil && k.Name == "ServiceEngine" {
-			continue // an engine makes its object itself
-		}
-		list, err := s.c.List(ctx, k.Path, url.Values{"include_name": {"true"}, "skip_default": {"true"}})
-		if err != nil {
-			return err
-		}
-		if err := s.paste(k, list, search); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pasteOrder is that of the kinds in which what is referred to comes first.
-func pasteOrder() []object.KindInfo {
-	var out []object.KindInfo
-	done := map[string]bool{}
-	var visit func(k object.KindInfo)
-	visit = func(k object.KindInfo) {
-		if done[k.Name] {
-			return
-		}
-		done[k.Name] = true
-		for _, ref := range refersTo(k.Name, "", 0) {
-			if to, ok := object.FindKind(ref); ok {
-				visit(to)
-			}
-		}
-		out = append(out, k)
-	}
-	for _, k := range object.Kinds() {
-		visit(k)
-	}
-	return out
-}
-
-// refersTo are the kinds that fields of a part of a kind name.
-func refersTo(kind, path string, depth int) []string {
-	const most = 8
-	info, ok := object.Describe(kind, path)
-	if !ok || depth > most {
+	results := n.Get("results")
+	if results == nil || len(results.Items) == 0 {
+		s.say("There is nothing.")
 		return nil
 	}
-	var out []string
-	if info.Ref != "" {
-		out = append(out, info.Ref)
+	var rows [][]string
+	for _, item := range results.Items {
+		rows = append(rows, row(item))
 	}
-	for _, name := range info.Members {
-		out = append(out, refersTo(kind, strings.TrimPrefix(path+"."+name, "."), depth+1)...)
-	}
-	return out
-}
-
-func (s *Shell) paste(k object.KindInfo, list []json.RawMessage, search string) error {
-	for _, data := range list {
-		n, err := view.Parse(data)
-		if err != nil {
-			return err
-		}
-		name := n.Get("name").String()
-		if tenant := object.RefName(n.Get("tenant_ref").String()); object.IsSystem(k.Name, name) || tenant != "" && tenant != s.tenant() {
-			continue // the system's own, or lent by another tenant
-		}
-		var b strings.Builder
-		fmt.Fprintf(&b, "configure %s %s\n", k.Path, quoteWord(name))
-		clean := view.AsFile(k.Name, n)
-		clean.Delete("name")
-		commands(&b, k.Name, "", clean, "  ")
-		b.WriteString("  save\n")
-		if strings.Contains(b.String(), search) {
-			fmt.Fprint(s.out.Out, b.String())
-		}
-	}
+	s.out.Grid(head, rows)
 	return nil
 }
 
-// commands writes the members of an object as the commands that set them.
-func commands(b *strings.Builder, kind, path string, n *view.Node, indent string) {
-	for i, name := range n.Names {
-		at := strings.TrimPrefix(path+"."+name, ".")
-		info, _ := object.Describe(kind, at)
-		if info.Secret && n.Items[i].Text == object.Hidden {
-			fmt.Fprintf(b, "%s# %s is a secret\n", indent, name)
-			continue
-		}
-		items := []*view.Node{n.Items[i]}
-		if n.Items[i].Type == view.List {
-			items = n.Items[i].Items
-		}
-		for _, item := range items {
-			one(b, kind, at, name, info, item, indent)
+// auditRow is a change in one row; show audit detail has the values.
+func (s *Shell) auditRow(n *view.Node) []string {
+	at := n.Get("time").String()
+	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		at = t.In(s.term.location).Format(time.DateTime)
+	}
+	var what []string
+	const most = 3
+	if list := n.Get("objects"); list != nil {
+		for i, o := range list.Items {
+			if i == most {
+				what = append(what, fmt.Sprintf("and %d more", len(list.Items)-most))
+				break
+			}
+			what = append(what, o.Get("action").String()+" "+o.Get("kind").String()+"/"+o.Get("name").String())
 		}
 	}
+	return []string{at, n.Get("user").String(), n.Get("address").String(), n.Get("tenant").String(), strings.Join(what, ", ")}
 }
 
-func one(b *strings.Builder, kind, at, name string, info object.FieldInfo, item *view.Node, indent string) {
-	switch {
-	case item.Type == view.Object && info.Type != "address" && info.Type != "list of address" && len(info.Members) > 0:
-		fmt.Fprintf(b, "%s%s\n", indent, name)
-		commands(b, kind, at, item, indent+"  ")
-		fmt.Fprintf(b, "%s  save\n", indent)
-	case len(info.Members) == 0 && nested(info): // kept without a schema
-		fmt.Fprintf(b, "%s%s %s\n", indent, name, "'"+strings.ReplaceAll(string(item.JSON()), "'", `\u0027`)+"'")
-	case item.Type == view.Bool && item.Text == "false":
-		fmt.Fprintf(b, "%sno %s\n", indent, name)
-	case item.Type == view.Bool:
-		fmt.Fprintf(b, "%s%s\n", indent, name)
-	case len(info.Words) > 0:
-		fmt.Fprintf(b, "%s%s %s\n", indent, name, strings.ToLower(item.Text))
-	default:
-		fmt.Fprintf(b, "%s%s %s\n", indent, name, quoteWord(view.Flat(item)))
+var inventoryHead = []string{"Name", "State", "Health", "Pools", "Used by"}
+
+// inventoryRow is what the inventory tells of one object.
+func inventoryRow(n *view.Node) []string {
+	state := n.At("runtime.oper_status.state")
+	names := func(of string) string {
+		var out []string
+		if list := n.Get(of); list != nil {
+			for _, item := range list.Items {
+				out = append(out, object.RefName(item.Text))
+			}
+		}
+		return strings.Join(out, ", ")
 	}
+	return []string{n.At("config.name").String(), state.String(), n.At("health_score.health_score").String(), names("pools"), names("virtualservices")}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/token"
 )
@@ -34,8 +35,8 @@ type compiler struct {
 
 	pairs    []pair // of the virtual services, by place in the set
 	profiles map[string]*object.ApplicationProfile
-	byName   map[string]*Pool // of out
-	prevTLS  map[string]*TLS  // of the services of prev, by ID
+	byName   map[string]*Pool         // of out
+	prevTLS  map[string]*identity.TLS // of the services of prev, by ID
 
 	links  []netip.Prefix // that this machine is on, the longest prefix first
 	asked  map[netip.Addr]netip.Addr
@@ -64,6 +65,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	}
 	c.pairs = env.Wants.pairs
 	c.pools()
+	c.probes()
 	c.services()
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err

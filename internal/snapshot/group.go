@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/balance"
 	"github.com/carillon-sip/carillon/internal/consistenthash"
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -321,7 +322,7 @@ func (s *Service) Secure(t sip.Transport) bool {
 }
 
 // TLSToServers is what a pool of the service speaks TLS by; nil: none does.
-func (s *Service) TLSToServers() *TLS {
+func (s *Service) TLSToServers() *identity.TLS {
 	for _, p := range s.Pools() {
 		if p.TLS != nil {
 			return p.TLS

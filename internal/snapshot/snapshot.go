@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/identity"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/token"
@@ -27,10 +28,11 @@ type Snapshot struct {
 	servers   []*Server        // by Handle; index 0 is nobody
 	faces     map[uint16]*Face // by ID
 	byKey     map[Key]*Listener
-	byPool    map[string]*Pool    // by ID
-	byService map[string]*Service // by ID
-	groups    map[string]*Group   // by ID
-	gone      []*Pool             // that are in no set any more, see MaxDeparted; those that left first come first
+	byPool    map[string]*Pool         // by ID
+	byService map[string]*Service      // by ID
+	groups    map[string]*Group        // by ID
+	probes    map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
+	gone      []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
 	own       addrTable[ownAddr]
 	// wildcards are the listeners on all addresses of a family, by family and port.
 	wildcards [2]map[uint16]*Listener
@@ -121,7 +123,7 @@ type Service struct {
 	CallTimeoutMS   uint32
 	MaxTransactions int
 	MaxCalls        int
-	TLS             *TLS // with clients; nil without a certificate
+	TLS             *identity.TLS // with clients; nil without a certificate
 
 	Listeners []*Listener
 	Speaks    [sip.NumTransports]bool // some listener does
@@ -272,10 +274,10 @@ type Pool struct {
 	Hash     HashKey
 	Header   string // lower case; valid iff Hash is HashHeader
 	Reselect Reselect
-	Rated    bool // max_conn_rate_per_server: what is opened is counted
-	Prolongs bool // server_disable_type: a known Call-ID stays known while its server drains
-	Shared   bool // dialog_state_shared
-	TLS      *TLS // with servers; nil: in plain
+	Rated    bool          // max_conn_rate_per_server: what is opened is counted
+	Prolongs bool          // server_disable_type: a known Call-ID stays known while its server drains
+	Shared   bool          // dialog_state_shared
+	TLS      *identity.TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport
 

@@ -19,6 +19,7 @@ type Txn struct {
 	Compare []Cond
 	Put     []KV // Key, Value and Lease count
 	Delete  []string
+	Frees   bool // it is a way out of a store that is full: it may use what is kept back for such
 }
 
 // Commit makes the change durable, or says why it did not. ok is false if a

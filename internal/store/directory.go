@@ -176,8 +176,8 @@ func lockDir(dir string) (*os.File, error) {
 		}
 		pid := make([]byte, 16)
 		n, _ := f.ReadAt(pid, 0)
-		return nil, fmt.Errorf("store: %s is in use by process %s; stop that one, or give another data directory",
-			dir, strings.TrimSpace(string(pid[:n])))
+		return nil, fmt.Errorf("store: %s is %w by process %s; stop that one, or give another data directory",
+			dir, ErrInUse, strings.TrimSpace(string(pid[:n])))
 	}
 	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)

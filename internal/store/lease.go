@@ -126,7 +126,7 @@ func (l *Lease) refresh(ctx context.Context) error {
 		l.id = 0
 	}
 	if l.s.node != nil {
-		if err := l.s.node.admit(&Txn{Put: []KV{{Key: l.key, Value: l.value}}}); err != nil {
+		if err := l.s.node.admit(&Txn{Put: []KV{{Key: l.key, Value: l.value}}, Frees: true}); err != nil {
 			return err
 		}
 	}

@@ -50,10 +50,11 @@ type node struct {
 	lock  *os.File
 	disk  disk
 
-	now  atomic.Pointer[instance] // nil while there is none
-	why  atomic.Pointer[error]    // valid iff now is nil
-	full atomic.Bool              // etcd has raised its alarm: the quota is used up
-	kick chan struct{}            // the keeper should look
+	now    atomic.Pointer[instance] // nil while there is none
+	why    atomic.Pointer[error]    // valid iff now is nil
+	full   atomic.Bool              // the quota is used up
+	recent atomic.Int64             // octets that were admitted since the database's size was looked at
+	kick   chan struct{}            // the keeper should look
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -134,7 +135,7 @@ func (n *node) config(lg *zap.Logger) *embed.Config {
 	c.InitialClusterToken = clusterToken
 	c.TickMs, c.ElectionMs = tickMS, electionMS
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compactAfter
-	c.QuotaBackendBytes = n.quota
+	c.QuotaBackendBytes = n.hardQuota()
 	c.MaxTxnOps, c.MaxRequestBytes = maxOps, maxRequestBytes
 	c.SnapshotCount, c.SnapshotCatchUpEntries = raftEntries, raftEntriesKept
 	c.EnableGRPCGateway = false
@@ -182,6 +183,7 @@ func (n *node) start(ctx context.Context) (*instance, error) {
 	}
 	in.client = v3client.New(in.etcd.Server)
 	n.disk.reserve()
+	n.disk.keepBallast()
 	return in, nil
 }
 
@@ -251,7 +253,7 @@ func (n *node) again(ctx context.Context, old *instance, stuck bool) *instance {
 			return nil
 		case <-time.After(retry):
 		}
-		err := n.disk.room(0)
+		err := n.disk.room(diskReserve, 0)
 		if err == nil && stuck {
 			err = n.bury(old)
 			stuck = err != nil

@@ -4,3 +4,5 @@ package store
 
 // reserve: the file system has no way to do it.
 func (d disk) reserve() {}
+
+func (d disk) keepBallast() {}

@@ -22,6 +22,7 @@ func (n *node) bury(in *instance) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() { _ = recover() }() // what was closed already, by a close that got stuck further on, cannot be closed again
 		in.etcd.Server.Cleanup()
 	}()
 	select {

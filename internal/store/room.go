@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,10 +16,15 @@ import (
 
 // Room on the disk and within the quota.
 const (
-	diskReserve = 32 << 20 // with less than this free on the disk nothing is accepted
+	diskReserve = 32 << 20 // with less than this free on the disk nothing is accepted but a way out
+	outReserve  = 16 << 20 // with less than this free not even that
+	ballast     = 32 << 20 // a file that is given up for a way out
 	keepHistory = 1000     // revisions that followers find after a compaction for room
 	roomEvery   = time.Second
 )
+
+// ballastFile is room on the disk that nobody else can take.
+const ballastFile = "BALLAST"
 
 // disk is the one with the data directory.
 type disk struct{ dir string }
@@ -34,29 +41,75 @@ func (d disk) freeBytes() (int64, error) {
 // room refuses a change for which the disk may not do. etcd stops for good when a
 // write fails, so it must not come to that: the log's next segments and the
 // database's next pages have their blocks already, and this keeps the rest.
-func (d disk) room(sizeBytes int64) error {
+func (d disk) room(reserve, sizeBytes int64) error {
 	free, err := d.freeBytes()
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, d.dir, err)
 	}
 	// Each octet goes to the log, to the database, and there with its pages twice.
-	if need := diskReserve + 4*sizeBytes; free < need {
-		return fmt.Errorf("%w: the disk of %s has %d MiB left, and this needs %d", ErrFull, d.dir, free>>20, (need>>20)+1)
+	if need := reserve + 4*sizeBytes; free < need {
+		return fmt.Errorf("%w: the disk of %s has %d MiB left, and this needs %d; make room there, or delete objects: that is taken for longer",
+			ErrFull, d.dir, free>>20, (need>>20)+1)
 	}
 	return nil
 }
 
-// admit refuses what the disk has no room for. What only deletes may use the reserve.
+// wayOut is room for a change that makes some. The ballast is given up for it.
+func (d disk) wayOut(sizeBytes int64) error {
+	err := d.room(outReserve, sizeBytes)
+	if err == nil {
+		return nil
+	}
+	if os.Remove(filepath.Join(d.dir, ballastFile)) != nil {
+		return err
+	}
+	return d.room(outReserve, sizeBytes)
+}
+
+// admit refuses what there is no room for. What only deletes, or is a way out, may
+// use what is kept back for it on the disk and beyond the quota.
 func (n *node) admit(t *Txn) error {
 	size := t.sizeBytes()
 	if size > maxRequestBytes {
 		return fmt.Errorf("%w: %d octets, at most %d", ErrTooLarge, size, maxRequestBytes)
 	}
-	if len(t.Put) == 0 {
-		size = -diskReserve / 8
+	if t.Frees || len(t.Put) == 0 && len(t.Delete) > 0 {
+		return n.disk.wayOut(size)
 	}
-	return n.disk.room(size)
+	if len(t.Put) == 0 {
+		return n.disk.room(outReserve, 0) // it asks for the revision
+	}
+	if err := n.room(size); err != nil {
+		return err
+	}
+	return n.disk.room(diskReserve, size)
 }
+
+// room refuses what would go beyond the quota. etcd's own is larger: at that it takes
+// nothing that has a put in it, and a delete of a controller has one, to tell of it.
+func (n *node) room(sizeBytes int64) error {
+	in := n.now.Load()
+	if in == nil {
+		return nil // the request says why
+	}
+	be := in.etcd.Server.Backend()
+	recent := n.recent.Add(sizeBytes)
+	if be.Size()+recent > n.quota && !n.full.Load() { // its size is that of a moment ago, but for what came since
+		be.ForceCommit()
+		n.recent.Store(sizeBytes)
+		if be.Size()+sizeBytes > n.quota {
+			n.full.Store(true)
+		}
+	}
+	if !n.full.Load() {
+		return nil
+	}
+	signal(n.kick)
+	return fmt.Errorf("%w: its database has %d of %d MiB, and history is being cleared; if that does not help, delete objects", ErrFull, be.Size()>>20, n.quota>>20)
+}
+
+// hardQuota is etcd's own.
+func (n *node) hardQuota() int64 { return n.quota + max(n.quota/8, 8<<20) }
 
 // refused looks after an error of etcd's.
 func (n *node) refused(err error) {
@@ -98,7 +151,11 @@ func (k *keeper) look(ctx context.Context, in *instance) {
 	if k.in != in {
 		*k = keeper{n: k.n, in: in}
 	}
-	k.n.full.Store(hasAlarm(in))
+	if hasAlarm(in) {
+		k.n.full.Store(true)
+	}
+	k.n.disk.keepBallast()
+	k.n.recent.Store(0)
 	if size := be.Size(); size != k.reserved {
 		k.n.disk.reserve()
 		k.reserved = size
@@ -125,18 +182,20 @@ func (k *keeper) recover(ctx context.Context) {
 	if k.loose && k.defragment() {
 		k.loose = false
 	}
-	if be.Size() > k.n.quota/10*9 {
+	if hasAlarm(k.in) && be.Size() <= k.n.hardQuota()/10*9 {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		_, err := server.Alarm(ctx, &pb.AlarmRequest{
+			MemberID: uint64(server.MemberID()), Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
+		if err != nil {
+			k.n.log.Warn("store: there is room again, but etcd does not take it", "error", err)
+			return
+		}
+	}
+	if be.Size() > k.n.quota/10*9 || hasAlarm(k.in) {
 		return // it is full of what is wanted; deletes are taken
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	_, err := server.Alarm(ctx, &pb.AlarmRequest{
-		MemberID: uint64(server.MemberID()), Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
-	if err != nil {
-		k.n.log.Warn("store: there is room again, but etcd does not take it", "error", err)
-		return
-	}
-	k.n.full.Store(hasAlarm(k.in))
+	k.n.full.Store(false)
 	k.n.log.Info("store: there is room again", "usedBytes", be.SizeInUse(), "quotaBytes", k.n.quota)
 }
 
@@ -160,7 +219,7 @@ func (k *keeper) compact(ctx context.Context, revision int64) (done bool) {
 // defragment writes the database anew, for which the disk must do.
 func (k *keeper) defragment() bool {
 	be := k.in.etcd.Server.Backend()
-	if err := k.n.disk.room(be.SizeInUse() / 4); err != nil {
+	if err := k.n.disk.room(diskReserve, be.SizeInUse()/4); err != nil {
 		return false
 	}
 	before := be.Size()
@@ -182,10 +241,18 @@ func hasAlarm(in *instance) bool {
 	return false
 }
 
+// roomNow says why nothing but a way out is taken.
+func (n *node) roomNow() error {
+	if err := n.room(0); err != nil {
+		return err
+	}
+	return n.disk.room(diskReserve, 0)
+}
+
 // status adds what only the embedded store knows.
 func (n *node) status(st *Status) {
 	st.Quota = n.quota
-	st.Full = n.full.Load() || n.disk.room(0) != nil
+	st.Full = n.roomNow() != nil
 	st.FreeBytes, _ = n.disk.freeBytes()
 	st.Fsync = fsyncP99()
 }

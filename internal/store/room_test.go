@@ -59,11 +59,16 @@ func TestQuotaContent(t *testing.T) {
 	}
 	for i := range len(want) - 3 {
 		key := fmt.Sprint("k", i)
-		if _, ok, err := s.Commit(t.Context(), Txn{Delete: []string{key}}); !ok || err != nil {
+		way := Txn{Delete: []string{key}}
+		if i%2 == 0 { // as a controller does, with an audit record
+			way.Frees, way.Put = true, []KV{{Key: "told", Value: []byte(key)}}
+		}
+		if _, ok, err := s.Commit(t.Context(), way); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		delete(want, key)
 	}
+	want["told"] = true
 	eventually(t, "a write is taken", func() bool {
 		_, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: "again", Value: value}}})
 		return err == nil
@@ -122,13 +127,24 @@ func TestDiskFull(t *testing.T) {
 		if st := s.Status(t.Context()); !st.Full || !st.Healthy {
 			t.Errorf("%+v", st)
 		}
-		if _, ok, err := s.Commit(t.Context(), Txn{Delete: []string{"nothing"}}); ok || !errors.Is(err, ErrFull) {
-			t.Errorf("with no octet left: %v %v", ok, err)
+		for i, way := range []Txn{{Delete: []string{"k0"}}, {Delete: []string{"k1"}, Put: []KV{{Key: "told", Value: value}}, Frees: true}} {
+			if _, ok, err := s.Commit(t.Context(), way); !ok || err != nil {
+				t.Errorf("a way out with no octet left, round %d: %v %v", round, ok, err)
+			}
+			delete(want, fmt.Sprint("k", i))
+			want["told"] = true
+		}
+		if _, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: "more"}}}); !errors.Is(err, ErrFull) {
+			t.Errorf("with the ballast gone: %v", err)
 		}
 		if err := os.Remove(filepath.Join(dir, "filling")); err != nil {
 			t.Fatal(err)
 		}
 		put(t, s, "again", "")
+		eventually(t, "the ballast is there again", func() bool {
+			info, err := os.Stat(filepath.Join(data, ballastFile))
+			return err == nil && info.Size() == ballast
+		})
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 	"go.etcd.io/etcd/etcdutl/v3/snapshot"
@@ -104,33 +102,19 @@ func checkSum(path string) error {
 	return err
 }
 
-// rebuild makes etcd's directory. etcd breaks by the end of goroutines (see zapTo),
-// and its database by panics when the file is none.
+// rebuild makes etcd's directory.
 func rebuild(backup, dir string) error {
-	var closing atomic.Bool
-	done := make(chan error, 1)
-	go func() {
-		err := errors.New("it broke while it was read")
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("it broke while it was read: %v", p)
-			}
-			done <- err
-		}()
-		lg := zapTo(slog.New(slog.DiscardHandler), &closing, func(why string) { err = errors.New(why) })
-		m := snapshot.NewV3(lg)
-		err = checkBackup(m, backup)
-		if err != nil {
-			return
+	return guarded(func(m snapshot.Manager) error {
+		if err := checkBackup(m, backup); err != nil {
+			return err
 		}
-		err = m.Restore(snapshot.RestoreConfig{
+		return m.Restore(snapshot.RestoreConfig{
 			SnapshotPath: backup, OutputDataDir: dir,
 			Name: memberName, PeerURLs: []string{memberURL}, InitialCluster: memberName + "=" + memberURL,
 			InitialClusterToken: clusterToken,
 			RevisionBump:        revisionBump, MarkCompacted: true,
 		})
-	}()
-	return <-done
+	})
 }
 
 // checkBackup refuses what a newer etcd wrote.

@@ -73,6 +73,10 @@ type Store struct {
 
 	link *link // valid iff not embedded
 
+	roomMu  sync.Mutex // of what Room knows of a cluster
+	roomAt  time.Time
+	roomErr error
+
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -155,6 +159,26 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { stop(); cancel() }
 }
 
+// Room says why the store takes nothing but what deletes, as far as it is known; nil:
+// it takes all. Of a cluster it is known from its members' alarms, for a moment.
+func (s *Store) Room(ctx context.Context) error {
+	if s.node != nil {
+		return s.node.roomNow()
+	}
+	s.roomMu.Lock()
+	defer s.roomMu.Unlock()
+	if time.Since(s.roomAt) > roomKnown {
+		s.roomErr, s.roomAt = nil, time.Now()
+		if s.Status(ctx).Full {
+			s.roomErr = fmt.Errorf("%w: a member has raised the alarm NOSPACE; compact, defragment and disarm it, as carillon store defrag does", ErrFull)
+		}
+	}
+	return s.roomErr
+}
+
+// roomKnown is how long the answer of a cluster counts.
+const roomKnown = 2 * time.Second
+
 // Status tells how the store is.
 type Status struct {
 	Embedded  bool
@@ -231,7 +255,7 @@ func (s *Store) askMember(ctx context.Context, c *clientv3.Client, url string, s
 	}
 	if m.Leader || st.SizeBytes == 0 {
 		st.SizeBytes, st.UsedBytes = r.DbSize, r.DbSizeInUse
-		if r.DbSizeQuota > 0 {
+		if r.DbSizeQuota > 0 && s.node == nil {
 			st.Quota = r.DbSizeQuota
 		}
 	}

@@ -16,7 +16,6 @@ type rawOps struct {
 	in, out        []byte
 	nIn, nOut      int
 	errIn, errOut  error
-	poll           [1]unix.PollFd
 }
 
 func (o *rawOps) bind(*Conn) {
@@ -25,27 +24,15 @@ func (o *rawOps) bind(*Conn) {
 			return true
 		}
 		o.tried = true
-		for {
-			// asked once after the runtime forgot what it knew, else what came just now would be missed
-			o.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-			if n, err := unix.Poll(o.poll[:], 0); err != unix.EINTR {
-				return n != 0
-			}
-		}
+		return readableNow(fd) // asked once after the runtime forgot what it knew, else what came just now would be missed
 	}
 	o.get = func(fd uintptr) bool {
-		for {
-			if o.nIn, o.errIn = unix.Read(int(fd), o.in); o.errIn != unix.EINTR {
-				return true
-			}
-		}
+		o.nIn, o.errIn = readNow(fd, o.in)
+		return true
 	}
 	o.put = func(fd uintptr) bool {
-		for {
-			if o.nOut, o.errOut = unix.Write(int(fd), o.out); o.errOut != unix.EINTR {
-				return true
-			}
-		}
+		o.nOut, o.errOut = writeNow(fd, o.out)
+		return true
 	}
 }
 

@@ -243,7 +243,8 @@ var columns = map[string][]Column{
 	}}},
 	"SSLKeyAndCertificate": {field("Type", "type"), field("Subject", "certificate.subject.common_name"), field("Until", "certificate.not_after")},
 	"User":                 {field("Full name", "full_name")},
-	"ServiceEngine":        {state},
+	"ServiceEngine": {field("Host", "runtime.host"), field("Version", "runtime.version"), field("Virtual services", "runtime.num_virtualservices"),
+		field("Calls", "runtime.known_calls"), state},
 }
 
 func ports(n *Node) string {

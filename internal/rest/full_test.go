@@ -1,0 +1,72 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-sip/carillon/internal/store"
+)
+
+// TestFullStore holds that a store that is full says so, that the way out of it is open, and that it is over by itself.
+func TestFullStore(t *testing.T) {
+	w := newWorldOn(t, store.Config{Dir: t.TempDir(), QuotaBytes: 8 << 20})
+	w.startEngine("se-1")
+	pool, _, vs := w.farm("edge")
+	var filling []string
+	for i := 0; ; i++ {
+		key := fmt.Sprint("filling/", i)
+		_, _, err := w.st.Commit(t.Context(), store.Txn{Put: []store.KV{{Key: key, Value: bytes.Repeat([]byte{byte(i)}, 256<<10)}}})
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+		filling = append(filling, key)
+	}
+	cookie, csrf := w.logIn("admin", password)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		words              string
+	}{
+		{"GET", "/api/carillon/liveness", "", 200, `"alive":true`},
+		{"GET", "/api/carillon/readiness", "", 503, "delete objects"},
+		{"GET", "/api/carillon/readiness", "", 503, `"ready":false`},
+		{"GET", "/api/carillon/readiness", "", 503, `"reads":true,"writes":false,"deletes":true`},
+		{"GET", "/api/cluster/status", "", 200, "the store is full"},
+		{"GET", "/api/cluster/runtime", "", 200, `"full":true`},
+		{"POST", "/api/pool", `{"name":"more"}`, 503, "nothing was changed: the store is full"},
+		{"PATCH", "/api/pool/" + pool, `{"replace":{"enabled":false}}`, 503, "nothing was changed"},
+		{"GET", "/api/pool/" + pool, "", 200, "edge"},
+		{"GET", "/api/virtualservice/" + vs + "/runtime", "", 200, "OPER_"},
+		{"DELETE", "/api/virtualservice/" + vs, "", 204, ""},
+		{"DELETE", "/api/pool/" + pool, "", 204, ""},
+		{"GET", "/api/audit?page_size=1", "", 200, `"action":"delete"`},
+	} {
+		if r := w.admin(c.method, c.path, c.body); r.status != c.status || !strings.Contains(string(r.body), c.words) {
+			t.Errorf("%s %s: %d %s, want %d with %q", c.method, c.path, r.status, r.body, c.status, c.words)
+		}
+	}
+	if r := w.send("POST", "/logout", nil, cookie, csrf); r.status != 200 {
+		t.Errorf("logout: %d %s", r.status, r.body)
+	}
+	if live := w.ctl.WaitLive(t.Context(), w.ctl.View().Revision, 10*time.Second, nil); !live.Live {
+		t.Errorf("the engine does not follow: %+v", live)
+	}
+	for _, key := range filling[2:] {
+		if _, _, err := w.st.Commit(t.Context(), store.Txn{Delete: []string{key}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); w.send("GET", "/api/carillon/readiness", nil).status != 200; w.ctl.WaitLive(t.Context(), 1<<40, 20*time.Millisecond, nil) {
+		if time.Now().After(end) {
+			t.Fatal("there is room, and the store does not find it")
+		}
+	}
+	w.must(201, "POST", "/api/pool", `{"name":"more"}`)
+}
