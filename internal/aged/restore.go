@@ -20,3 +20,21 @@ func (t *Table[V]) Restore(key uint64, expires Tick) *V {
 	}
 	return v
 }
+
+// Reserve makes room for so many entries, of a table that nobody uses yet. Entries that come in the order of another table
+// would pile up in one that grows on the way.
+func (t *Table[V]) Reserve(entries int) {
+	each := min(int(perShard(entries)), int(t.maxShard.Load()))
+	size := firstSize
+	for each+each/8 > limitOf(size) { // shards are not all alike
+		size *= 2
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.Lock()
+		if len(s.slots) < size && entries > 0 {
+			s.moveTo(make([]slot[V], size))
+		}
+		s.Unlock()
+	}
+}

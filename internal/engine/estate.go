@@ -23,6 +23,7 @@ import (
 type estate struct {
 	Epoch    int64                       `json:"epoch"` // handover.Now when the clock of soft state began
 	Groups   []estateGroup               `json:"groups"`
+	Services []estateService             `json:"services"`
 	Servers  []serverName                `json:"servers"` // by handle
 	Health   []health.Known              `json:"health"`
 	Ramps    []serverTime                `json:"ramps"`
@@ -38,6 +39,13 @@ type estateGroup struct {
 	Key     snapshot.Key   `json:"key"`
 	Bound   netip.AddrPort `json:"bound"`
 	Sockets int            `json:"sockets"`
+}
+
+// estateService is how much is known of a service.
+type estateService struct {
+	ID           string `json:"id"`
+	Transactions int    `json:"transactions"`
+	Calls        int    `json:"calls"`
 }
 
 // serverName names a server in any process.
@@ -82,6 +90,10 @@ func (e *Engine) describe() (es *estate, order []*group, fds []int, err error) {
 			name = serverName{sv.Pool.ID, sv.Addr}
 		}
 		es.Servers = append(es.Servers, name)
+	}
+	for id, s := range e.states {
+		transactions, calls := s.Held()
+		es.Services = append(es.Services, estateService{id, transactions, calls})
 	}
 	for id, p := range e.passive {
 		if out := p.Outed(); len(out) > 0 {
@@ -171,6 +183,11 @@ func (e *Engine) settleEstate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now, l := time.Now(), e.live.Load()
+	for _, s := range es.Services {
+		if st := e.states[s.ID]; st != nil {
+			st.Reserve(s.Transactions, s.Calls)
+		}
+	}
 	e.settleConditions(l.snap.Pools)
 	for _, r := range es.Ramps {
 		e.ramps[drainKey{r.Pool, r.Addr}] = r.At

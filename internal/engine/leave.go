@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/handover"
+	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -35,6 +36,7 @@ type frozen struct {
 	numbers map[*group]uint32 // in order
 	streams []*stream         // that were told
 	relays  []*os.File        // our ends of what takes the place of connections of TLS; nil: the connection itself was given
+	room    [][]byte          // for each service, beginning with its ID
 	began   time.Time
 }
 
@@ -92,6 +94,7 @@ func (e *Engine) handOver(c *handover.Conn, order []*group) (*Farewell, error) {
 	}
 	e.mu.Lock()
 	e.tending.Lock()
+	f.rooms()
 	f.began = time.Now()
 	c.Limit(f.began.Add(takeLimit))
 	err := f.halt()
@@ -114,6 +117,15 @@ func (e *Engine) handOver(c *handover.Conn, order []*group) (*Farewell, error) {
 		return nil, err
 	}
 	return f.leave(c), nil
+}
+
+// rooms makes room for what is to be told, so that nobody waits for that.
+func (f *frozen) rooms() {
+	for _, s := range f.e.live.Load().snap.Services {
+		w := handover.Writer{B: make([]byte, 0, len(s.ID)+proxy.StateSize(f.e.states[s.ID].Held()))}
+		w.Bytes([]byte(s.ID))
+		f.room = append(f.room, w.B)
+	}
 }
 
 // halt brings all who decide to a stop.
@@ -214,10 +226,8 @@ func (f *frozen) tell(c *handover.Conn) error {
 	e := f.e
 	l := e.live.Load()
 	listener := func(ln *snapshot.Listener) uint32 { return f.number(e.groups[ln.Key]) }
-	for _, s := range l.snap.Services {
-		var w handover.Writer
-		w.Bytes([]byte(s.ID))
-		if err := c.Send(handover.Table, e.states[s.ID].AppendState(w.B, listener)); err != nil {
+	for i, s := range l.snap.Services {
+		if err := c.Send(handover.Table, e.states[s.ID].AppendState(f.room[i], listener)); err != nil {
 			return err
 		}
 	}

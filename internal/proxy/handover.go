@@ -28,6 +28,20 @@ const (
 	callSize = 24
 )
 
+// Held is how many entries the tables have, for Reserve elsewhere.
+func (s *State) Held() (transactions, calls int) { return s.pins.Len(), s.calls.Len() }
+
+// Reserve makes room for so many entries, in a state that nobody uses yet.
+func (s *State) Reserve(transactions, calls int) {
+	s.pins.Reserve(transactions)
+	s.calls.Reserve(calls)
+}
+
+// StateSize is how many octets AppendState needs about, for so many entries.
+func StateSize(transactions, calls int) int {
+	return transactions*(pinSize+1024) + calls*callSize + 1<<10
+}
+
 // AppendState appends the state, what has expired and is not yet forgotten, too. Nobody may change it meanwhile.
 func (s *State) AppendState(b []byte, listener func(*snapshot.Listener) uint32) []byte {
 	le := binary.LittleEndian

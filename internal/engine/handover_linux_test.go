@@ -2,20 +2,25 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/handover"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/sip"
+	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
 // talk is the two ends of a handover.
-func talk(t *testing.T) (predecessor, successor *handover.Conn) {
+func talk(t testing.TB) (predecessor, successor *handover.Conn) {
 	t.Helper()
 	a, file, err := handover.Pair()
 	if err != nil {
@@ -246,4 +251,103 @@ func TestHandOverStopped(t *testing.T) {
 		server.answer(m, from, 200, "OK")
 		client.recv()
 	}
+}
+
+// calls fills the state of the one service with Call-IDs that are known and up.
+func calls(tb testing.TB, e *Engine, n int) {
+	tb.Helper()
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, 0) // no transactions
+	b = le.AppendUint32(b, uint32(n))
+	now := e.tick(time.Now())
+	for range n {
+		b = le.AppendUint64(b, rand.Uint64())
+		b = le.AppendUint32(le.AppendUint32(b, uint32(now)+32_000), 1)
+		b = le.AppendUint32(le.AppendUint32(b, uint32(now)+3600_000), 3<<4) // known and up
+	}
+	b = le.AppendUint64(b, 0) // nothing stored, nothing to be sent again
+	e.tending.Lock()          // nobody is to grow the table meanwhile
+	defer e.tending.Unlock()
+	l := e.live.Load()
+	h := &proxy.Heir{Snapshot: l.snap, Servers: []snapshot.Handle{0, l.snap.Pools[0].Servers[0].Handle}}
+	if taken, ok := l.states[0].TakeState(b, h); !ok || taken.Known != n {
+		tb.Fatalf("%+v of %d", taken, n)
+	}
+}
+
+// How long nobody reads, by the number of calls and of connections.
+func BenchmarkHandOver(b *testing.B) {
+	for _, n := range []struct{ calls, conns int }{{0, 0}, {100_000, 0}, {1_000_000, 0}, {0, 1000}, {100_000, 1000}} {
+		b.Run(fmt.Sprintf("%d calls, %d connections", n.calls, n.conns), func(b *testing.B) {
+			var halted, cpu time.Duration
+			for range b.N {
+				h, c := haltOf(b, n.calls, n.conns)
+				halted, cpu = halted+h, cpu+c
+			}
+			b.ReportMetric(float64(halted.Microseconds())/1000/float64(b.N), "ms-halted/op")
+			b.ReportMetric(float64(cpu.Microseconds())/1000/float64(b.N), "ms-CPU/op")
+		})
+	}
+}
+
+// haltOf is for how long nobody read, and what both processes did from the asking for tables on.
+func haltOf(b *testing.B, nCalls, conns int) (halted, cpu time.Duration) {
+	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, object.QuickOptions{NoMonitor: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	vs := &set.VirtualServices[0]
+	vs.Services = append(vs.Services, object.Service{OverrideNetworkProfileRef: "System-TCP-Proxy"})
+	for i := range set.ApplicationProfiles {
+		set.ApplicationProfiles[i].SIPServiceProfile.MaxCalls = 2_000_000
+	}
+	cfg := Config{Set: set, Revision: 1, Strict: true, Secret: []byte("a secret for tests"), Workers: 2}
+	old, err := Start(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer old.Stop()
+	calls(b, old, nCalls)
+	var tcp netip.AddrPort
+	for _, l := range old.Status().Services[0].Listeners {
+		if l.Transport == sip.TCP {
+			tcp = l.Addr
+		}
+	}
+	for range conns {
+		c, err := net.Dial("tcp", tcp.String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+	}
+	for end := time.Now().Add(10 * time.Second); (&Farewell{e: old}).Left() < conns && time.Now().Before(end); {
+		runtime.Gosched()
+	}
+	here, there := talk(b)
+	left := make(chan *Farewell)
+	go func() {
+		f, err := old.HandOver(here)
+		if err != nil {
+			b.Error(err)
+		}
+		left <- f
+	}()
+	cfg.From = there
+	next, err := Start(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer next.Stop()
+	before := cpuTime()
+	taken, err := next.TakeOver()
+	cpu = cpuTime() - before
+	if err != nil {
+		b.Fatal(err)
+	}
+	if taken.Up != nCalls || taken.Connections != conns {
+		b.Fatalf("taken over: %+v", taken)
+	}
+	(<-left).Serve(b.Context())
+	return taken.Halted, cpu
 }
