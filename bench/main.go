@@ -24,8 +24,11 @@ type plan struct {
 	only     string // sections, separated by commas; empty: all
 	write    bool   // write docs/benchmarks.md
 	inside   bool   // already in a network namespace of its own
+	shake    string // an address to shake hands with, and nothing else: a process of its own
+	resume   bool   // likewise: take sessions up again
 	carillon string // a binary to measure in place of the one built here
 
+	shakeSecs     float64
 	rounds        int // of forwarding and of workers
 	latencyRounds int
 	secs          float64 // of one forwarding measurement
@@ -50,6 +53,7 @@ var sections = []section{
 	{"memory", (*bench).memory},
 	{"order", (*bench).order},
 	{"latency", (*bench).latency},
+	{"streams", (*bench).streams},
 	{"control", (*bench).control},
 }
 
@@ -61,6 +65,10 @@ func main() {
 	p := parsePlan()
 	if !p.inside {
 		os.Exit(outside(p))
+	}
+	if p.shake != "" {
+		shakeHands(p.shake, p.resume, p.shakeSecs)
+		return
 	}
 	b := &bench{plan: p, began: time.Now()}
 	// A signal ends the process; its children follow by Pdeathsig.
@@ -76,10 +84,13 @@ func main() {
 func parsePlan() plan {
 	p := plan{rounds: 9, latencyRounds: 9, secs: 1.5, latencySecs: 2.5, micro: time.Second, microCount: 5, held: 100_000, farm: 10_000, orderSecs: 3}
 	flag.BoolVar(&p.quick, "quick", false, "a minute in place of eight; writes no file")
-	flag.StringVar(&p.only, "only", "", "sections to run, separated by commas: micro, forward, workers, memory, order, latency, control")
+	flag.StringVar(&p.only, "only", "", "sections to run, separated by commas: micro, forward, workers, memory, order, latency, streams, control")
 	flag.BoolVar(&p.write, "write", false, "write docs/benchmarks.md though not everything was run")
 	flag.StringVar(&p.carillon, "carillon", "", "measure this binary in place of the one built from the tree")
 	flag.BoolVar(&p.inside, "inside", false, "set by the program itself when it starts again in a namespace of its own")
+	flag.StringVar(&p.shake, "shake", "", "set by the program itself: shake hands with this address, and tell how often that went")
+	flag.BoolVar(&p.resume, "resume", false, "likewise: take sessions up again")
+	flag.Float64Var(&p.shakeSecs, "shake-secs", 1, "likewise: for so long")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "bench: what is %q? See --help.\n", flag.Arg(0))

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needed are the programs the benchmark starts, and the Debian packages they come in.
-var needed = []struct{ program, pkg string }{{"cc", "gcc libc6-dev"}, {"kamailio", "kamailio"}}
+// needed are the programs, or other files, that the benchmark needs, and the Debian packages they come in.
+var needed = []struct{ program, pkg string }{{"cc", "gcc libc6-dev"}, {"kamailio", "kamailio"}, {"/usr/include/openssl/ssl.h", "libssl-dev"},
+	{"/usr/lib/*/kamailio/modules/tls.so", "kamailio-tls-modules"}}
 
 // prepare installs what is missing and builds everything that is measured or measures.
 func prepare(p plan) error {
@@ -30,7 +31,7 @@ func prepare(p plan) error {
 	}
 	flags := []string{"-O2", "-march=native", "-flto", "-pthread", "-o"}
 	builds := [][]string{
-		append(append(append([]string{"cc"}, flags...), filepath.Join(dir, "sipgen")), sources...),
+		append(append(append(append([]string{"cc"}, flags...), filepath.Join(dir, "sipgen")), sources...), "-lssl", "-lcrypto"),
 		{"cc", "-O2", "-march=native", "-o", filepath.Join(dir, "relay"), "bench/relay/relay.c"},
 	}
 	if p.carillon == "" {
@@ -67,8 +68,14 @@ func missing() (programs, packages []string) {
 	return programs, packages
 }
 
-// lookup finds a program also where a user's PATH does not reach.
+// lookup finds a program also where a user's PATH does not reach, and a file by its pattern.
 func lookup(program string) (string, error) {
+	if strings.HasPrefix(program, "/") {
+		if found, _ := filepath.Glob(program); len(found) > 0 {
+			return found[0], nil
+		}
+		return "", fs.ErrNotExist
+	}
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
 	}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +47,109 @@ func TestSipgenNoticesFaults(t *testing.T) {
 	}
 }
 
+// The same over TCP: a relay that passes the octets of each caller's connection to one server, and does one thing wrong.
+func TestSipgenNoticesFaultsOfStreams(t *testing.T) {
+	dir := t.TempDir()
+	sources, err := filepath.Glob("sipgen/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compile(t, dir, "sipgen", sources...)
+	for i, c := range []struct {
+		fault string
+		seen  func(result) bool
+	}{
+		{"none", func(r result) bool { return r.wrong() == "" && r.Completed == 200 }},
+		{"body", func(r result) bool { return r.Kinds["touched"] > 0 && r.Errors == r.Kinds["touched"] }},
+		{"spray", func(r result) bool { return r.Kinds["affinity"] > 0 }},
+		{"cut", func(r result) bool { return r.Kinds["connection"] > 0 && r.Lost > 0 }},
+		{"misroute", func(r result) bool { return r.Kinds["wrong_socket"] > 0 }},
+	} {
+		t.Run(c.fault, func(t *testing.T) {
+			host := fmt.Sprintf("127.%d.%d.%d", os.Getpid()>>8&127|1, os.Getpid()&255, i+31)
+			startStreamRelay(t, host, c.fault)
+			patience := 5000 // a busy machine must not look like a loss
+			if c.fault == "cut" {
+				patience = 20
+			}
+			r := sipgen(t, dir, host, "--streams=1", "--transport=tcp", "--calls=200", fmt.Sprintf("--timeout-ms=%d", patience))
+			if !c.seen(r) {
+				t.Errorf("%d calls, wrong: %q", r.Completed, r.wrong())
+			}
+		})
+	}
+}
+
+// startStreamRelay takes connections at host:5060 and leads the n-th to server n of four. It reads messages, which sipgen writes
+// with their length as the last field but one of the header section.
+func startStreamRelay(t *testing.T, host, fault string) {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":5060")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		var callers []net.Conn
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			callers = append(callers, c)
+			var servers []net.Conn
+			for i := range 4 {
+				s, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(17000+(n+i)%4)))
+				if err != nil {
+					c.Close()
+					return
+				}
+				servers = append(servers, s)
+				back := c
+				if fault == "misroute" {
+					back = callers[0]
+				}
+				go pass(s, "", 0, back)
+			}
+			if fault != "spray" {
+				servers = servers[:1]
+			}
+			go pass(c, fault, 100, servers...)
+		}
+	}()
+}
+
+// pass copies messages from a connection to others in turn. The fault is done to the message of that number.
+func pass(from net.Conn, fault string, at int, to ...net.Conn) {
+	defer from.Close()
+	r := bufio.NewReader(from)
+	for n := 0; ; n++ {
+		var msg []byte
+		length := 0
+		for !bytes.HasSuffix(msg, []byte("\r\n\r\n")) {
+			line, err := r.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			fmt.Sscanf(string(line), "Content-Length: %d", &length)
+			msg = append(msg, line...)
+		}
+		body := make([]byte, length)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return
+		}
+		switch {
+		case fault == "cut" && n == at:
+			return
+		case fault == "body" && length > 0:
+			body[length-3] ^= 1
+		}
+		if _, err := to[n%len(to)].Write(append(msg, body...)); err != nil {
+			return
+		}
+	}
+}
+
 // compile builds a C program, or skips where there is no compiler (in CI that is a failure).
 func compile(t *testing.T, dir, name string, sources ...string) {
 	t.Helper()
@@ -52,7 +159,7 @@ func compile(t *testing.T, dir, name string, sources ...string) {
 		}
 		t.Skip("no C compiler: apt-get install gcc libc6-dev")
 	}
-	if out, err := exec.Command("cc", append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", filepath.Join(dir, name)}, sources...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cc", append([]string{"-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", filepath.Join(dir, name)}, append(sources, "-lssl", "-lcrypto")...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -203,7 +203,7 @@ func TestDrainAndWait(t *testing.T) {
 		t.Skip("the stand-in has no API")
 	}
 	lab.Require(t, "sipp")
-	l := load{calls: 1500, rate: 150, hold: time.Second}
+	l := load{calls: 1500, rate: 150, hold: 6 * time.Second} // longer than a Call-ID is known
 	f := &farm{t: t, addrs: lab.Addrs(t, "127.0.0.11", "127.0.0.12"), wire: lab.StartCapture(t), scenario: "server"}
 	f.names = f.wire.Names
 	objects := lab.Objects{Listen: lab.Addrs(t, "127.0.0.1"), RecordRoute: true}
@@ -212,7 +212,7 @@ func TestDrainAndWait(t *testing.T) {
 		objects.Servers = append(objects.Servers, lab.PoolServer{Addr: f.addrs[i]})
 	}
 	file := filepath.Join(t.TempDir(), "lb.yaml")
-	lab.WriteWhole(t, file, strings.Replace(objects.YAML(), "record_route: true", "record_route: true, transaction_timeout: 4", 1))
+	lab.WriteWhole(t, file, strings.Replace(objects.YAML(), "record_route: true", "record_route: true, transaction_timeout: 2", 1))
 	f.balancer = lab.StartBalancer(t, lab.Setup{Listen: objects.Listen, File: file, API: true})
 	f.names[f.balancer.Addr] = "balancer"
 

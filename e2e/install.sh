@@ -11,7 +11,9 @@ need sipp sip-tester
 need baresip baresip-core
 need kamailio kamailio
 need tmux tmux
+need openssl openssl
 need ansible-playbook ansible
+[ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev" # bench/sipgen
 /usr/bin/python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
 [ -n "$missing" ] || exit 0
 

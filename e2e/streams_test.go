@@ -86,7 +86,7 @@ func callsOverStreams(t *testing.T, client, server, host string) {
 	}
 	servers := lab.Addrs(t, hosts...)
 	for i, a := range servers {
-		lab.StartSIPp(t, lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: "server", Local: a, Transport: server})
+		lab.StartSIPp(t, lab.SIPpSpec{Name: fmt.Sprintf("server%d", i+1), Scenario: "server", Local: a, Transport: server, T1: lab.Patient})
 	}
 	listen := lab.Addr(t, host)
 	b := lab.StartBalancer(t, lab.Setup{Listen: []netip.AddrPort{listen}, File: streamFile(t, listen, lab.Addr(t, host), over, servers)})

@@ -19,21 +19,24 @@ typedef union { struct sockaddr sa; struct sockaddr_in v4; struct sockaddr_in6 v
 
 enum method { INVITE, ACK, INFO, BYE, REGISTER, OPTIONS, METHODS };
 enum { SCENARIO_CALL, SCENARIO_REGISTER, SCENARIO_OPTIONS, SCENARIOS };
+enum { UDP, TCP, TLS };  // transports
 enum state { FREE, ASKED, UP, HANGUP }; // ASKED: first request sent; UP: answered and held; HANGUP: BYE sent
 
 #define MAX_ROUTE 400  // bytes of a call's Route header lines
 #define MAX_LINES 16   // Via or Record-Route lines of one message
 #define MAX_INFOS 8    // INFO requests sent back to back between ACK and BYE
+#define TLS_PORTS 1000   // from a server's port for UDP and TCP to that for TLS
 #define FIRST_CSEQ 1001 // four digits whatever is added, so that sizes stay equal
 
 // ---------------------------------------------------------------- options
 struct options {
   // for the life of the process
   char servers[80], callers[80]; // host:port of the first; the others follow
-  int nservers, ncallers, by_address, pin, farm_pin, gso, gro, control; // farm_pin >= 0: the servers have a thread of their own
+  char cert[80], key[80];        // files of the servers' certificate for TLS; empty: they take none
+  int nservers, ncallers, by_address, pin, farm_pin, gso, gro, control, streams; // farm_pin >= 0: the servers have a thread of their own
   // for one run
   char proxy[80];
-  int window, calls, infos, scatter, mix[SCENARIOS], reuse, jitter, pad, rport;
+  int transport, window, calls, infos, scatter, mix[SCENARIOS], reuse, jitter, pad, rport;
   int vias, to_source, timeout_ms, hold_ms, park, max_calls, pid, cpu;
   double rate, secs, warmup;
   u64 seed;
@@ -64,7 +67,7 @@ typedef struct call {
 #define ERRORS(X) \
   X(affinity) X(order_up) X(order_down) X(via_count) X(via_caller) X(via_rport) X(touched) \
   X(wrong_server) X(wrong_socket) X(max_forwards) X(route_left) X(request_uri) X(record_route) \
-  X(unreadable) X(unknown) X(truncated)
+  X(unreadable) X(unknown) X(truncated) X(connection)
 #define COUNTS(X) \
   X(started) X(completed) X(timeouts) X(refused) X(skipped) X(requests_sent) X(requests_seen) \
   X(responses_sent) X(responses_seen) X(duplicates) X(stale) X(foreign) X(record_routed) \
@@ -95,6 +98,18 @@ void queue_push(enum queue q, int fd, const char *end, const address *to, int fr
 void flush_queues(void);
 typedef void handler(int index, const char *text, int len, const address *from);
 int receive_batch(endpoint *e, handler *h);          // messages handled
+// ---------------------------------------------------------------- stream.c
+typedef struct conn conn;
+extern conn *reading;
+void streams_open(void);                             // after net_open
+int streams_begin(void);                             // before each run; 0 or -1
+void streams_end(void);
+int streams_fd(void);                                // readable when something is; -1 without streams
+conn *caller_conn(int index);
+void stream_push(conn *l, const char *text, const char *end);
+void flush_streams(void);
+int streams_turn(handler *request, handler *response, void (*after)(int caller), int wait_ms);
+
 void server_name(int index, char *hp, int *len);     // "127.0.0.1:17000"
 
 // ---------------------------------------------------------------- text.c

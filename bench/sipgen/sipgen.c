@@ -1,7 +1,7 @@
 // sipgen: SIP callers and a farm of SIP servers in one thread or two, to load a proxy between them and to check every message
 // that passes it. Run it on a CPU of its own; see usage() below, and README.md beside it for what is checked.
 //
-//   cc -O2 -march=native -flto -pthread -o sipgen *.c
+//   cc -O2 -march=native -flto -pthread -o sipgen *.c -lssl -lcrypto
 #include "gen.h"
 #include <errno.h>
 #include <poll.h>
@@ -51,7 +51,12 @@ static u64 mixed(u64 x) { // splitmix64
 static void send_request(call *c, enum method m, int cseq, enum queue q) {
   const endpoint *e = sender(c, cseq, m);
   char *end = put_request(queue_room(q), c, m, cseq, e);
-  queue_push(q, e->fd, end, m == ACK || m == INFO || m == BYE ? &c->hop : &proxy, -1);
+  const address *to = m == ACK || m == INFO || m == BYE ? &c->hop : &proxy;
+  if (opt.transport == UDP) queue_push(q, e->fd, end, to, -1);
+  else {
+    if (!same_address(to, &proxy)) err.record_route++; // the caller has one connection, and it leads to the proxy
+    stream_push(caller_conn(e->index), queue_room(q), end);
+  }
   count.requests_sent++;
 }
 
@@ -196,9 +201,9 @@ static void on_response(int socket, const char *text, int len, const address *fr
 
 // ---------------------------------------------------------------- servers
 static void respond(const call *c, enum method m, int cseq, int status, enum queue q, int index, const head *h, const address *from, const address *to) {
-  int fd = server[opt.by_address ? 0 : index].fd;
   char *end = put_response(queue_room(q), c, m, cseq, status, index, h, from);
-  queue_push(q, fd, end, to, index);
+  if (reading) stream_push(reading, queue_room(q), end);
+  else queue_push(q, server[opt.by_address ? 0 : index].fd, end, to, index);
   count.responses_sent++;
 }
 
@@ -207,8 +212,9 @@ static void on_stranger(int index, const char *text, int len, const address *fro
   address to;
   char *p = queue_room(Q_LAST), *end = put_foreign(p, text, len, from, &h);
   count.foreign++;
-  if (!end || response_target(&h, from, &to)) return;
-  queue_push(Q_LAST, server[opt.by_address ? 0 : index].fd, end, &to, index);
+  if (!end) return;
+  if (reading) stream_push(reading, p, end);
+  else if (!response_target(&h, from, &to)) queue_push(Q_LAST, server[opt.by_address ? 0 : index].fd, end, &to, index);
 }
 
 static void on_request(int index, const char *text, int len, const address *from) {
@@ -233,7 +239,7 @@ static void on_request(int index, const char *text, int len, const address *from
   else if (c->near != index) err.affinity++;
   check_request(c, m, cseq, index, &h);
   if (m == ACK) return;
-  if (response_target(&h, from, &to)) { err.unreadable++; return; }
+  if (!reading && response_target(&h, from, &to)) { err.unreadable++; return; }
   if (m == INVITE) {
     respond(c, m, cseq, 100, Q_100, index, &h, from, &to);
     respond(c, m, cseq, 180, Q_180, index, &h, from, &to);
@@ -273,25 +279,31 @@ static int farm_turn(void) {
 
 // One pass over all sockets of this thread; the number of messages handled.
 static int turn(void) {
-  static int first;
+  static int first, turns;
   int n = 0;
   start_due();
   first = (first + 1) % opt.ncallers;
   for (int i = 0; opt.rate <= 0 && i < opt.window && active < opt.window && spares && more_calls(); i++) start_call((first + i) % opt.ncallers, now);
   flush_queues();
-  for (int i = 0; i < opt.ncallers; i++) {
+  flush_streams();
+  for (int i = 0; opt.transport == UDP && i < opt.ncallers; i++) {
     int got = receive_batch(&caller[i], on_response);
     if (!got) continue;
     n += got;
     top_up(i);
     flush_queues();
   }
-  if (opt.farm_pin < 0) n += farm_turn();
+  if (opt.farm_pin < 0 && (opt.transport == UDP || !(turns++ & 63))) n += farm_turn(); // health probes may come by datagram
+  if (opt.streams && (opt.transport != UDP || !(turns++ & 63))) {
+    n += streams_turn(on_request, on_response, top_up, 0);
+    reading = NULL;
+  }
   now = clock_ns();
   expire();
   if (releasing) release_held(~(u64)0);
   else if (opt.hold_ms && now > (u64)opt.hold_ms * 1000000) release_held(now - (u64)opt.hold_ms * 1000000);
   flush_queues();
+  flush_streams();
   return n;
 }
 
@@ -435,12 +447,14 @@ static int run(void) {
   result r = {0};
   if (parse_address(opt.proxy, strlen(opt.proxy), &proxy)) { printf("{\"error\":\"bad address %s\"}\n", opt.proxy); fflush(stdout); return 2; }
   long rss, pss;
+  if (streams_begin()) { printf("{\"error\":\"no connection to %s\"}\n", opt.proxy); fflush(stdout); return 2; }
   run_begin();
   memory_of(&r.a), rss = r.a.rss_kb, pss = r.a.pss_kb;
   now = due = clock_ns();
   farm_work(1);
   measure(&r);
   drain();
+  streams_end();
   farm_work(0);
   r.a.rss_kb = rss, r.a.pss_kb = pss;
   memory_of(&r.b);
@@ -463,7 +477,9 @@ static void usage_text(void) {
     "for the life of the process\n"
     "  servers=HOST:PORT  nservers=N  by-address=0|1 (addresses counted up, one port, one socket; else ports counted up)\n"
     "  callers=HOST:PORT  ncallers=N  pin=CPU  farm-pin=CPU (a thread for the servers)  gso=0|1 (send trains)  gro=0|1 (take trains)\n"
+    "  streams=0|1 (servers take TCP too)  cert=FILE  key=FILE (and TLS, on ports 1000 above)\n"
     "the load\n"
+    "  transport=udp|tcp|tls (of callers; each keeps one connection to a proxy)\n"
     "  proxy=HOST:PORT  window=N (calls outstanding) or rate=R (calls a second, RTTs from the planned moment)\n"
     "  secs=S  warmup=S  calls=N (so many, then end)  hold-ms=MS (from ACK to BYE)  park=0|1 (all calls up before the first BYE)\n"
     "  mix=calls,registers,options (weights)  reuse=N (requests of one Call-ID)  infos=N (between ACK and BYE, at once)\n"
@@ -484,13 +500,19 @@ static const struct { const char *name; enum kind kind; size_t at; } option[] = 
   OPTION("jitter", NUMBER, jitter), OPTION("pad", NUMBER, pad), OPTION("rport", NUMBER, rport), OPTION("timeout-ms", NUMBER, timeout_ms),
   OPTION("max-calls", NUMBER, max_calls), OPTION("seed", SEED, seed), OPTION("scatter", NUMBER, scatter), OPTION("vias", NUMBER, vias),
   OPTION("to-source", NUMBER, to_source), OPTION("pid", NUMBER, pid), OPTION("cpu", NUMBER, cpu),
+  OPTION("streams", NUMBER, streams), OPTION("cert", TEXT, cert), OPTION("key", TEXT, key),
 };
+static const char *const transport_name[] = {"udp", "tcp", "tls"};
 
 static int set_option(const char *arg) {
   const char *value = strchr(arg, '=');
   while (*arg == '-') arg++;
   if (!value) return -1;
   if (!strncmp(arg, "mix=", 4)) return sscanf(value, "=%d,%d,%d", opt.mix, opt.mix + 1, opt.mix + 2) == 3 ? 0 : -1;
+  if (!strncmp(arg, "transport=", 10)) {
+    for (int t = UDP; t <= TLS; t++) if (!strcmp(value + 1, transport_name[t])) return opt.transport = t, 0;
+    return -1;
+  }
   for (size_t i = 0; i < sizeof option / sizeof *option; i++) {
     void *at = (char *)&opt + option[i].at;
     if (strlen(option[i].name) != (size_t)(value - arg) || strncmp(option[i].name, arg, value - arg)) continue;
@@ -509,6 +531,7 @@ static const char *limits(void) {
   if (opt.window < 1 || opt.infos < 0 || opt.infos > MAX_INFOS || opt.reuse < 1 || opt.reuse > 8000) return "window, infos or reuse out of range";
   if (opt.jitter < 0 || opt.pad < 0 || opt.jitter + opt.pad > 2000) return "jitter and pad together reach 2000 at most";
   if (opt.mix[0] < 0 || opt.mix[1] < 0 || opt.mix[2] < 0 || opt.mix[0] + opt.mix[1] + opt.mix[2] < 1) return "mix is three weights";
+  if (opt.transport != UDP && (!opt.streams || opt.by_address || opt.farm_pin >= 0 || opt.scatter)) return "transport needs streams=1, and goes with none of by-address, farm-pin and scatter";
   if (opt.park && !opt.calls) return "park needs calls";
   if (opt.park && opt.max_calls < opt.calls) opt.max_calls = opt.calls;
   if (opt.hold_ms && opt.max_calls < opt.rate * (opt.hold_ms + 1000) / 1000) opt.max_calls = opt.rate * (opt.hold_ms + 1000) / 1000;
@@ -518,16 +541,20 @@ static const char *limits(void) {
 
 // ---------------------------------------------------------------- control
 static void idle(void) { // until a line comes; the farm answers meanwhile
-  int sockets = opt.by_address ? 1 : opt.nservers, n = sockets + opt.ncallers + 1;
+  int sockets = opt.by_address ? 1 : opt.nservers, n = sockets + opt.ncallers + 2;
   struct pollfd *p = calloc(n, sizeof *p);
   for (int i = 0; i < sockets; i++) p[i] = (struct pollfd){server[i].fd, POLLIN, 0};
   for (int i = 0; i < opt.ncallers; i++) p[sockets + i] = (struct pollfd){caller[i].fd, POLLIN, 0};
+  p[n - 2] = (struct pollfd){streams_fd(), POLLIN, 0}; // poll leaves out what is below 0
   p[n - 1] = (struct pollfd){0, POLLIN, 0};
   while (poll(p, n, -1) >= 0 || errno == EINTR) {
     if (p[n - 1].revents) break;
     for (int i = 0; i < sockets; i++) if (p[i].revents) receive_batch(&server[i], on_request);
     for (int i = 0; i < opt.ncallers; i++) if (p[sockets + i].revents) receive_batch(&caller[i], on_response);
+    if (p[n - 2].revents) streams_turn(on_request, on_response, NULL, 0);
+    reading = NULL;
     flush_queues();
+    flush_streams();
   }
   free(p);
 }
@@ -565,6 +592,7 @@ int main(int argc, char **argv) {
   if (wrong) { fprintf(stderr, "sipgen: %s\n", wrong); return 2; }
   pin_to(opt.pin);
   net_open();
+  streams_open();
   text_begin();
   pthread_t thread;
   if (opt.farm_pin >= 0 && pthread_create(&thread, NULL, farm_thread, NULL)) { perror("sipgen: thread"); return 2; }

@@ -128,7 +128,8 @@ static char *put_request_tail(char *p, const call *c, enum method m, int cseq) {
 }
 
 static char *put_via_value(char *p, const call *c, enum method m, int cseq, const endpoint *e) {
-  p = put(LIT(p, "SIP/2.0/UDP "), e->hp, e->hp_len);
+  p = put(LIT(p, "SIP/2.0/"), opt.transport == UDP ? "UDP " : opt.transport == TCP ? "TCP " : "TLS ", 4);
+  p = put(p, e->hp, e->hp_len);
   p = put_hex(LIT(p, ";branch=z9hG4bK"), c->random, 16);
   p = put_hex(put_hex(put_hex(p, c->generation, 8), cseq, 4), m, 2);
   return opt.rport ? LIT(p, ";rport") : p;

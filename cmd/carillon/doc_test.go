@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/carillon-sip/carillon/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write the reference of commands in docs/cli.md")
@@ -43,6 +45,19 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestExitCodes holds the table of exit codes and the program together.
+func TestExitCodes(t *testing.T) {
+	page, err := os.ReadFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cli.ExitCodes {
+		if line := fmt.Sprintf("| %d | %s |\n", c.Code, c.Meaning); !strings.Contains(string(page), line) {
+			t.Errorf("%s has no line %s", docFile, line)
+		}
+	}
+}
+
 // TestHelp wants an example and a sentence of every command.
 func TestHelp(t *testing.T) {
 	each(rootCommand(), func(c *cobra.Command) {
@@ -63,7 +78,7 @@ func TestHelp(t *testing.T) {
 func each(c *cobra.Command, f func(*cobra.Command)) {
 	f(c)
 	for _, sub := range c.Commands() {
-		if sub.Name() != "completion" && sub.Name() != "help" {
+		if sub.Name() != "help" {
 			each(sub, f)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/carillon-sip/carillon/internal/agent"
+	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/store"
 )
@@ -64,8 +65,8 @@ func (f *engineFlags) config(s *succession) engine.Config {
 	return engine.Config{Workers: f.workers, Sockets: f.sockets, Logger: s.log, From: s.from}
 }
 
-// agent starts an engine that does what a store says, or has one do so that runs.
-func (f *engineFlags) agent(ctx context.Context, st *store.Store, dir string, eng *engine.Engine, s *succession) (*agent.Agent, error) {
+// agent starts an engine that does what a store says, or has one do so that runs. source sees the store; nil: the agent looks by itself.
+func (f *engineFlags) agent(ctx context.Context, st *store.Store, source *catalog.Source, dir string, eng *engine.Engine, s *succession) (*agent.Agent, error) {
 	name := f.name
 	if name == "" {
 		host, err := os.Hostname()
@@ -74,7 +75,8 @@ func (f *engineFlags) agent(ctx context.Context, st *store.Store, dir string, en
 		}
 		name = host
 	}
-	return agent.Start(ctx, agent.Config{Store: st, Name: name, Engine: f.config(s), Running: eng, Control: f.control, Listen: s.listen("control"), Dir: dir, Version: version, Logger: s.log})
+	return agent.Start(ctx, agent.Config{Store: st, Source: source, Name: name, Engine: f.config(s), Running: eng, Control: f.control, Listen: s.listen("control"), Dir: dir, Version: version,
+		Logger: s.log})
 }
 
 // useProcessors gives Go's scheduler a processor for each CPU and one more for each
@@ -91,7 +93,7 @@ func (f *engineFlags) follow(ctx context.Context, sf *storeFlags, s *succession)
 		if err != nil {
 			return err
 		}
-		ag, err := f.agent(ctx, st, sf.dir(), r.engine, s)
+		ag, err := f.agent(ctx, st, nil, sf.dir(), r.engine, s)
 		if err != nil {
 			return errors.Join(err, st.Close())
 		}

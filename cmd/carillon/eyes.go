@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/eyes"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/view"
 )
 
@@ -30,6 +31,7 @@ func eyesCommands() []*cobra.Command {
 func looking(cmd *cobra.Command, do func(ctx context.Context, e *eyes.Eyes, args []string) error) *cobra.Command {
 	var flags cli.Flags
 	flags.Add(cmd)
+	complete(cmd, &flags)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
@@ -46,6 +48,28 @@ func looking(cmd *cobra.Command, do func(ctx context.Context, e *eyes.Eyes, args
 		return do(ctx, &eyes.Eyes{Client: c, Screen: screen, Note: note}, args)
 	}
 	return cmd
+}
+
+// complete has a command complete the names of objects, where its arguments and options take some.
+func complete(cmd *cobra.Command, flags *cli.Flags) {
+	switch cmd.Name() {
+	case "drain", "undrain":
+		cmd.ValidArgsFunction = completeServers(flags, false)
+	case "enable", "disable":
+		cmd.ValidArgsFunction = completeServers(flags, true)
+	default:
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for name, kind := range map[string]string{"pool": "Pool", "virtualservice": "VirtualService"} {
+		if cmd.Flags().Lookup(name) != nil {
+			_ = cmd.RegisterFlagCompletionFunc(name, completeNames(flags, kind)) // the flag is there
+		}
+	}
+	for name, words := range map[string][]string{"view": {"servers", "services", "methods", "codes"}, "method": sip.Methods(), "code": {"4xx", "5xx", "6xx", "4xx-6xx"}} {
+		if cmd.Flags().Lookup(name) != nil {
+			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // likewise
+		}
+	}
 }
 
 // between refuses a number of arguments, in words.
@@ -157,11 +181,14 @@ func callsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calls",
 		Short: "List calls that are up, by server",
-		Long: `calls shows the Call-IDs that engines remember: their server, how long nothing was heard of them,
-and when they are forgotten. A call is remembered for transaction_timeout after its last request,
-also when it is over. Engines keep a hash of a Call-ID and no text: text, age and last message are
-known of calls that a trace has seen.`,
+		Long: `calls shows the Call-IDs that engines remember: their server, their age, the method of their last
+request, how long ago that was, and when they are forgotten. A Call-ID is known for
+transaction_timeout after its last request, whatever it was of. It is up from the 2xx to its INVITE
+to the end of its BYE, where the application profile has record_route: else no BYE is seen, and
+none is up. Engines keep a hash of a Call-ID and no text: that is told of calls that a trace has
+seen.`,
 		Example: `  carillon calls
+  carillon calls --up
   carillon calls --pool edge --of pbx-1 --limit 1000
   carillon calls --limit 0`,
 		Args: noArgs,
@@ -170,6 +197,7 @@ known of calls that a trace has seen.`,
 	f.StringVar(&o.Pool, "pool", "", "of this pool")
 	f.StringVar(&o.Server, "of", "", "of this server: name, address or address:port")
 	f.StringVar(&o.Service, "virtualservice", "", "of this virtual service")
+	f.BoolVar(&o.Up, "up", false, "only those that are up")
 	f.IntVar(&o.Limit, "limit", 50, "calls to list; 0: only how many there are")
 	f.BoolVar(&o.JSON, "json", false, "as the API has it")
 	return looking(cmd, func(ctx context.Context, e *eyes.Eyes, _ []string) error { return e.Calls(ctx, o) })
@@ -259,7 +287,7 @@ func drainCommand() *cobra.Command {
 		Use:   "drain POOL SERVER",
 		Short: "Give a server no new calls, and wait until those it has are over",
 		Long: `drain disables a server: new calls go elsewhere, and those that it has go on until the deadline.
-A call counts until it is forgotten, transaction_timeout after its last request. The deadline is
+A call counts while it is up, and for transaction_timeout after its last request. The deadline is
 graceful_disable_timeout of the pool: other servers of it that are draining get it too.
 
 With --wait the status is 0 when no call was left, and 1 when the deadline came first.`,

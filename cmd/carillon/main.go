@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/carillon-sip/carillon/internal/cli"
+	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/shell"
 )
 
 // version is set by the linker in releases.
@@ -26,12 +30,17 @@ func main() {
 func execute(args []string) int {
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	var u usage
-	if errors.As(err, &u) {
-		err = cli.UsageError{Err: err}
+	var wrong cli.UsageError
+	if errors.As(err, &u) || errors.As(err, &wrong) {
+		err = cli.UsageError{Err: err, Command: cmd.CommandPath()}
 	}
 	code, text := cli.ExitCode(err)
+	var script *shell.ScriptError
+	if errors.As(err, &script) {
+		code = cli.ExitFailed // whatever its line has met
+	}
 	if text != "" {
 		fmt.Fprintf(os.Stderr, "carillon: %s\n", text)
 	}
@@ -58,8 +67,9 @@ to the same server, notices dead servers before callers do, and shows what it di
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand(), shellCommand(), storeCommand(), manCommand(root))
+	root.SetFlagErrorFunc(wrongFlag)
+	root.CompletionOptions.DisableDefaultCmd = true // ours has examples, and refuses what it does not know
+	root.AddCommand(runCommand(), controllerCommand(), engineCommand(), validateCommand(), demoCommand(), shellCommand(), storeCommand(), manCommand(root), completionCommand(root))
 	root.AddCommand(cli.Commands(version)...)
 	root.AddCommand(eyesCommands()...)
 	root.SetContext(context.Background())
@@ -75,9 +85,26 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usage{fmt.Errorf("%s takes no arguments, got %q", cmd.CommandPath(), args[0])}
 	}
 	msg := fmt.Sprintf("unknown command %q", args[0])
-	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		msg += fmt.Sprintf("; did you mean %q?", s[0])
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	if near := object.Nearest(strings.ToLower(args[0]), names); near != "" {
+		msg += fmt.Sprintf("; did you mean %q?", near)
 	}
 	return usage{errors.New(msg)}
+}
+
+// wrongFlag says which flag may be meant.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return usage{err}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := object.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		return usage{fmt.Errorf("%w; did you mean --%s?", err, near)}
+	}
+	return usage{err}
 }

@@ -196,7 +196,7 @@ func (f *runFlags) openWings(ctx context.Context, r *running, set *object.Set, s
 			return undo(err)
 		}
 	}
-	ag, err := f.engine.agent(ctx, st, f.store.dir(), r.engine, s)
+	ag, err := f.engine.agent(ctx, st, cp.Source(), f.store.dir(), r.engine, s)
 	if err != nil {
 		return undo(err)
 	}

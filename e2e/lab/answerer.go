@@ -83,9 +83,13 @@ func (a *Answerer) Send(t testing.TB, data []byte, to netip.AddrPort) {
 	}
 }
 
-// answer builds a response from the request's lines. It copies what a response takes over, folded lines included, and
-// does not understand any of it.
 func (a *Answerer) answer(out, request []byte, status string) []byte {
+	return respond(out, request, status, fmt.Sprintf("a%d", a.Addr.Port()), "sip:"+a.Addr.String())
+}
+
+// respond builds a response from the request's lines. It copies what a response takes over, folded lines included, and
+// does not understand any of it.
+func respond(out, request []byte, status, tag, contact string) []byte {
 	out = fmt.Appendf(out, "SIP/2.0 %s\r\n", status)
 	head, _, _ := bytes.Cut(request, []byte("\r\n\r\n"))
 	_, head, _ = bytes.Cut(head, []byte("\r\n"))
@@ -102,11 +106,11 @@ func (a *Answerer) answer(out, request []byte, status string) []byte {
 		}
 		out = append(out, line...)
 		if isTo(line) && !bytes.Contains(line, []byte(";tag=")) {
-			out = fmt.Appendf(out, ";tag=a%d", a.Addr.Port())
+			out = append(append(out, ";tag="...), tag...)
 		}
 		out = append(out, "\r\n"...)
 	}
-	return fmt.Appendf(out, "Contact: <sip:%s>\r\nContent-Length: 0\r\n\r\n", a.Addr)
+	return fmt.Appendf(out, "Contact: <%s>\r\nContent-Length: 0\r\n\r\n", contact)
 }
 
 var copied = map[string]bool{

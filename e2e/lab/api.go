@@ -30,30 +30,45 @@ func NewAPI(t testing.TB, addr string) *API {
 
 // Try sends a request and returns the status and what the answer says, as JSON.
 func (a *API) Try(method, path string, body any) (int, map[string]any, error) {
+	var said map[string]any
+	status, err := a.ask(method, path, body, &said)
+	return status, said, err
+}
+
+// List is an answer that is a list of objects.
+func (a *API) List(path string) []map[string]any {
+	a.t.Helper()
+	var said []map[string]any
+	if status, err := a.ask("GET", path, nil, &said); err != nil || status >= 300 {
+		a.t.Fatalf("GET %s: status %d, %v", path, status, err)
+	}
+	return said
+}
+
+func (a *API) ask(method, path string, body, into any) (int, error) {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return 0, nil, err
+			return 0, err
 		}
 		content = bytes.NewReader(b)
 	}
 	req, err := http.NewRequest(method, "https://"+a.Addr+path, content)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	req.SetBasicAuth("admin", AdminPassword)
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	var said map[string]any
 	if err == nil && len(data) > 0 {
-		err = json.Unmarshal(data, &said)
+		err = json.Unmarshal(data, into)
 	}
-	return resp.StatusCode, said, err
+	return resp.StatusCode, err
 }
 
 // Do sends a request that must succeed.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,6 +30,7 @@ type Setup struct {
 	Args            []string    // further flags; only Carillon knows them
 	File            string      // a file of objects instead of listen and servers; only Carillon reads it
 	API             bool        // with a store and the REST API; else the engine alone
+	Env             []string    // added to the environment
 	Supervisor      *Supervisor // of a balancer that replaces itself; nil: it does not
 }
 
@@ -39,6 +41,8 @@ type Balancer struct {
 	Addr    netip.AddrPort
 	metrics string // host:port; empty for the stand-in
 	API     *API   // nil: it has none
+	command Command
+	file    string // of objects; empty: none
 }
 
 // StandIn says that the tests run against Kamailio's dispatcher in place of Carillon
@@ -59,18 +63,18 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		s.Objects().Write(t, s.File)
 	}
 	args := append(s.flags(), "--metrics", metrics.String(), "--secret-file", SecretFile(t, dir))
-	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String()}
+	b := &Balancer{t: t, Addr: s.Listen[0], metrics: metrics.String(), file: s.File}
 	if s.API {
 		b.API = NewAPI(t, TCPAddr(t))
 		args = append(args, withAPI(dir, b.API.Addr)...)
 	} else {
 		args = append(args, "--store", "none")
 	}
-	command := Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: []string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}}
+	b.command = Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: append([]string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}, s.Env...)}
 	if s.Supervisor != nil {
-		command = s.Supervisor.command(command)
+		b.command = s.Supervisor.command(b.command)
 	}
-	b.Process = Start(t, command)
+	b.Process = Start(t, b.command)
 	if s.Supervisor != nil {
 		s.Supervisor.AwaitReady()
 	}
@@ -81,6 +85,22 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		b.AwaitServers(servers)
 	}
 	return b
+}
+
+// Rewrite gives the balancer another file of objects, and tells it.
+func (b *Balancer) Rewrite(text string) {
+	b.t.Helper()
+	WriteWhole(b.t, b.file, text)
+	b.Signal(syscall.SIGHUP)
+}
+
+// Restart ends the balancer and starts it again as it was started first.
+func (b *Balancer) Restart() {
+	b.t.Helper()
+	b.Stop(syscall.SIGTERM)
+	b.Process = Start(b.t, b.command)
+	AwaitSIP(b.t, b.Process, b.Addr)
+	Until(b.t, "/readyz says ready", b.Ready)
 }
 
 // AwaitServers waits until so many servers are up.
@@ -129,7 +149,7 @@ func (s Setup) flags() []string {
 }
 
 // told are the counters that a failing test shows.
-var told = regexp.MustCompile(`^carillon_(virtual_service_(messages|faults|answers|table_full)_total|socket_.*(drops|errors)_total|server_failovers_total|pool_(retries_refused|full)_total)`)
+var told = regexp.MustCompile(`^carillon_(virtual_service_(messages|faults|answers|table_full)_total|socket_.*(drops|errors)_total|server_failovers_total|pool_(retries_refused|full)_total|connections_closed_total)`)
 
 func (b *Balancer) showCounters() {
 	if !b.t.Failed() || b.Exited() {
@@ -236,6 +256,18 @@ func (b *Balancer) Metrics() map[string]float64 {
 		}
 	}
 	return out
+}
+
+// Sum adds up the samples of a metric, named without its prefix, whose labels hold all of the texts.
+func (b *Balancer) Sum(metric string, labels ...string) (sum float64) {
+	b.t.Helper()
+	for name, value := range b.Metrics() {
+		rest, ok := strings.CutPrefix(name, "carillon_"+metric)
+		if ok && (rest == "" || rest[0] == '{') && !slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest, l) }) {
+			sum += value
+		}
+	}
+	return sum
 }
 
 // ResidentKB is the resident memory of the program in kilobytes.

@@ -6,6 +6,7 @@ package lab
 import (
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -41,8 +42,20 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// sideBySide is how many tests that call t.Parallel run at a time. They mostly wait, for a server to come back or a slow
+// peer to be given up, so there may be more of them than there are processors.
+const sideBySide = "4"
+
 // finish runs the tests and takes away what they built for all of them.
 func finish(m *testing.M) int {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", sideBySide); err != nil {
+			panic(err) // testing has another name for it now
+		}
+	}
 	code := m.Run()
 	removeBuild()
 	return code

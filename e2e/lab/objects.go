@@ -21,6 +21,22 @@ type PoolServer struct {
 	Addr     netip.AddrPort
 	Ratio    int  // 0: left out
 	Disabled bool // drains
+	Name     string
+}
+
+func (s *PoolServer) yaml() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{ip: %q, port: %d", s.Addr.Addr(), s.Addr.Port())
+	if s.Name != "" {
+		fmt.Fprintf(&b, ", hostname: %s", s.Name)
+	}
+	if s.Ratio > 0 {
+		fmt.Fprintf(&b, ", ratio: %d", s.Ratio)
+	}
+	if s.Disabled {
+		b.WriteString(", enabled: false")
+	}
+	return b.String() + "}"
 }
 
 // Objects is the file that says the same as the flags would.
@@ -52,14 +68,7 @@ func (o Objects) YAML() string {
 	fmt.Fprintf(&b, "Pool:\n  - name: servers\n    lb_algorithm: consistent-hash\n    lb_algorithm_hash: call-id\n    connection_ramp_duration: 0\n"+
 		"    health_monitor_refs: [%s]\n    servers:\n", monitors)
 	for _, s := range o.Servers {
-		fmt.Fprintf(&b, "      - {ip: %q, port: %d", s.Addr.Addr(), s.Addr.Port())
-		if s.Ratio > 0 {
-			fmt.Fprintf(&b, ", ratio: %d", s.Ratio)
-		}
-		if s.Disabled {
-			b.WriteString(", enabled: false")
-		}
-		b.WriteString("}\n")
+		b.WriteString("      - " + s.yaml() + "\n")
 	}
 	return b.String()
 }

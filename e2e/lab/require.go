@@ -12,7 +12,8 @@ import (
 const Patience = 20 * time.Second
 
 // packages names the Debian package of each program.
-var packages = map[string]string{"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "tshark": "tshark"}
+var packages = map[string]string{"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "tshark": "tshark",
+	"openssl": "openssl"}
 
 // Require ends the test when one of the programs is not installed: with a failure where nothing may be missing (CI, or
 // CARILLON_E2E=require), elsewhere with a skip that says how to get it.

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"encoding/csv"
 	"fmt"
 	"net"
@@ -37,9 +38,32 @@ type SIPpSpec struct {
 	T1       time.Duration  // first retransmission after so long; zero: what the scenario says, mostly 2 s
 	Keys     map[string]string
 	Args     []string
-	// Transport is SIPp's own name for it: "u1" (also ""), "t1" for one TCP connection, "tn" for one a call.
+	// Transport is SIPp's own name for it: "u1" (also ""), "t1" for one TCP connection, "tn" for one a call. "l1" and "ln" are
+	// the same with TLS, by a Sleeve.
 	Transport string
+	Cert      *tls.Certificate // that a server shows over TLS
+	contact   string           // address by which others know it, where that is not its own
 }
+
+// sleeved puts TLS around SIPp if that is wanted.
+func (s *SIPpSpec) sleeved(t testing.TB) {
+	t.Helper()
+	if !strings.HasPrefix(s.Transport, "l") {
+		return
+	}
+	s.Transport, s.contact = "t"+s.Transport[1:], s.Local.String()
+	if s.Remote.IsValid() {
+		s.Remote = TLSToward(t, s.Remote)
+		return
+	}
+	outside := s.Local
+	s.Local = Addr(t, outside.Addr().String())
+	TLSBefore(t, outside, s.Cert, s.Local)
+}
+
+// Patient is a T1 for tests that are not about retransmissions, and run beside others: on a machine that stands still for two
+// seconds SIPp takes a repeated answer for a new one, and on streams ends at it. On loopback nothing is lost.
+const Patient = 15 * time.Second
 
 // openCalls is how many calls a caller has at most under way at a time, beside those it holds.
 const openCalls = 200
@@ -49,6 +73,7 @@ func StartSIPp(t testing.TB, s SIPpSpec) *SIPp {
 	t.Helper()
 	Require(t, "sipp")
 	dir := t.TempDir()
+	s.sleeved(t)
 	x := &SIPp{t: t, Addr: s.Local, stats: filepath.Join(dir, "stats.csv"), errors: filepath.Join(dir, "errors.log")}
 	args := []string{
 		"-sf", s.scenario(t, dir), "-i", s.Local.Addr().String(), "-p", strconv.Itoa(int(s.Local.Port())), "-t", cmp.Or(s.Transport, "u1"), "-nostdin",
@@ -102,6 +127,10 @@ func (s SIPpSpec) scenario(t testing.TB, dir string) string {
 	}
 	if s.T1 > 0 {
 		text = bytes.ReplaceAll(text, []byte(`retrans="2000"`), fmt.Appendf(nil, `retrans="%d"`, s.T1.Milliseconds()))
+	}
+	if s.contact != "" {
+		text = bytes.ReplaceAll(text, []byte("SIP/2.0/[transport]"), []byte("SIP/2.0/TLS"))
+		text = bytes.ReplaceAll(text, []byte("[local_ip]:[local_port]>"), []byte(s.contact+";transport=tls>"))
 	}
 	file := filepath.Join(dir, s.Scenario+".xml")
 	if err := os.WriteFile(file, text, 0o644); err != nil {

@@ -27,12 +27,13 @@ import (
 // Config is what an agent is started with.
 type Config struct {
 	Store   *store.Store
-	Name    string        // of the engine, unique on the store
-	Engine  engine.Config // Set and Secret are the agent's to fill in
-	Control string        // address of the control listener; "": one of loopback
-	Dir     string        // for the last good configuration; "": it is not kept
-	Version string        // of carillon
-	Logger  *slog.Logger  // nil: nothing is logged
+	Source  *catalog.Source // that sees Store; nil: the agent follows it by itself
+	Name    string          // of the engine, unique on the store
+	Engine  engine.Config   // Set and Secret are the agent's to fill in
+	Control string          // address of the control listener; "": one of loopback
+	Dir     string          // for the last good configuration; "": it is not kept
+	Version string          // of carillon
+	Logger  *slog.Logger    // nil: nothing is logged
 	// Listen opens the control listener; nil: as usual.
 	Listen func(addr string) (net.Listener, error)
 	// Running is an engine that is there already, which goes on by what the store says; nil: one is started.
@@ -104,7 +105,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	a.lacks(first.faults)
 	a.wg.Go(func() { a.history.watch(run, a.eng) })
 	a.wg.Go(func() { a.follow(run) })
-	a.wg.Go(func() { a.work(run, first.fresh) })
+	a.wg.Go(func() { a.work(run, first.view) })
 	a.wg.Go(func() { a.register(run) })
 	a.wg.Go(func() { a.keeper(run) })
 	return a, nil
@@ -146,9 +147,9 @@ func (a *Agent) Registration() report.Registration {
 // start is what an engine begins with.
 type start struct {
 	set      *object.Set
+	view     *catalog.View // that set is of; nil: it is from the disk
 	revision int64
 	secret   []byte
-	fresh    bool // from the store
 	faults   map[string]string
 }
 
@@ -197,13 +198,17 @@ func (a *Agent) fromStoreOnce(ctx context.Context) (start, error) {
 	case !found:
 		return start{}, errNoSecret
 	}
-	v, err := catalog.Load(ctx, a.cfg.Store)
+	load := func() (*catalog.View, error) { return catalog.Load(ctx, a.cfg.Store) }
+	if a.cfg.Source != nil {
+		load = func() (*catalog.View, error) { return a.cfg.Source.Load(ctx) }
+	}
+	v, err := load()
 	if err != nil {
 		return start{}, err
 	}
 	set := forEngine(v.Set())
 	if len(v.Faults) == 0 && set.Validate() == nil {
-		return start{set: set, revision: v.Revision, secret: kv.Value, fresh: true}, nil
+		return start{set: set, view: v, revision: v.Revision, secret: kv.Value}, nil
 	}
 	last, err := a.load()
 	if err != nil {
@@ -213,7 +218,7 @@ func (a *Agent) fromStoreOnce(ctx context.Context) (start, error) {
 	if err != nil {
 		return start{}, fmt.Errorf("the configuration in the store is wrong: %w", err)
 	}
-	return start{m.set, v.Revision, kv.Value, true, m.faults}, nil
+	return start{m.set, v, v.Revision, kv.Value, m.faults}, nil
 }
 
 // forEngine is what of a set an engine needs. Users and tenants are none of it.
@@ -226,7 +231,11 @@ func forEngine(s *object.Set) *object.Set {
 // follow hands every new view to work, the newest in the place of one that was not taken yet.
 func (a *Agent) follow(ctx context.Context) {
 	lost := false
-	catalog.Follow(ctx, a.cfg.Store, a.log, func(v *catalog.View, err error) {
+	follow := a.cfg.Source.Follow
+	if a.cfg.Source == nil {
+		follow = func(ctx context.Context, f func(*catalog.View, error)) { catalog.Follow(ctx, a.cfg.Store, a.log, f) }
+	}
+	follow(ctx, func(v *catalog.View, err error) {
 		if err != nil {
 			if !lost {
 				a.log.Warn("the store cannot be reached, the engine goes on with what it has", "error", err)
@@ -246,16 +255,16 @@ func (a *Agent) follow(ctx context.Context) {
 	})
 }
 
-// work applies what follow found, one view after the other.
-func (a *Agent) work(ctx context.Context, fresh bool) {
+// work applies what follow found, one view after the other; applied is the one that the engine began with, nil if it came
+// from the disk.
+func (a *Agent) work(ctx context.Context, applied *catalog.View) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	fresh := applied != nil
 	if fresh {
 		a.keep(a.cfg.Engine.Set, int64(a.cfg.Engine.Revision), a.cfg.Engine.Secret)
 		close(a.ready)
 	}
-	var applied *object.Set
-	generation := int64(0)
 	a.running = a.cfg.Engine.Set
 	for {
 		select {
@@ -264,11 +273,11 @@ func (a *Agent) work(ctx context.Context, fresh bool) {
 		case <-look.C:
 			a.tell(nil)
 		case v := <-a.newest:
-			if set := v.Set(); v.Generation != generation || applied == nil {
-				if !a.apply(v, set) {
+			if applied == nil || v.Generation != applied.Generation {
+				if !a.apply(v, applied) {
 					continue
 				}
-				applied, generation = set, v.Generation
+				applied = v
 			} else {
 				a.tell(func(r *report.Registration) { r.Applied, r.Wanted = v.Revision, v.Revision })
 			}
@@ -280,9 +289,12 @@ func (a *Agent) work(ctx context.Context, fresh bool) {
 	}
 }
 
-// apply makes the engine run a view. What is wrong with it is told, and goes on as it was.
-func (a *Agent) apply(v *catalog.View, set *object.Set) bool {
-	m, err := mend(v, set, a.running)
+// apply makes the engine run a view, after applied, which may be nil. What is wrong with it is told, and goes on as it was.
+func (a *Agent) apply(v, applied *catalog.View) bool {
+	m, err := mended{set: forEngine(v.Set())}, error(nil)
+	if applied == nil || len(v.Faults)+len(a.faults) > 0 || !v.Harmless(applied) {
+		m, err = mend(v, m.set, a.running)
+	}
 	if err == nil {
 		err = a.eng.Apply(m.set, uint64(v.Revision))
 	}

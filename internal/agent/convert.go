@@ -131,7 +131,7 @@ func convertPool(p *engine.PoolStatus, name string) report.Pool {
 }
 
 func serverOper(s *engine.ServerStatus) report.Oper {
-	out := report.Oper{Changed: report.At(s.Health.Since), Code: s.Health.Reason.String()}
+	out := report.Oper{Changed: report.At(s.Since), Code: s.Health.Reason.String()}
 	switch s.State {
 	case "up", "backoff":
 		out.State = report.Up

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/carillon-sip/carillon/internal/engine"
@@ -135,6 +136,12 @@ func sum(c engine.Classes) (n uint64) {
 	return n
 }
 
+// none are the response times of who had none, noCounts the counters. Nobody writes them.
+var (
+	none     metric.Snapshot
+	noCounts engine.ServerCounts
+)
+
 // serviceValues are the figures of a service between two samples.
 func serviceValues(out []float32, s, old *engine.ServiceSample, seconds float64) {
 	out[fRxPackets], out[fTxPackets] = rate(s.RxPackets, old.RxPackets, seconds), rate(s.TxPackets, old.TxPackets, seconds)
@@ -148,38 +155,40 @@ func serviceValues(out []float32, s, old *engine.ServiceSample, seconds float64)
 	out[fAnswers] = rate(sum(s.Answers), sum(old.Answers), seconds)
 	out[fErrors] = rate(s.Faults+s.Answers[4]+s.Responses[4]+s.Responses[5], old.Faults+old.Answers[4]+old.Responses[4]+old.Responses[5], seconds)
 	out[fDropped] = rate(s.Dropped+s.KernelDrops, old.Dropped+old.KernelDrops, seconds)
-	out[fNew], out[fFinished] = rate(s.NewCalls, old.NewCalls, seconds), rate(s.Latency.Count, old.Latency.Count, seconds)
+	now, before := cmp.Or(s.Latency, &none), cmp.Or(old.Latency, &none)
+	out[fNew], out[fFinished] = rate(s.NewCalls, old.NewCalls, seconds), rate(now.Count, before.Count, seconds)
 	out[fOpen], out[fCalls] = float32(s.Transactions), float32(s.Calls)
 	out[fP50], out[fP99] = 0, 0
-	if s.Latency.Count > old.Latency.Count {
+	if now.Count > before.Count {
 		var between metric.Snapshot
-		between.Merge(s.Latency)
-		between.Sub(old.Latency)
+		between.Merge(now)
+		between.Sub(before)
 		out[fP50], out[fP99] = rounded(between.QuantileNS(.5)/1e6), rounded(between.QuantileNS(.99)/1e6)
 	}
 }
 
 // serverValues are the figures of a server between two samples, whose response times it adds to those of the pool.
-func serverValues(out []float32, s, old *engine.ServerSample, seconds float64, pool *snapshot.Traffic) {
-	for i := range s.Requests {
-		out[gRequests+i] = rate(s.Requests[i], old.Requests[i], seconds)
+func serverValues(out []float32, s, old *engine.ServerSample, seconds float64, pool *snapshot.Answers) {
+	now, before := cmp.Or(s.Counts, &noCounts), cmp.Or(old.Counts, &noCounts)
+	for i := range now.Requests {
+		out[gRequests+i] = rate(now.Requests[i], before.Requests[i], seconds)
 	}
-	for i := range s.Responses {
-		out[gResponses+i] = rate(s.Responses[i], old.Responses[i], seconds)
+	for i := range now.Responses {
+		out[gResponses+i] = rate(now.Responses[i], before.Responses[i], seconds)
 	}
-	out[gFailovers] = rate(s.Failovers, old.Failovers, seconds)
+	out[gFailovers] = rate(now.Failovers, before.Failovers, seconds)
 	out[gOpen], out[gCalls], out[gHealth] = float32(s.Transactions), float32(s.Calls), 0
 	if s.Up {
 		out[gHealth] = 100
 	}
 	out[gFinished], out[gP50], out[gP99] = 0, 0, 0
-	if s.Latency == old.Latency {
+	if now.Latency == before.Latency {
 		return
 	}
-	var between snapshot.Traffic
+	var between snapshot.Answers
 	finals := uint64(0)
-	for i := range s.Latency {
-		if n := s.Latency[i] - old.Latency[i]; s.Latency[i] > old.Latency[i] {
+	for i := range now.Latency {
+		if n := now.Latency[i] - before.Latency[i]; now.Latency[i] > before.Latency[i] {
 			between.Latency[i].Store(n)
 			pool.Latency[i].Add(n)
 			finals += n
@@ -189,6 +198,6 @@ func serverValues(out []float32, s, old *engine.ServerSample, seconds float64, p
 	latencies(out, &between)
 }
 
-func latencies(out []float32, t *snapshot.Traffic) {
+func latencies(out []float32, t *snapshot.Answers) {
 	out[gP50], out[gP99] = rounded(t.LatencyQuantileUS(.5)/1000), rounded(t.LatencyQuantileUS(.99)/1000)
 }

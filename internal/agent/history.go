@@ -38,12 +38,29 @@ type trackKey struct {
 
 // track is the history of one of them.
 type track struct {
-	name string // of the service or pool
-	born uint32 // tick of its first values
-	seen uint32 // tick of its last values
+	name  string    // of the service or pool
+	born  uint32    // tick of its first values
+	seen  uint32    // tick of its last values
+	first []float32 // these values; shared by those who began alike
+	// past is nil as long as all values are as they were at first, which they mostly are where nobody calls.
+	past *past
+}
+
+// past are the values of a track, a line each.
+type past struct {
 	fine []line
 	mean []line // a tick is coarseEvery of the others
 	most []line
+}
+
+// begin makes the lines of a track whose values were those at first until now.
+func (t *track) begin() {
+	n := len(t.first)
+	all := make([]line, 3*n)
+	t.past = &past{all[:n:n], all[n : 2*n : 2*n], all[2*n:]}
+	for i, v := range t.first {
+		t.past.fine[i].now, t.past.mean[i].now, t.past.most[i].now = v, v, v
+	}
 }
 
 // history remembers the figures of an engine.
@@ -53,12 +70,13 @@ type history struct {
 	tick   uint32
 	tracks map[trackKey]*track
 	before *engine.Sample
+	born   map[int][]float32 // by their number: the first values of the last track that began
 	runs   int
 	lost   uint64 // stretches that were forgotten before their time
 }
 
 func newHistory(now time.Time) *history {
-	return &history{start: now, tracks: map[trackKey]*track{}}
+	return &history{start: now, tracks: map[trackKey]*track{}, born: map[int][]float32{}}
 }
 
 // watch samples the engine until ctx ends.
@@ -98,12 +116,15 @@ func (h *history) add(s *engine.Sample) {
 }
 
 func (h *history) forget(k trackKey, t *track) {
-	for _, lines := range [][]line{t.fine, t.mean, t.most} {
+	delete(h.tracks, k)
+	if t.past == nil {
+		return
+	}
+	for _, lines := range [][]line{t.past.fine, t.past.mean, t.past.most} {
 		for i := range lines {
 			h.runs -= len(lines[i].runs)
 		}
 	}
-	delete(h.tracks, k)
 }
 
 func (h *history) services(s, before *engine.Sample, seconds float64) {
@@ -136,7 +157,7 @@ func (h *history) pools(s, before *engine.Sample, seconds float64) {
 func (h *history) pool(p, old *engine.PoolSample, seconds float64) {
 	var values [numServer]float32
 	var total [numPool]float32
-	var latency snapshot.Traffic
+	var latency snapshot.Answers
 	for j := range p.Servers {
 		v := &p.Servers[j]
 		var o *engine.ServerSample
@@ -166,23 +187,30 @@ func (h *history) pool(p, old *engine.PoolSample, seconds float64) {
 func (h *history) put(k trackKey, name string, values []float32) {
 	t := h.tracks[k]
 	if t == nil {
-		t = &track{born: h.tick, fine: make([]line, len(values)), mean: make([]line, len(values)), most: make([]line, len(values))}
-		for i, v := range values {
-			t.fine[i].now, t.mean[i].now, t.most[i].now = v, v, v
+		if !slices.Equal(h.born[len(values)], values) {
+			h.born[len(values)] = slices.Clone(values)
 		}
+		t = &track{born: h.tick, first: h.born[len(values)]}
 		h.tracks[k] = t
+	}
+	if t.past == nil {
+		if slices.Equal(t.first, values) {
+			t.name, t.seen = name, h.tick
+			return
+		}
+		t.begin()
 	}
 	coarse := t.seen/coarseEvery != h.tick/coarseEvery && t.seen > 0
 	t.name = name
 	for i, v := range values {
-		h.set(&t.fine[i], v, h.tick, fineTicks)
+		h.set(&t.past.fine[i], v, h.tick, fineTicks)
 		if coarse {
 			last := h.tick/coarseEvery - 1
 			first := max(last*coarseEvery, t.born)
 			if n := (last+1)*coarseEvery - first; n <= coarseEvery && n > 0 {
-				mean, most := t.fine[i].span(first, n)
-				h.set(&t.mean[i], mean, last, coarseTicks)
-				h.set(&t.most[i], most, last, coarseTicks)
+				mean, most := t.past.fine[i].span(first, n)
+				h.set(&t.past.mean[i], mean, last, coarseTicks)
+				h.set(&t.past.most[i], most, last, coarseTicks)
 			}
 		}
 	}
@@ -257,7 +285,7 @@ func (h *history) ask(q question) ([]report.Series, error) {
 		}
 		for i := range figures {
 			f := &figures[i]
-			if f.lines[len(f.lines)-1] >= len(t.fine) || len(q.ids) > 0 && !slices.Contains(q.ids, f.id) {
+			if f.lines[len(f.lines)-1] >= len(t.first) || len(q.ids) > 0 && !slices.Contains(q.ids, f.id) {
 				continue
 			}
 			s := report.Series{ID: f.id, Entity: t.name, Points: h.points(t, f, &q)}
@@ -279,13 +307,18 @@ func (h *history) ask(q question) ([]report.Series, error) {
 
 // points are the values of one figure.
 func (h *history) points(t *track, f *figure, q *question) []report.Point {
-	lines, ticks, end := t.fine, uint32(fineTicks), h.tick+1
+	if t.past == nil {
+		still := *t
+		still.begin()
+		t = &still
+	}
+	lines, ticks, end := t.past.fine, uint32(fineTicks), h.tick+1
 	first := t.born
 	if q.step > 5 {
-		lines, ticks, end = t.mean, coarseTicks, h.tick/coarseEvery
+		lines, ticks, end = t.past.mean, coarseTicks, h.tick/coarseEvery
 		first = t.born / coarseEvery
 		if f.most {
-			lines = t.most
+			lines = t.past.most
 		}
 	}
 	if end > ticks {

@@ -73,8 +73,9 @@ func (s *samples) next(d time.Duration) *engine.Sample {
 		for j := range 20 {
 			sv := engine.ServerSample{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), byte(j)}), 5060), Up: true}
 			if i < s.busy {
-				sv.Requests[0], sv.Responses[1], sv.Calls = s.n*s.n, s.n*s.n*2, int64(s.n%7)
-				sv.Latency[5] = s.n * 10
+				sv.Calls, sv.Counts = int64(s.n%7), new(engine.ServerCounts)
+				sv.Counts.Requests[0], sv.Counts.Responses[1] = s.n*s.n, s.n*s.n*2
+				sv.Counts.Latency[5] = s.n * 10
 			}
 			p.Servers = append(p.Servers, sv)
 		}

@@ -1,12 +1,16 @@
 package agent
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,8 +23,14 @@ import (
 // lastGoodFormat is the version of the file. Newer ones are not read.
 const lastGoodFormat = 1
 
-// keepEvery is how often the last good configuration is written at the most: thousands of objects take a while.
-const keepEvery = 2 * time.Second
+// Limits of writing the last good configuration: after each time there is a pause of keepEvery at least, and of
+// keepShare times what it took, but no longer than keepLatest. So with thousands of objects that change all the time it
+// takes at most two hundredths of a CPU.
+const (
+	keepEvery  = 2 * time.Second
+	keepShare  = 50
+	keepLatest = 30 * time.Second
+)
 
 // lastGood is the file of the last good configuration.
 type lastGood struct {
@@ -28,8 +38,8 @@ type lastGood struct {
 	Version  string `json:"version"` // of carillon
 	Revision int64  `json:"revision"`
 	Secret   string `json:"secret"` // hex
-	Sum      string `json:"sha256"` // of Objects, hex
-	Objects  string `json:"objects"`
+	Objects  string `json:"objects,omitzero"`
+	Sum      string `json:"sha256,omitzero"` // of Objects, hex
 }
 
 // kept is a configuration that is to be written.
@@ -71,8 +81,9 @@ func (a *Agent) keeper(ctx context.Context) {
 		case <-ctx.Done():
 			pause.Reset(0)
 		case k := <-a.toKeep:
+			began := time.Now()
 			a.write(k)
-			pause.Reset(keepEvery)
+			pause.Reset(min(max(keepEvery, keepShare*time.Since(began)), keepLatest))
 		}
 	}
 }
@@ -82,18 +93,40 @@ func (a *Agent) write(k kept) {
 	if a.cfg.Dir == "" {
 		return
 	}
-	objects := k.set.JSON(object.SkipDefault)
-	sum := sha256.Sum256(objects)
-	data, err := json.Marshal(lastGood{lastGoodFormat, a.cfg.Version, k.revision, hex.EncodeToString(k.secret), hex.EncodeToString(sum[:]), string(objects)})
-	if err == nil {
-		err = writeWhole(a.file("last-good.json"), data)
-	}
+	err := writeWhole(a.file("last-good.json"), func(w io.Writer) error {
+		head, err := json.Marshal(lastGood{Format: lastGoodFormat, Version: a.cfg.Version, Revision: k.revision, Secret: hex.EncodeToString(k.secret)})
+		if err != nil {
+			return err
+		}
+		text := textWriter{to: w, sum: sha256.New()}
+		_, err = w.Write(append(bytes.TrimSuffix(head, []byte("}")), `,"objects":"`...))
+		err = errors.Join(err, k.set.WriteJSON(&text, object.SkipDefault))
+		_, last := fmt.Fprintf(w, `","sha256":"%x"}`, text.sum.Sum(nil))
+		return errors.Join(err, last)
+	})
 	if err != nil {
 		a.log.Warn("the last good configuration could not be written: a start without the store would use an older one", "error", err)
 	}
 }
 
-func writeWhole(name string, data []byte) error {
+// textWriter writes what it gets as a part of a string of JSON, and sums it up. It must get whole characters.
+type textWriter struct {
+	to  io.Writer
+	sum hash.Hash
+}
+
+func (t *textWriter) Write(p []byte) (int, error) {
+	t.sum.Write(p)
+	quoted, err := json.Marshal(string(p))
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.to.Write(quoted[1 : len(quoted)-1])
+	return len(p), err
+}
+
+// writeWhole writes a file so that it is there whole, or as it was.
+func writeWhole(name string, content func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
@@ -102,8 +135,8 @@ func writeWhole(name string, data []byte) error {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // gone already if all went well
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	w := bufio.NewWriterSize(tmp, 64<<10)
+	if err = errors.Join(content(w), w.Flush(), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), name)
@@ -169,7 +202,7 @@ func (a *Agent) identity() string {
 		return strings.TrimSpace(string(data))
 	}
 	id := newIdentity()
-	if err := writeWhole(name, []byte(id+"\n")); err != nil {
+	if err := writeWhole(name, func(w io.Writer) error { _, err := io.WriteString(w, id+"\n"); return err }); err != nil {
 		a.log.Warn("the engine's uuid could not be written: it will have another one after a restart", "error", err)
 	}
 	return id

@@ -21,6 +21,9 @@ type mended struct {
 // mend makes the set of a view such that it can be run. last is what was run before; nil: nothing.
 func mend(v *catalog.View, set, last *object.Set) (mended, error) {
 	m := mended{set: forEngine(set), faults: map[string]string{}}
+	if len(v.Faults) == 0 && m.set.ValidateTogether() == nil {
+		return m, nil
+	}
 	known := byUUID(last)
 	names := map[string]string{} // by uuid, of objects that are as they were
 	for _, f := range v.Faults {

@@ -85,7 +85,7 @@ func (v *View) Advance(b store.Batch) (*View, error) {
 				faults = append(faults, Fault{kv.Key, err})
 				continue
 			}
-			if old := v.records[r.UUID()]; old != nil && old.Revision == r.Revision && old.Modified == r.Modified {
+			if old := v.records.get(r.UUID()); old != nil && old.Revision == r.Revision && old.Modified == r.Modified {
 				r = old // a reset that changed nothing
 			}
 			changes = append(changes, Change{Put: r})
@@ -118,20 +118,19 @@ func (v *View) missing(puts []store.KV) []Change {
 		keep[kv.Key] = true
 	}
 	var out []Change
-	for uuid, r := range v.records {
+	v.records.all(func(uuid string, r *Record) {
 		if !keep[r.Key()] {
 			out = append(out, Change{Gone: uuid})
 		}
-	}
+	})
 	return out
 }
 
 // same is the view with nothing changed, to be given another revision.
 func (v *View) same() *View {
-	out := &View{records: v.records, kinds: v.kinds, names: v.names}
-	out.set = &resolved{set: v.Set(), by: v.set.by}
-	out.setup.Do(func() {})
-	return out
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return &View{records: v.records, kinds: v.kinds, users: v.users, set: v.set, base: v.base, renamed: v.renamed}
 }
 
 func without(faults []Fault, key string) []Fault {

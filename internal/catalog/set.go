@@ -8,10 +8,12 @@ import (
 
 // resolved is a set in which references are names, and what it was made of.
 type resolved struct {
-	set *object.Set
-	by  map[*Record]object.Any // each record as it stands in the set
-	old map[string]bool        // uuids whose name is another now; nil: none
+	set   *object.Set
+	lists map[string][]*Record // by kind: what stands at each place of the set
 }
+
+// maxRenamed is how many names may have changed before a set is made from nothing rather than from the one before.
+const maxRenamed = 1000
 
 // EngineName is what an object is called in the set of an engine: its name, behind that of its tenant unless that is
 // admin.
@@ -19,70 +21,112 @@ func (v *View) EngineName(r *Record) string {
 	if r.Tenant == AdminTenant {
 		return r.Name()
 	}
-	tenant := r.Tenant
-	if t := v.records[tenant]; t != nil {
-		tenant = t.Name()
-	}
-	return tenant + "/" + r.Name()
+	return v.TenantName(r.Tenant) + "/" + r.Name()
 }
 
-// Set returns the objects as an engine runs them. It is made once a view; what did not change since the view before
-// is shared with it. The caller must not change it.
+// Set returns the objects as an engine runs them. It is made once a view, when somebody asks; what did not change since
+// the last view that was asked is shared with it. The caller must not change it.
 func (v *View) Set() *object.Set {
-	v.setup.Do(func() {
-		out := &resolved{set: &object.Set{}, by: make(map[*Record]object.Any, len(v.records))}
-		v.All(func(r *Record) bool {
-			o := v.resolve(r)
-			out.by[r] = o
-			out.set.Add(o)
-			return true
-		})
-		v.set, v.prev = out, nil
-	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.set == nil {
+		v.set = v.resolveAll()
+		v.base, v.renamed = nil, nil
+	}
 	return v.set.set
+}
+
+// inherit takes over from the view before what a set can be made from. The caller holds the lock of before.
+func (v *View) inherit(before *View, renamed map[string]bool) {
+	if v.base = before.set; v.base == nil {
+		v.base = before.base
+		for uuid := range before.renamed {
+			renamed[uuid] = true
+		}
+	}
+	for uuid := range renamed { // objects of a tenant carry its name
+		if before.Get("Tenant", uuid) != nil || v.Get("Tenant", uuid) != nil {
+			v.base = nil
+		}
+	}
+	if len(renamed) > maxRenamed {
+		v.base = nil
+	}
+	if v.base != nil {
+		v.renamed = renamed
+	}
+}
+
+// resolveAll makes the set, from base as far as it goes.
+func (v *View) resolveAll() *resolved {
+	out := &resolved{&object.Set{}, v.kinds}
+	for kind, list := range v.kinds {
+		var was []*Record
+		if v.base != nil {
+			was = v.base.lists[kind]
+		}
+		stale := 0
+		for i, r := range list {
+			if i >= len(was) || was[i] != r || v.renamedFor(r) {
+				stale++
+			}
+		}
+		switch {
+		case len(list) == 0:
+		case len(list) == len(was) && stale == 0:
+			out.set.Share(v.base.set, kind)
+		case len(list) == len(was):
+			out.set.Replace(v.base.set, kind, func(i int) (object.Any, bool) {
+				if r := list[i]; was[i] != r || v.renamedFor(r) {
+					return v.resolve(r), true
+				}
+				return object.Any{}, false
+			})
+		default:
+			v.relay(out.set, kind, list, was)
+		}
+	}
+	return out
+}
+
+// relay makes the list of a kind of which objects came or went.
+func (v *View) relay(out *object.Set, kind string, list, was []*Record) {
+	at := make(map[*Record]int, len(was))
+	for i, r := range was {
+		at[r] = i
+	}
+	out.Fill(kind, len(list), func(i int) object.Any {
+		if j, ok := at[list[i]]; ok && !v.renamedFor(list[i]) {
+			return v.base.set.Nth(kind, j)
+		}
+		return v.resolve(list[i])
+	})
 }
 
 // resolve gives an object its name in the set, and its references theirs.
 func (v *View) resolve(r *Record) object.Any {
-	if p := v.prev; p != nil {
-		if o, ok := p.by[r]; ok && !p.renamedFor(r) {
-			return o
-		}
-	}
 	return r.Object.WithName(v.EngineName(r)).MapRefs(func(ref object.Ref) string {
-		if to := v.records[ref.Value]; to != nil {
+		if to := v.records.get(ref.Value); to != nil {
 			return v.EngineName(to)
 		}
 		return ref.Value
 	})
 }
 
-// renamedFor reports whether a name that r is written with may be another now.
-func (p *resolved) renamedFor(r *Record) bool {
-	if len(p.old) == 0 {
+// renamedFor reports whether a name that r is written with may be another than in base.
+func (v *View) renamedFor(r *Record) bool {
+	if len(v.renamed) == 0 {
 		return false
 	}
-	if p.old[r.Tenant] {
+	if v.renamed[r.Tenant] {
 		return true
 	}
 	for i := range r.refs {
-		if p.old[r.refs[i].Value] {
+		if v.renamed[r.refs[i].Value] {
 			return true
 		}
 	}
 	return false
-}
-
-// inherit is what the view after this one takes over. It makes the set of this one, so that a row of changes shares
-// what none of them touched.
-func (v *View) inherit(renamed map[string]bool) *resolved {
-	v.Set()
-	for uuid := range renamed { // objects of a tenant carry its name
-		if r := v.records[uuid]; r != nil && r.Kind() == "Tenant" {
-			return nil
-		}
-	}
-	return &resolved{by: v.set.by, old: renamed}
 }
 
 func byName(a, b *Record) int {

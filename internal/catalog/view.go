@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -9,7 +10,8 @@ import (
 	"github.com/carillon-sip/carillon/internal/object"
 )
 
-// View is all objects at one revision. It never changes, and any number of goroutines may read it.
+// View is all objects at one revision. It never changes, and any number of goroutines may read it. What did not change
+// since the view before is shared with it, so that a change costs what it touches and not what there is.
 type View struct {
 	Revision   int64 // of the store, up to which the view is complete
 	Generation int64 // revision in which Generation was written last: what a transaction compares
@@ -17,13 +19,14 @@ type View struct {
 	Modified   int64 // µs, the latest of all records, also of those that are gone
 	Faults     []Fault
 
-	records map[string]*Record   // by uuid
+	records *table[*Record]      // by uuid
 	kinds   map[string][]*Record // by kind, in the order of names, then tenants
-	names   map[nameKey]*Record
+	users   *table[[]string]     // by uuid, also of what is not there: the uuids of the records that refer to it, in no order
 
-	prev  *resolved // of the view that this one was made of
-	set   *resolved
-	setup sync.Once
+	mu      sync.Mutex      // guards the next three
+	set     *resolved       // nil: not made yet
+	base    *resolved       // what set will be made from; nil: from nothing
+	renamed map[string]bool // uuids whose name is another than in base
 }
 
 // Fault is a record of the store that cannot be read. What it was before stays in the view.
@@ -41,16 +44,12 @@ func (f Fault) Names() (kind, uuid string) {
 	return kind, uuid
 }
 
-type nameKey struct{ kind, tenant, name string }
-
 // Empty is a view of nothing.
-func Empty() *View {
-	return &View{records: map[string]*Record{}, kinds: map[string][]*Record{}, names: map[nameKey]*Record{}}
-}
+func Empty() *View { return &View{kinds: map[string][]*Record{}} }
 
 // Get returns the object with that uuid if it is of that kind, or nil. An empty kind is any.
 func (v *View) Get(kind, uuid string) *Record {
-	r := v.records[uuid]
+	r := v.records.get(uuid)
 	if r == nil || kind != "" && r.Kind() != kind {
 		return nil
 	}
@@ -58,7 +57,16 @@ func (v *View) Get(kind, uuid string) *Record {
 }
 
 // Named returns the object with that name in exactly that tenant, or nil.
-func (v *View) Named(kind, tenant, name string) *Record { return v.names[nameKey{kind, tenant, name}] }
+func (v *View) Named(kind, tenant, name string) *Record {
+	list := v.kinds[kind]
+	i, found := slices.BinarySearchFunc(list, name, func(r *Record, name string) int {
+		return cmp.Or(cmp.Compare(r.Name(), name), cmp.Compare(r.Tenant, tenant))
+	})
+	if !found {
+		return nil
+	}
+	return list[i]
+}
 
 // Find returns the object that a name means to somebody in a tenant: one of the tenant, else one of admin.
 func (v *View) Find(kind, tenant, name string) *Record {
@@ -83,17 +91,15 @@ func (v *View) All(f func(*Record) bool) {
 }
 
 // Len is the number of objects.
-func (v *View) Len() int { return len(v.records) }
+func (v *View) Len() int { return v.records.size() }
 
 // Referrers returns the objects that refer to one, by kind and name.
 func (v *View) Referrers(uuid string) []*Record {
 	var out []*Record
-	v.All(func(r *Record) bool {
-		if slices.ContainsFunc(r.refs, func(ref object.Ref) bool { return ref.Value == uuid }) {
-			out = append(out, r)
-		}
-		return true
-	})
+	for _, user := range v.users.get(uuid) {
+		out = append(out, v.records.get(user))
+	}
+	slices.SortFunc(out, func(a, b *Record) int { return cmp.Or(cmp.Compare(a.Kind(), b.Kind()), byName(a, b)) })
 	return out
 }
 
@@ -105,64 +111,131 @@ type Change struct {
 
 // With returns the view as it is after changes. Its Revision stays.
 func (v *View) With(changes ...Change) *View {
-	out := &View{Revision: v.Revision, Generation: v.Generation, Changes: v.Changes, Modified: v.Modified, Faults: v.Faults,
-		records: maps.Clone(v.records), kinds: maps.Clone(v.kinds), names: maps.Clone(v.names)}
-	touched := map[string]bool{} // kinds
+	out := &View{Revision: v.Revision, Generation: v.Generation, Changes: v.Changes, Modified: v.Modified, Faults: v.Faults, kinds: maps.Clone(v.kinds)}
+	records, users := v.records.edit(), usersOf(v)
+	touched := map[string]*relist{} // by kind
+	of := func(kind string) *relist {
+		if touched[kind] == nil {
+			touched[kind] = &relist{gone: map[*Record]bool{}}
+		}
+		return touched[kind]
+	}
 	renamed := map[string]bool{} // uuids
 	for _, c := range changes {
 		uuid := c.Gone
 		if c.Put != nil {
 			uuid = c.Put.UUID()
 		}
-		old := out.records[uuid]
+		old := records.get(uuid)
 		if old != nil {
-			touched[old.Kind()] = true
-			delete(out.records, uuid)
-			if k := (nameKey{old.Kind(), old.Tenant, old.Name()}); out.names[k] == old {
-				delete(out.names, k)
-			}
+			of(old.Kind()).gone[old] = true
 		}
 		if c.Put != nil {
-			touched[c.Put.Kind()] = true
-			out.records[uuid] = c.Put
-			out.names[nameKey{c.Put.Kind(), c.Put.Tenant, c.Put.Name()}] = c.Put
+			l := of(c.Put.Kind())
+			l.put = append(l.put, c.Put)
+			delete(l.gone, c.Put)
 			out.Modified = max(out.Modified, c.Put.Modified)
 		}
+		records.set(uuid, c.Put, c.Put != nil)
+		users.move(uuid, old, c.Put)
 		if old == nil || c.Put == nil || old.Name() != c.Put.Name() || old.Tenant != c.Put.Tenant {
 			renamed[uuid] = true
 		}
 	}
-	for kind := range touched {
-		out.relist(kind, v.kinds[kind])
+	out.records, out.users = records.done(), users.done()
+	for kind, l := range touched {
+		out.kinds[kind] = l.list(v.kinds[kind], out.records)
 	}
-	out.prev = v.inherit(renamed)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	out.inherit(v, renamed)
 	return out
 }
 
-// relist makes the list of a kind anew, from the one before: most of its records stay where they are.
-func (v *View) relist(kind string, before []*Record) {
-	list := make([]*Record, 0, len(before)+1)
-	known := make(map[*Record]bool, len(before))
-	for _, r := range before {
-		if v.records[r.UUID()] == r {
-			list, known[r] = append(list, r), true
-		}
-	}
-	sorted := len(list)
-	for _, r := range v.records {
-		if r.Kind() == kind && !known[r] {
-			list = append(list, r)
-		}
-	}
-	if len(list) > sorted {
-		slices.SortStableFunc(list, byName)
-	}
-	v.kinds[kind] = list
+// relist is what is another in the list of a kind.
+type relist struct {
+	gone map[*Record]bool
+	put  []*Record // of two with one uuid the last counts, which is what records has
 }
+
+// list makes the list from the one before: its records stay in their order.
+func (l *relist) list(before []*Record, records *table[*Record]) []*Record {
+	put := slices.DeleteFunc(l.put, func(r *Record) bool { return records.get(r.UUID()) != r })
+	slices.SortFunc(put, byName)
+	put = slices.Compact(put)
+	if len(put) == 1 && len(l.gone) == 1 { // one that keeps its name, as most changes do
+		if i, found := slices.BinarySearchFunc(before, put[0], byName); found && l.gone[before[i]] {
+			out := slices.Clone(before)
+			out[i] = put[0]
+			return out
+		}
+	}
+	out := make([]*Record, 0, len(before)+len(put))
+	for _, r := range before {
+		if l.gone[r] || records.get(r.UUID()) != r {
+			continue
+		}
+		for len(put) > 0 && byName(put[0], r) < 0 {
+			out, put = append(out, put[0]), put[1:]
+		}
+		if len(put) > 0 && put[0] == r {
+			put = put[1:]
+		}
+		out = append(out, r)
+	}
+	return append(out, put...)
+}
+
+// usage is the users of a view in the making.
+type usage struct {
+	edit  *edit[[]string]
+	fresh map[string]bool // lists that are shared with nobody yet
+}
+
+func usersOf(v *View) *usage { return &usage{v.users.edit(), map[string]bool{}} }
+
+// move has a record refer to what now does, and no more to what old did. Either may be nil.
+func (u *usage) move(uuid string, old, now *Record) {
+	if old != nil {
+		for i := range old.refs {
+			if to := old.refs[i].Value; !refersTo(now, to) {
+				u.change(to, uuid, false)
+			}
+		}
+	}
+	if now != nil {
+		for i := range now.refs {
+			if to := now.refs[i].Value; !refersTo(old, to) {
+				u.change(to, uuid, true)
+			}
+		}
+	}
+}
+
+func refersTo(r *Record, uuid string) bool {
+	return uuid == "" || r != nil && slices.ContainsFunc(r.refs, func(ref object.Ref) bool { return ref.Value == uuid })
+}
+
+// change adds a user to what a uuid has, or takes it away.
+func (u *usage) change(to, user string, add bool) {
+	list := u.edit.get(to)
+	if !u.fresh[to] {
+		list, u.fresh[to] = slices.Clone(list), true
+	}
+	if i := slices.Index(list, user); i >= 0 && !add {
+		list[i] = list[len(list)-1]
+		list = list[:len(list)-1]
+	} else if i < 0 && add {
+		list = append(list, user)
+	}
+	u.edit.set(to, list, len(list) > 0)
+}
+
+func (u *usage) done() *table[[]string] { return u.edit.done() }
 
 // TenantName is the name of a tenant, or its uuid if there is none such.
 func (v *View) TenantName(uuid string) string {
-	if t := v.records[uuid]; t != nil {
+	if t := v.records.get(uuid); t != nil {
 		return t.Name()
 	}
 	return uuid

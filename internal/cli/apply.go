@@ -37,7 +37,7 @@ marker, and what bears it and is in none of them is deleted.`,
   carillon apply -f conf.d --diff --dry-run
   carillon apply -f conf.d --prune team=voice
   carillon get pool edge -o yaml | sed s/10.0.0.1/10.0.0.9/ | carillon apply -f -`,
-		Args: args(0, 0, "-f FILE|DIR"),
+		Args: onlyFlag("-f FILE|DIR"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return usage("-f is missing: expected carillon apply -f FILE|DIR")
@@ -186,7 +186,7 @@ func diffCommand(a *app) *cobra.Command {
 		Use:     "diff -f FILE|DIR",
 		Short:   "Show what apply would change; exit status 3 when it would change something",
 		Example: "  carillon diff -f lb.yaml\n  carillon diff -f conf.d --prune team=voice",
-		Args:    args(0, 0, "-f FILE|DIR"),
+		Args:    onlyFlag("-f FILE|DIR"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(files) == 0 {
 				return usage("-f is missing: expected carillon diff -f FILE|DIR")
@@ -237,11 +237,16 @@ func read(cmd *cobra.Command, file string) ([]byte, error) {
 func loadFiles(cmd *cobra.Command, files []string, p *view.Progress) ([]object.Any, error) {
 	var names []string
 	for _, file := range files {
-		if info, err := os.Stat(file); file == "-" || err == nil && !info.IsDir() {
+		info, err := os.Stat(file)
+		var missing *fs.PathError
+		switch {
+		case file == "-" || err == nil && !info.IsDir():
 			names = append(names, file)
 			continue
+		case errors.As(err, &missing):
+			return nil, fmt.Errorf("%s: %w", file, missing.Err)
 		}
-		err := filepath.WalkDir(file, func(path string, d fs.DirEntry, err error) error {
+		err = filepath.WalkDir(file, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
 				names = append(names, path)
 			}
@@ -275,6 +280,9 @@ func loadFiles(cmd *cobra.Command, files []string, p *view.Progress) ([]object.A
 			from[o.String()] = name
 		}
 		all = append(all, objects...)
+	}
+	if more := len(errs) - maxNotes; more > 0 {
+		errs = append(errs[:maxNotes], fmt.Errorf("and %d more", more))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("nothing was changed:\n%w", err)

@@ -3,12 +3,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,13 +30,30 @@ const (
 	ExitDenied      = 6 // not logged in, no right, or a certificate that is not trusted
 )
 
+// ExitCodes are the codes with their meaning, as the manual tells them.
+var ExitCodes = []struct {
+	Code    int
+	Meaning string
+}{
+	{0, "done"},
+	{ExitFailed, "refused, or failed; nothing was changed unless the text says otherwise"},
+	{ExitUsage, "called in a wrong way"},
+	{ExitDiffers, "`diff` has found differences"},
+	{ExitNotFound, "there is no such object"},
+	{ExitUnreachable, "no answer: the controller cannot be reached"},
+	{ExitDenied, "not logged in, no right, or a certificate that is not trusted"},
+}
+
 // UsageError is an error in how a command was called.
-type UsageError struct{ Err error }
+type UsageError struct {
+	Err     error
+	Command string // whose --help says more; empty: carillon
+}
 
 func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
-func usage(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+func usage(format string, args ...any) error { return UsageError{Err: fmt.Errorf(format, args...)} }
 
 // errDiffers ends diff when there are differences; nothing is printed of it.
 var errDiffers = errors.New("there are differences")
@@ -52,7 +71,7 @@ func ExitCode(err error) (code int, text string) {
 	case errors.Is(err, errDiffers):
 		return ExitDiffers, ""
 	case errors.As(err, &u):
-		return ExitUsage, err.Error() + "\nTry 'carillon --help'."
+		return ExitUsage, fmt.Sprintf("%v\nTry '%s --help'.", err, cmp.Or(u.Command, "carillon"))
 	case errors.As(err, &untrusted):
 		return ExitDenied, fmt.Sprintf("%v\nIf that is the fingerprint that the controller logs when it starts: carillon context trust --server %s --fingerprint %s",
 			err, untrusted.Server, untrusted.Fingerprint)
@@ -101,7 +120,7 @@ func (f *Flags) Add(cmd *cobra.Command) {
 func (f *Flags) Client(stderr io.Writer) (*client.Client, error) {
 	cfg, err := client.Resolve(f.Options)
 	if err != nil {
-		return nil, UsageError{err}
+		return nil, UsageError{Err: err}
 	}
 	if cfg.Insecure {
 		fmt.Fprintf(stderr, "WARNING: the certificate of %s is not checked (--insecure): whoever is in between reads the password and changes what he likes.\n", cfg.Server)
@@ -139,12 +158,21 @@ func say(cmd *cobra.Command, format string, args ...any) {
 	fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
 }
 
-// kindArg reads a type of object.
+// shortKinds are short names of types, as people say them.
+var shortKinds = map[string]string{
+	"vs": "VirtualService", "vip": "VsVip", "hm": "HealthMonitor", "pg": "PoolGroup", "se": "ServiceEngine", "cert": "SSLKeyAndCertificate",
+	"app": "ApplicationProfile", "net": "NetworkProfile",
+}
+
+// kindArg reads a type of object: its name, its plural, or its short name.
 func kindArg(text string) (object.KindInfo, error) {
 	if k, ok := object.FindKind(text); ok {
 		return k, nil
 	}
-	if k, ok := object.FindKind(strings.TrimSuffix(text, "s")); ok {
+	if k, ok := object.FindKind(strings.TrimSuffix(text, "s")); ok && text != "vs" {
+		return k, nil
+	}
+	if k, ok := object.FindKind(shortKinds[strings.ToLower(text)]); ok {
 		return k, nil
 	}
 	var names []string
@@ -167,6 +195,16 @@ func args(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
+// onlyFlag refuses arguments of a command that takes its files by -f, which is easily forgotten.
+func onlyFlag(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("expected %s %s; did you mean -f %s?", cmd.CommandPath(), what, args[0])
+		}
+		return nil
+	}
+}
+
 const many = 1 << 20
 
 // completeTypes completes a type, then names of that type.
@@ -180,7 +218,7 @@ func (a *app) completeTypes(cmd *cobra.Command, args []string, _ string) ([]stri
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 	k, err := kindArg(args[0])
-	if err != nil {
+	if err != nil || len(args) > 1 && (cmd.Name() == "describe" || cmd.Name() == "edit") { // those take one name
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	c, err := a.flags.Client(io.Discard)
@@ -192,6 +230,7 @@ func (a *app) completeTypes(cmd *cobra.Command, args []string, _ string) ([]stri
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp // somebody types; the command will tell
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(args[1:], n) })
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 

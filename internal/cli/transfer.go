@@ -60,7 +60,7 @@ func importCommand(a *app) *cobra.Command {
 		Use:     "import -f FILE",
 		Short:   "Bring in what export wrote: objects of all tenants, by uuid",
 		Example: "  carillon import -f backup.json\n  carillon import -f backup.json --wait 60s",
-		Args:    args(0, 0, "-f FILE"),
+		Args:    onlyFlag("-f FILE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return usage("-f is missing: expected carillon import -f FILE")

@@ -133,6 +133,9 @@ func (p *plan) ring(r *catalog.Record) []string {
 // together checks what the objects mean together. Faults that were there before, which only a store written by another
 // version, or with a record that cannot be read, can have, do not stand in the way of a change.
 func (p *plan) together() error {
+	if p.after.Harmless(p.before) {
+		return nil
+	}
 	err := p.after.Set().ValidateTogether()
 	if err == nil {
 		return nil

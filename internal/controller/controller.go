@@ -38,6 +38,7 @@ type Controller struct {
 	log    *slog.Logger
 	secret []byte
 
+	source  *catalog.Source
 	view    atomic.Pointer[catalog.View]
 	trouble atomic.Pointer[error] // of the store; nil while it is there
 	engines atomic.Pointer[registry]
@@ -85,13 +86,15 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 		return nil, fmt.Errorf("first objects: %w", err)
 	}
 	c.asker = newAsker(c.secret)
-	v, err := catalog.Load(ctx, c.st)
+	c.source = catalog.NewSource(c.st, c.log)
+	v, err := c.source.Load(ctx)
 	if err != nil {
 		stop()
+		c.source.Close()
 		return nil, err
 	}
 	c.view.Store(v)
-	c.wg.Go(func() { catalog.Follow(run, c.st, c.log, c.follow) })
+	c.wg.Go(func() { c.source.Follow(run, c.follow) })
 	c.wg.Go(func() { c.followEngines(run) })
 	c.wg.Go(func() { c.followLogouts(run) })
 	if err := c.setAdminPassword(ctx); err != nil {
@@ -105,8 +108,12 @@ func Start(ctx context.Context, cfg Config) (*Controller, error) {
 func (c *Controller) Stop() {
 	c.stop()
 	c.wg.Wait()
+	c.source.Close()
 	c.asker.close()
 }
+
+// Source is what the controller sees the store by, for others in the process who want to see the same.
+func (c *Controller) Source() *catalog.Source { return c.source }
 
 // View is everything that is configured, as far as this controller has seen.
 func (c *Controller) View() *catalog.View { return c.view.Load() }

@@ -44,7 +44,7 @@ func (e *Engine) sendDue(l *live, s *proxy.State) {
 func (c *desk) again(req *proxy.Stored, over bool) {
 	w := c.worker
 	l := w.e.live.Load()
-	ln := l.byKey[req.Listener.Key]
+	ln := l.snap.Listener(req.Listener.Key)
 	if ln == nil {
 		return // it went this very moment
 	}

@@ -20,7 +20,10 @@ import (
 func (e *Engine) Apply(set *object.Set, revision uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := e.apply(set, revision)
+	err := error(nil)
+	if !e.again(set, revision) {
+		err = e.apply(set, revision)
+	}
 	if err == nil {
 		e.applied = time.Now()
 	}
@@ -60,6 +63,7 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.inherit(c.snap)
 	next := e.assemble(c.snap)
 	e.secure(next)
+	e.limit(next)
 	e.retire(next, before)
 	e.settleGroups(nil)
 	for _, g := range c.opened {
@@ -67,13 +71,41 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 			g.run(e, e.cfg.Workers)
 		}
 	}
-	e.drain(c.snap)
-	changed, err := e.watch(c.snap, c.set)
+	return e.tellHealth(c.snap.Pools)
+}
+
+// tellHealth brings drains and monitors in line with what the configuration says of some pools.
+func (e *Engine) tellHealth(pools []*snapshot.Pool) error {
+	snap := e.live.Load().snap
+	e.drain(snap, pools)
+	changed, err := e.watch(snap, pools, e.set)
 	if err != nil {
 		return fmt.Errorf("health monitors: %w", err) // the set was validated: only a bug gets here
 	}
 	e.settleConditions(changed) // pools without monitors, servers that came back
 	return nil
+}
+
+// again makes set the one that is served if it differs by some pools alone from the one that is, and reports whether it
+// did: then nothing but these pools, and what refers to them, is looked at. The caller holds e.mu.
+func (e *Engine) again(set *object.Set, revision uint64) bool {
+	before := e.live.Load()
+	if before == nil || e.around.stale || e.asked != e.set || len(e.faults)+len(e.refused) > 0 {
+		return false
+	}
+	env := snapshot.Env{Sealer: e.sealer, LocalAddr: e.around.source, Hosts: e.around.addrs}
+	snap, changed, ok := snapshot.Again(set, before.snap, env, revision)
+	if !ok {
+		return false
+	}
+	e.asked, e.set = set, set
+	e.rampFresh(changed, before)
+	e.settleConditions(changed)
+	e.live.Store(&live{snap: snap, states: before.states, books: before.books, groups: before.groups})
+	if err := e.tellHealth(changed); err != nil {
+		e.log.Error("health monitors", "error", err)
+	}
+	return true
 }
 
 // prepare finds the form of the configuration that this machine can serve, and has everything ready for it.

@@ -67,6 +67,13 @@ func (b *book) total() (sums []uint64, latency *metric.Snapshot) {
 	return sums, latency
 }
 
+// blank reports whether nothing was ever counted in the book.
+func (b *book) blank() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sums == nil && len(b.open) == 0
+}
+
 // addTo adds what a tally has counted to sums.
 func (t *tally) addTo(sums []uint64, latency *metric.Snapshot) {
 	for i := range sums {

@@ -12,14 +12,16 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
+	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
 // recentCall is the idle time below which a call counts as recent.
 const recentCall = time.Minute
 
-// Calls lists Call-IDs that are known. The table holds a keyed hash and what proxy.CallTrace tells: not the text,
-// since 24 octets for each are what a million of them may cost. Texts are those that a trace has seen. Its shards are locked one after the other, for some 10 µs at a time.
+// Calls lists Call-IDs that are known or up. The table holds a keyed hash and what proxy.CallTrace tells: not the text, since 24
+// octets for each are what a million of them may cost. Texts are those that a trace has seen. Its shards are locked one after
+// the other, for some 10 µs at a time.
 func (e *Engine) Calls(q report.CallsQuery) *report.Calls {
 	l := e.live.Load()
 	now := e.tick(time.Now())
@@ -28,7 +30,7 @@ func (e *Engine) Calls(q report.CallsQuery) *report.Calls {
 		if len(q.Services) > 0 && !slices.Contains(q.Services, s.Name) || q.Pool != "" && q.Pool != s.Pool.Name && q.Pool != s.Pool.ID {
 			continue
 		}
-		c := callLister{q: &q, out: out, service: s, snap: l.snap, e: e, at: map[*snapshot.Server]int{}, idle: map[*snapshot.Server]time.Duration{}}
+		c := callLister{q: &q, out: out, service: s, snap: l.snap, e: e, at: map[*snapshot.Server]int{}, idle: map[*snapshot.Server]time.Duration{}, known: map[*snapshot.Server]int{}}
 		l.states[i].EachCall(now, l.snap, c.add)
 		c.finish()
 	}
@@ -51,15 +53,16 @@ type callLister struct {
 	snap    *snapshot.Snapshot
 	at      map[*snapshot.Server]int
 	idle    map[*snapshot.Server]time.Duration
+	known   map[*snapshot.Server]int // calls that idle is the sum of
 }
 
 func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 	sv := k.Server
-	if sv == nil || k.LeftMS == 0 || !serverFits(sv, c.q.Server) {
+	if sv == nil || !serverFits(sv, c.q.Server) || c.q.Up && k.UpMS == 0 {
 		return
 	}
-	left := time.Duration(k.LeftMS) * time.Millisecond
-	idle := max(time.Duration(c.service.CallTimeoutMS)*time.Millisecond-left, 0)
+	left := time.Duration(max(k.LeftMS, k.UpMS)) * time.Millisecond
+	idle := max(time.Duration(c.service.CallTimeoutMS)*time.Millisecond-time.Duration(k.LeftMS)*time.Millisecond, 0)
 	i, known := c.at[sv]
 	if !known {
 		i = len(c.out.Servers)
@@ -68,9 +71,15 @@ func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 	}
 	o := &c.out.Servers[i]
 	o.Calls++
-	c.idle[sv] += idle
-	if idle < recentCall {
-		o.Recent++
+	if k.UpMS > 0 {
+		o.Up++
+	}
+	if k.LeftMS > 0 {
+		c.idle[sv] += idle
+		c.known[sv]++
+		if idle < recentCall {
+			o.Recent++
+		}
 	}
 	o.LeftS = max(o.LeftS, int(left.Seconds())+1)
 	c.out.Count++
@@ -78,8 +87,16 @@ func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 	if key <= c.q.After {
 		return
 	}
-	c.out.Results = append(c.out.Results, report.Call{Key: key, Service: c.service.Name, Pool: sv.Pool.Name, Server: sv.Name, Addr: sv.Addr,
-		IdleS: idle.Seconds(), LeftS: left.Seconds(), Seen: c.e.seenCalls.get(hash)})
+	call := report.Call{Key: key, Service: c.service.Name, Pool: sv.Pool.Name, Server: sv.Name, Addr: sv.Addr, Up: k.UpMS > 0,
+		AgeS: float64(k.AgeMS) / 1000, LeftS: left.Seconds(), Seen: c.e.seenCalls.get(hash)}
+	if k.LeftMS > 0 {
+		seconds := idle.Seconds()
+		call.IdleS = &seconds
+	}
+	if k.Method != sip.Unknown || k.LeftMS > 0 {
+		call.Method = k.Method.String()
+	}
+	c.out.Results = append(c.out.Results, call)
 	if len(c.out.Results) > 2*c.q.Limit+1024 { // a page is wanted, and there may be a million
 		slices.SortFunc(c.out.Results, func(a, b report.Call) int { return strings.Compare(a.Key, b.Key) })
 		c.out.Results = c.out.Results[:c.q.Limit+1]
@@ -88,7 +105,7 @@ func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 
 func (c *callLister) finish() {
 	for sv, i := range c.at {
-		c.out.Servers[i].MeanS = int(c.idle[sv].Seconds()) / max(1, c.out.Servers[i].Calls)
+		c.out.Servers[i].MeanS = int(c.idle[sv].Seconds()) / max(1, c.known[sv])
 	}
 }
 

@@ -158,10 +158,11 @@ func (e *Engine) settleConditions(pools []*snapshot.Pool) {
 }
 
 // drain notes from when on servers that were disabled get nothing any more
-// (graceful_disable_timeout), and forgets those that were enabled again.
-func (e *Engine) drain(snap *snapshot.Snapshot) {
-	seen := map[drainKey]bool{}
-	for _, p := range snap.Pools {
+// (graceful_disable_timeout), and forgets those that were enabled again. It looks at the servers of some pools.
+func (e *Engine) drain(snap *snapshot.Snapshot, pools []*snapshot.Pool) {
+	seen, looked := map[drainKey]bool{}, make(map[string]bool, len(pools))
+	for _, p := range pools {
+		looked[p.ID] = true
 		minutes := p.Object.GracefulDisableTimeoutMin
 		for i, sv := range p.Servers {
 			if p.Object.Servers[i].Enabled || minutes <= 0 {
@@ -178,7 +179,7 @@ func (e *Engine) drain(snap *snapshot.Snapshot) {
 		}
 	}
 	for k := range e.drains {
-		if !seen[k] {
+		if !seen[k] && (looked[k.pool] || snap.Pool(k.pool) == nil) {
 			delete(e.drains, k)
 		}
 	}

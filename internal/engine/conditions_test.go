@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,8 +251,10 @@ func TestMinServersUp(t *testing.T) {
 	e.settle()
 	log.await(t, "pool oper_up", "")
 	expect("up", "", 2)
-	set.Pools[0].Enabled = false
-	if err := e.Apply(set, next(e)); err != nil {
+	off := *set
+	off.Pools = slices.Clone(set.Pools)
+	off.Pools[0].Enabled = false
+	if err := e.Apply(&off, next(e)); err != nil {
 		t.Fatal(err)
 	}
 	expect("disabled", "", 0)

@@ -75,10 +75,10 @@ func (c *desk) begin(s *stream) {
 func (c *desk) serve(g *group) {
 	w := c.worker
 	l := w.e.live.Load()
-	ln := l.byKey[g.key]
+	ln := l.snap.Listener(g.key)
 	if ln == nil {
 		if last := g.last.Load(); last != nil {
-			l, ln = last, last.byKey[g.key]
+			l, ln = last, last.snap.Listener(g.key)
 		}
 	}
 	if w.live != nil && l != w.live {
@@ -114,10 +114,6 @@ func (c *desk) message(b []byte, fault sip.Fault) {
 	w.msg.Parse(b)
 	if fault != sip.NoFault {
 		w.msg.Err = fault
-	}
-	if len(b) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault && !w.input.Listener.Service.Speaks[sip.TCP] &&
-		!w.input.Listener.Service.Speaks[sip.TLS] {
-		w.msg.Err = sip.FaultTooLong
 	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {

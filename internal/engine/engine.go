@@ -97,6 +97,8 @@ type Engine struct {
 	around    *around // what the snapshot was told of the machine
 	estate    *estate // of an engine that is yet to take over: what it takes
 
+	gates map[string]*transport.Gate // by ID of the service
+
 	changed  chan struct{} // there are changes to bring in
 	backoff  chan backoff
 	kick     chan struct{}
@@ -118,7 +120,6 @@ type live struct {
 	states []*proxy.State // by Service.Index
 	books  []*book        // by Service.Index
 	groups []*group       // by Listener.Index
-	byKey  map[snapshot.Key]*snapshot.Listener
 }
 
 // group is the sockets of one listener, each in its lane, and their workers.

@@ -66,7 +66,7 @@ func (x *explainer) message(ctx context.Context, q *report.ExplainRequest) (*rep
 		x.noSIP(kind)
 		return &x.out, nil
 	}
-	if len(x.data) > maxRequest && x.msg.IsRequest && x.msg.Err == sip.NoFault {
+	if len(x.data) > proxy.MaxDatagram && x.msg.Err == sip.NoFault && proxy.TooLong(&proxy.Input{Msg: &x.msg, Listener: x.listener}) {
 		x.msg.Err = sip.FaultTooLong
 	}
 	x.parsed()

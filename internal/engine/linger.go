@@ -96,8 +96,10 @@ func (e *Engine) takeState(id string) *proxy.State {
 // servedBy is the ID of the service that a listener was of, which has its socket
 // still; "" if there is none.
 func (e *Engine) servedBy(k snapshot.Key) string {
-	if l := e.live.Load(); l != nil && l.byKey[k] != nil {
-		return l.byKey[k].Service.ID
+	if l := e.live.Load(); l != nil {
+		if ln := l.snap.Listener(k); ln != nil {
+			return ln.Service.ID
+		}
 	}
 	for _, l := range e.leaving {
 		if ln := l.snap.Listener(k); ln != nil && l.states[ln.Service.ID] != nil {
@@ -109,7 +111,7 @@ func (e *Engine) servedBy(k snapshot.Key) string {
 
 // assemble makes the value that workers will read.
 func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
-	l := &live{snap: snap, byKey: make(map[snapshot.Key]*snapshot.Listener, len(snap.Listeners))}
+	l := &live{snap: snap}
 	for _, s := range snap.Services {
 		st := e.states[s.ID]
 		if st == nil {
@@ -124,7 +126,6 @@ func (e *Engine) assemble(snap *snapshot.Snapshot) *live {
 	}
 	for _, ln := range snap.Listeners {
 		l.groups = append(l.groups, e.groups[ln.Key])
-		l.byKey[ln.Key] = ln
 	}
 	return l
 }
@@ -137,7 +138,7 @@ func (e *Engine) retire(now, old *live) {
 	}
 	gone := leaving{states: map[string]*proxy.State{}, snap: old.snap, until: time.Now().Add(lingerFor)}
 	for k, g := range e.groups {
-		if now.byKey[k] == nil {
+		if now.snap.Listener(k) == nil {
 			g.last.Store(old) // before the swap: a worker that wakes after it knows its listener from here
 			gone.groups = append(gone.groups, g)
 			delete(e.groups, k)

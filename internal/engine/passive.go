@@ -70,8 +70,9 @@ func (w *passive) look(p *snapshot.Pool) {
 	for _, sv := range p.Servers {
 		t := sv.Traffic
 		s := health.Seen{Server: sv.Addr, Up: ready(view.Condition(sv.Index)), Unanswered: t.Unanswered.Load(), Unreachable: t.Unreachable.Load()}
-		for c := range t.Responses {
-			n := t.Responses[c].Load()
+		a := t.Answers()
+		for c := range a.Responses {
+			n := a.Responses[c].Load()
 			if n == 0 {
 				continue
 			}
@@ -86,7 +87,7 @@ func (w *passive) look(p *snapshot.Pool) {
 			}
 		}
 		for b := range s.Latency {
-			s.Latency[b] = t.Latency[b].Load()
+			s.Latency[b] = a.Latency[b].Load()
 		}
 		w.seen = append(w.seen, s)
 	}
@@ -102,6 +103,7 @@ func (e *Engine) eject(p *snapshot.Pool, c *health.Ejection) {
 	if sv == nil || sv.Index < 0 {
 		return
 	}
+	sv.Traffic.EjectedAt.Store(time.Now().UnixNano())
 	if !c.Out {
 		e.setCondition(p, sv, balance.Ejected, false)
 		e.log.Info("server no longer ejected", "pool", p.Name, "server", sv.Addr, "name", sv.Name, "reason", c.Why)

@@ -22,7 +22,7 @@ func TestEjection(t *testing.T) {
 		p.Budget.Requests(int64(requests))
 		p.Servers[0].Traffic.Unanswered.Add(requests)
 		for _, sv := range p.Servers[1:] {
-			sv.Traffic.Responses[snapshot.CodeIndex(200)].Add(requests)
+			sv.Traffic.Answer().Responses[snapshot.CodeIndex(200)].Add(requests)
 		}
 		now = now.Add(time.Second)
 		e.stepPassive(now)
@@ -46,6 +46,9 @@ func TestEjection(t *testing.T) {
 	s := e.Status().Pools[0].Servers[0]
 	if want := "12 of 12 requests timed out in 10 s, the last 12 in a row, back at " + now.Add(10*time.Second).Format(time.TimeOnly); s.Reason != want && !strings.HasPrefix(s.Reason, "12 of 12 requests timed out in 10 s, back at ") {
 		t.Errorf("the evidence is %q, want %q", s.Reason, want)
+	}
+	if s.Since.IsZero() || time.Since(s.Since) > time.Minute {
+		t.Errorf("it is so since %v", s.Since)
 	}
 	if s.Ejections != 1 || s.HashShare != 0 {
 		t.Errorf("%d ejections, %f of the keys", s.Ejections, s.HashShare)

@@ -204,9 +204,9 @@ func (r *resolver) again(q *waiting) {
 // now; if it is gone, as it was.
 func (r *resolver) serve(q *waiting) {
 	w, l := r.worker, r.e.live.Load()
-	ln := l.byKey[q.key]
+	ln := l.snap.Listener(q.key)
 	if ln == nil {
-		l, ln = q.live, q.live.byKey[q.key]
+		l, ln = q.live, q.live.snap.Listener(q.key)
 	}
 	w.serve(l, ln)
 	w.proxy = r.proxies[family(q.key)]

@@ -32,7 +32,7 @@ type ServiceSample struct {
 	Dropped             uint64 // messages that came to nothing
 	Faults              uint64
 	Transactions, Calls int
-	Latency             *metric.Snapshot
+	Latency             *metric.Snapshot // nil: no response yet
 }
 
 // Classes counts responses by class: 1xx at 0 to 6xx at 5.
@@ -53,12 +53,17 @@ type PoolSample struct {
 type ServerSample struct {
 	Addr         netip.AddrPort
 	Up           bool
-	Requests     MethodClasses
-	Responses    Classes
-	Failovers    uint64
 	Transactions int64
 	Calls        int64
-	Latency      [snapshot.LatencyBuckets]uint64 // as in snapshot.Traffic
+	Counts       *ServerCounts // nil: nothing went there yet, as to most of many
+}
+
+// ServerCounts are the counters of a server.
+type ServerCounts struct {
+	Requests  MethodClasses
+	Responses Classes
+	Failovers uint64
+	Latency   [snapshot.LatencyBuckets]uint64 // as in snapshot.Answers
 }
 
 // methodClass is the place of each method in MethodClasses.
@@ -93,9 +98,14 @@ func (e *Engine) Sample() *Sample {
 }
 
 func sampleService(s *ServiceSample, l *live, v *snapshot.Service) {
-	sum, latency := l.books[v.Index].total()
 	state := l.states[v.Index]
-	s.ID, s.Name, s.Latency, s.Transactions, s.Calls = v.ID, v.Name, latency, state.Transactions(), state.Calls()
+	s.ID, s.Name, s.Transactions, s.Calls = v.ID, v.Name, state.Transactions(), state.Calls()
+	sampleListeners(s, l, v)
+	if l.books[v.Index].blank() {
+		return // nothing was ever counted, so there is nothing to add up
+	}
+	var sum []uint64
+	sum, s.Latency = l.books[v.Index].total()
 	s.NewCalls = sum[atReasons+int(proxy.NewCall)]
 	for r := range proxy.NumReasons {
 		if r.Dropped() {
@@ -112,6 +122,9 @@ func sampleService(s *ServiceSample, l *live, v *snapshot.Service) {
 	for f := range sip.NumFaults {
 		s.Faults += sum[atFaults+f]
 	}
+}
+
+func sampleListeners(s *ServiceSample, l *live, v *snapshot.Service) {
 	for _, ln := range v.Listeners {
 		for _, lane := range l.groups[ln.Index].lanes {
 			k := lane.sock.Stats()
@@ -128,21 +141,21 @@ func samplePool(s *PoolSample, p *snapshot.Pool) {
 	for i, sv := range p.Servers {
 		o, t := &s.Servers[i], sv.Traffic
 		o.Addr, o.Up = sv.Addr, view.Condition(sv.Index)&balance.Up != 0
-		o.Failovers, o.Transactions, o.Calls = t.Failovers.Load(), sv.State.OpenTransactions.Load(), sv.State.Calls.Load()
-		total := uint64(0)
+		o.Transactions, o.Calls = sv.State.OpenTransactions.Load(), sv.State.Calls.Load()
+		var requests MethodClasses
 		for m := range t.Requests {
-			n := t.Requests[m].Load()
-			o.Requests[methodClass[m]] += n
-			total += n
+			requests[methodClass[m]] += t.Requests[m].Load()
 		}
-		if total == 0 {
+		if requests == (MethodClasses{}) {
 			continue // nothing went there, so nothing has come
 		}
-		for c := range t.Responses {
-			o.Responses[codeClass[c]] += t.Responses[c].Load()
+		o.Counts = &ServerCounts{Requests: requests, Failovers: t.Failovers.Load()}
+		a := t.Answers()
+		for c := range a.Responses {
+			o.Counts.Responses[codeClass[c]] += a.Responses[c].Load()
 		}
-		for b := range t.Latency {
-			o.Latency[b] = t.Latency[b].Load()
+		for b := range a.Latency {
+			o.Counts.Latency[b] = a.Latency[b].Load()
 		}
 	}
 }

@@ -92,7 +92,8 @@ type ServerStatus struct {
 	Addr             netip.AddrPort
 	State            string // "up", "down", "draining", "disabled", "backoff", "ejected"; see Reason
 	Health           health.ServerStatus
-	Reason           string // of the monitors, or the field by which the server gets no new calls though it is up
+	Since            time.Time // when the monitors or passive health changed their mind last; zero: never
+	Reason           string    // of the monitors, or the field by which the server gets no new calls though it is up
 	Ratio            int
 	DrainUntil       time.Time // when it is disabled for good; zero: it is not draining, or for ever
 	RampPercent      int       // of its share that it gets (slow start); 100 mostly
@@ -105,6 +106,7 @@ type ServerStatus struct {
 	Unanswered       uint64        // requests without any response, however often they were sent
 	Ejections        uint64        // times that passive health took it out
 	Failovers        uint64        // transactions taken away from it
+	Large            uint64        // requests that took TCP since they were too long for datagrams
 	OpenTransactions int64
 	Calls            int64
 	Finals           uint64 // final responses with a response time
@@ -266,11 +268,12 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			h.Pool = p.Name
 		}
 		ss := ServerStatus{Name: sv.Name, Addr: sv.Addr, Health: h, Ratio: p.Object.Servers[i].Ratio, HashShare: shares[i], RampPercent: 100 * int(view.Ramp(sv.Index)) / balance.RampSteps,
-			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(),
+			Requests: map[string]uint64{}, Responses: map[int]uint64{}, Failovers: t.Failovers.Load(), Large: t.Large.Load(),
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
-			LatencySum: time.Duration(t.LatencyUS.Load()) * time.Microsecond,
-			LatencyP50: time.Duration(t.LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.LatencyQuantileUS(.99) * 1000)}
+			LatencySum: time.Duration(t.Answers().LatencyUS.Load()) * time.Microsecond,
+			LatencyP50: time.Duration(t.Answers().LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.Answers().LatencyQuantileUS(.99) * 1000)}
 		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.Since = since(h, t)
 		ss.CallsUp = max(0, sv.State.Dialogs.Load())
 		ss.Drain = e.drainStatus(p, sv)
 		if d := ss.Drain; d != nil && ss.State == "draining" {
@@ -292,10 +295,10 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			put(ss.Requests, sip.Method(m).String(), t.Requests[m].Load())
 		}
 		for c := range snapshot.NumCodes {
-			put(ss.Responses, codeKey(c), t.Responses[c].Load())
+			put(ss.Responses, codeKey(c), t.Answers().Responses[c].Load())
 		}
 		for b := range ss.Buckets {
-			ss.Buckets[b] = t.Latency[b].Load()
+			ss.Buckets[b] = t.Answers().Latency[b].Load()
 			ss.Finals += ss.Buckets[b]
 		}
 		st.Servers = append(st.Servers, ss)
@@ -314,6 +317,14 @@ func poolWords(p *snapshot.Pool, view *balance.Pool) (state, reason string) {
 		return "down", "min_servers_up"
 	}
 	return "down", proxy.NoServer.String()
+}
+
+// since is when the monitors or passive health changed their mind last.
+func since(h health.ServerStatus, t *snapshot.Traffic) time.Time {
+	if at := t.EjectedAt.Load(); at > 0 && time.Unix(0, at).After(h.Since) {
+		return time.Unix(0, at)
+	}
+	return h.Since
 }
 
 // stateWords says in words what the flags of a server mean together.

@@ -22,8 +22,9 @@ type stream struct {
 	link  *link                          // of one that we opened; nil for others
 	relay atomic.Pointer[transport.Conn] // to the process that decides now; nil: this one does
 
-	touched  atomic.Bool // something is queued that somebody is about to send
-	underway underway    // of one to a server
+	touched  atomic.Bool      // something is queued that somebody is about to send
+	underway underway         // of one to a server
+	server   *snapshot.Server // that it leads to; nil: nobody of a pool
 
 	framer sip.Framer
 	rest   []byte    // what has come of a message that is not there yet
@@ -33,8 +34,6 @@ type stream struct {
 const (
 	// maxPerTurn is how many messages of a connection are decided about before others have their turn.
 	maxPerTurn = 64
-	// messageTime is how long a message may take from its first octet to its last.
-	messageTime = 30 * time.Second
 	// never is as good as no limit to crypto and kernel, and a time that can be compared.
 	never = 365 * 24 * time.Hour
 	// strangerIdle is when a connection that we opened to somebody who is no server ends: minutes are well (RFC 3261 18).
@@ -51,7 +50,10 @@ func (s *stream) run() {
 	if s.link != nil {
 		s.link.opened()
 	}
-	if r := s.serve(); r == transport.HandedOver {
+	s.count(1)
+	r := s.serve()
+	s.count(-1)
+	if r == transport.HandedOver {
 		s.leave()
 	} else {
 		s.end(r)
@@ -59,6 +61,13 @@ func (s *stream) run() {
 	s.giveBack()
 	s.hangUp()
 	s.broken()
+}
+
+// count notes that a server takes connections over TCP.
+func (s *stream) count(n int32) {
+	if s.server != nil && s.group.key.Transport == sip.TCP {
+		s.server.Traffic.Streams.Add(n)
+	}
 }
 
 // serve reads and decides until the connection is to end, and says why.
@@ -83,14 +92,14 @@ func (s *stream) serve() transport.Reason {
 
 // until is when the connection has waited long enough, and what that is called.
 func (s *stream) until() (time.Time, transport.Reason) {
-	now := time.Now()
-	if !s.began.IsZero() {
-		return s.began.Add(messageTime), transport.ReadTimeout
+	now, l := time.Now(), s.e.listenerOf(s.group)
+	if !s.began.IsZero() && l != nil {
+		return s.began.Add(l.Stream.Message), transport.ReadTimeout
 	}
 	idle := never
 	if s.link != nil && !s.link.wanted.Load() {
 		idle = strangerIdle
-	} else if l := s.e.listenerOf(s.group); s.link == nil && l != nil && l.IdleAfter > 0 {
+	} else if s.link == nil && l != nil && l.IdleAfter > 0 {
 		idle = l.IdleAfter
 	}
 	return now.Add(idle), transport.Idle
@@ -169,6 +178,7 @@ func (s *stream) keep(b []byte) {
 // frames decides about what stands in b, of which it says how much is done with, and how many frames there were in all.
 func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transport.Reason) {
 	c.begin(s)
+	s.framer.Max = c.worker.input.Listener.Stream.MaxMessage
 	for {
 		f := s.framer.Next(b[used:])
 		switch f.Kind {
@@ -220,12 +230,12 @@ func lostReason(b []byte) transport.Reason {
 func (e *Engine) listenerOf(g *group) *snapshot.Listener {
 	l := e.live.Load()
 	if l != nil {
-		if ln := l.byKey[g.key]; ln != nil {
+		if ln := l.snap.Listener(g.key); ln != nil {
 			return ln
 		}
 	}
 	if l = g.last.Load(); l != nil {
-		return l.byKey[g.key]
+		return l.snap.Listener(g.key)
 	}
 	return nil
 }

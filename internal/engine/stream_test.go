@@ -41,6 +41,7 @@ type ua struct {
 	done chan struct{}
 
 	mu    sync.Mutex
+	also  net.Listener                // see listenAt
 	conns map[netip.AddrPort]net.Conn // by where they lead
 	all   []net.Conn
 }

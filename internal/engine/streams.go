@@ -157,7 +157,7 @@ func (l *link) get(ss *streams, f *snapshot.Face, server *snapshot.Server, early
 	if server != nil {
 		l.wanted.Store(true)
 	}
-	s := &stream{e: ss.e, group: g, link: l}
+	s := &stream{e: ss.e, group: g, link: l, server: server}
 	s.conn = transport.NewDial(f.Addr(), l.key.addr, ss.configToward(g, server), g.stream.Options(), g.stream.Counters())
 	if !ss.add(s) {
 		s.conn.Close(transport.ListenerClosed)
@@ -203,7 +203,7 @@ func (l *link) ended(s *stream, failed bool) {
 func serversOf(ln *snapshot.Listener) iter.Seq[*snapshot.Server] {
 	return func(yield func(*snapshot.Server) bool) {
 		for _, p := range ln.Service.Pools() {
-			if !p.Toward(ln.Key.Transport).Stream() {
+			if !p.Auto && !p.Toward(ln.Key.Transport).Stream() {
 				continue
 			}
 			for _, sv := range p.Servers {
@@ -225,6 +225,9 @@ func (ss *streams) tend() {
 		}
 		for sv := range serversOf(ln) {
 			f := ln.FaceToward(sv)
+			if sv.Pool.Auto && f != nil && !f.Transport.Stream() {
+				f = ln.FaceOver(sv)
+			}
 			if f == nil || !f.Transport.Stream() || !sv.Usable() {
 				continue
 			}

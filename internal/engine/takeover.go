@@ -85,7 +85,7 @@ func (e *Engine) newLegacy() *legacy {
 	}
 	for _, g := range es.Groups {
 		l.groups = append(l.groups, e.groups[g.Key])
-		l.heir.Listener = append(l.heir.Listener, live.byKey[g.Key])
+		l.heir.Listener = append(l.heir.Listener, live.snap.Listener(g.Key))
 	}
 	return l
 }
@@ -156,7 +156,7 @@ func (l *legacy) stream(r *handover.Reader, f *os.File) *stream {
 	if err != nil {
 		return nil
 	}
-	s := &stream{e: e, conn: conn, flow: told.Number, group: g, rest: slices.Clone(told.Rest)}
+	s := &stream{e: e, conn: conn, server: e.serverOf(g, &told), flow: told.Number, group: g, rest: slices.Clone(told.Rest)}
 	s.underway.keys = told.Underway
 	if len(s.rest) > 0 {
 		s.began = time.Now()
@@ -177,6 +177,20 @@ func (l *legacy) stream(r *handover.Reader, f *os.File) *stream {
 	}
 	l.taken.Connections++
 	return s
+}
+
+// serverOf is the server that a connection leads to which another process had opened; nil: nobody of a pool.
+func (e *Engine) serverOf(g *group, told *handover.Stream) *snapshot.Server {
+	ln := e.listenerOf(g)
+	if ln == nil || !told.Own || !told.Wanted {
+		return nil
+	}
+	for _, p := range ln.Service.Pools() {
+		if sv := p.ServerAt(told.Remote); sv != nil {
+			return sv
+		}
+	}
+	return nil
 }
 
 // take makes a connection that another process had opened the link's, if that has none.

@@ -59,10 +59,11 @@ func (t *tally) response(m *sip.Msg, v *proxy.Verdict) {
 	if v.Server == nil {
 		return
 	}
-	v.Server.Traffic.Responses[snapshot.CodeIndex(m.Status)].Add(1)
+	counts := v.Server.Traffic.Answer()
+	counts.Responses[snapshot.CodeIndex(m.Status)].Add(1)
 	if v.Final {
 		t.recorder.Record(int64(v.LatencyUS) * 1000)
-		v.Server.Traffic.RecordLatency(v.LatencyUS)
+		counts.RecordLatency(v.LatencyUS)
 	}
 }
 

@@ -17,20 +17,13 @@ type watched struct {
 	from     []netip.AddrPort // by server; one for all where they are the same
 }
 
-// watch tells the monitors of the pools that are not as they were told before, and gives these.
-func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Pool, error) {
-	users := make(map[*snapshot.Pool]*snapshot.Service, len(snap.Services))
-	for _, s := range snap.Services {
-		for _, p := range s.Pools() {
-			if s.Chooses(p) && users[p] == nil {
-				users[p] = s
-			}
-		}
-	}
+// watch tells the monitors of those of some pools that are not as they were told before, and gives these.
+func (e *Engine) watch(snap *snapshot.Snapshot, pools []*snapshot.Pool, set *object.Set) ([]*snapshot.Pool, error) {
+	users := usersOf(snap, pools)
 	update := map[string][]health.Target{}
 	var changed []*snapshot.Pool
 	known := map[string][]health.Monitor{}
-	for _, p := range snap.Pools {
+	for _, p := range pools {
 		w := &watched{p, e.monitors(p, snap, set, known), probesFrom(users[p], p)}
 		if old := e.watched[p.ID]; old != nil && old.pool == p && slices.Equal(old.monitors, w.monitors) && slices.Equal(old.from, w.from) {
 			continue
@@ -40,7 +33,7 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 		changed = append(changed, p)
 	}
 	for id := range e.watched {
-		if snap.Pool(id) == nil {
+		if len(e.watched) > len(snap.Pools) && snap.Pool(id) == nil {
 			update[id] = nil
 			delete(e.watched, id)
 		}
@@ -49,6 +42,28 @@ func (e *Engine) watch(snap *snapshot.Snapshot, set *object.Set) ([]*snapshot.Po
 		return nil, nil
 	}
 	return changed, e.health.Update(update)
+}
+
+// usersOf finds for each of some pools the first service that chooses of it.
+func usersOf(snap *snapshot.Snapshot, pools []*snapshot.Pool) map[*snapshot.Pool]*snapshot.Service {
+	users := make(map[*snapshot.Pool]*snapshot.Service, len(pools))
+	for _, p := range pools {
+		users[p] = nil
+	}
+	use := func(p *snapshot.Pool, s *snapshot.Service) {
+		if user, asked := users[p]; asked && user == nil {
+			users[p] = s
+		}
+	}
+	for _, s := range snap.Services {
+		use(s.Pool, s)
+		if s.Group != nil {
+			for i := range s.Group.Members {
+				use(s.Group.Members[i].Pool, s)
+			}
+		}
+	}
+	return users
 }
 
 // monitors are those of a pool; known is what pools with the same ones have, where no TLS of the pool comes into it.

@@ -64,9 +64,7 @@ const (
 	// maxPayload4 is the longest UDP payload over IPv4, in octets: 65535 without the
 	// headers of IP and UDP. Over IPv6 it is 20 more.
 	maxPayload4 = 65507
-	// maxRequest is the longest request that surely can go on with what we put in.
-	maxRequest = maxPayload4 - proxy.Growth
-	maxFailed  = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
+	maxFailed   = 16 // datagrams of one batch that are taken elsewhere at once; others wait for their retransmission
 )
 
 // failed is a datagram that could not be sent.
@@ -207,12 +205,12 @@ func (w *worker) tellTime() {
 // adopt turns to a new snapshot. A listener that is gone from it is served, until
 // its sockets are closed, as it was.
 func (w *worker) adopt(l *live) {
-	listener := l.byKey[w.group.key]
+	listener := l.snap.Listener(w.group.key)
 	if listener == nil && w.live == nil {
 		if l = w.group.last.Load(); l == nil {
 			return
 		}
-		listener = l.byKey[w.group.key]
+		listener = l.snap.Listener(w.group.key)
 	}
 	if listener == nil {
 		return
@@ -253,9 +251,6 @@ func (w *worker) datagram(d *transport.Datagram) {
 		return
 	}
 	w.msg.Parse(d.Data)
-	if len(d.Data) > maxRequest && w.msg.IsRequest && w.msg.Err == sip.NoFault {
-		w.msg.Err = sip.FaultTooLong
-	}
 	var v proxy.Verdict
 	if w.msg.IsRequest {
 		v = w.proxy.Request(in)

@@ -27,8 +27,8 @@ func TestLongestRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	send("fits", maxRequest)
-	if m, from := server.recv(); len(m.Buf) <= maxRequest {
+	send("fits", proxy.MaxDatagram)
+	if m, from := server.recv(); len(m.Buf) <= proxy.MaxDatagram {
 		t.Errorf("%d octets left for the server", len(m.Buf))
 	} else {
 		server.answer(m, from, 200, "OK")
@@ -36,7 +36,7 @@ func TestLongestRequest(t *testing.T) {
 	if m, _ := client.recv(); m.Status != 200 {
 		t.Errorf("%s", m.Buf)
 	}
-	for i, size := range []int{maxRequest + 1, maxPayload4 - 100, maxPayload4} {
+	for i, size := range []int{proxy.MaxDatagram + 1, maxPayload4 - 100, maxPayload4} {
 		send(fmt.Sprint("long-", i), size)
 		if m, _ := client.recv(); m.Status != 513 {
 			t.Errorf("%d octets: %s", size, m.Buf)

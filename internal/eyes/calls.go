@@ -14,6 +14,7 @@ type CallsOptions struct {
 	Service string
 	Pool    string
 	Server  string
+	Up      bool
 	Limit   int
 	JSON    bool
 }
@@ -22,7 +23,7 @@ type CallsOptions struct {
 func (e *Eyes) Calls(ctx context.Context, o CallsOptions) error {
 	all := &report.Calls{}
 	for after := ""; ; {
-		v := url.Values{"limit": {strconv.Itoa(min(o.Limit-len(all.Results), report.MaxCalls))}}
+		v := url.Values{"limit": {strconv.Itoa(min(o.Limit-len(all.Results), report.MaxCalls))}, "up": {strconv.FormatBool(o.Up)}}
 		for name, text := range map[string]string{"virtualservice": o.Service, "pool": o.Pool, "server": o.Server, "after": after} {
 			if text != "" {
 				v.Set(name, text)
@@ -50,9 +51,9 @@ func (e *Eyes) Calls(ctx context.Context, o CallsOptions) error {
 	}
 	var rows [][]string
 	for _, s := range all.Servers {
-		rows = append(rows, []string{s.Server, s.Service, strconv.Itoa(s.Calls), strconv.Itoa(s.Recent), seconds(float64(s.MeanS)), seconds(float64(s.LeftS))})
+		rows = append(rows, []string{s.Server, s.Service, strconv.Itoa(s.Calls), strconv.Itoa(s.Up), strconv.Itoa(s.Recent), seconds(float64(s.MeanS)), seconds(float64(s.LeftS))})
 	}
-	e.Screen.Table([]string{"Server", "Virtual service", "Calls", "Last minute", "Mean idle", "Forgotten after"}, rows)
+	e.Screen.Table([]string{"Server", "Virtual service", "Calls", "Up", "Last minute", "Mean idle", "Forgotten after"}, rows)
 	if o.Limit == 0 {
 		return nil
 	}
@@ -61,19 +62,25 @@ func (e *Eyes) Calls(ctx context.Context, o CallsOptions) error {
 	traced := false
 	for i := range all.Results {
 		c := &all.Results[i]
-		id, age, last := "#"+hashOf(c.Key), "-", "-"
-		if s := c.Seen; s != nil {
-			id, age, last = clean(s.CallID), seconds(s.At.Sub(s.First).Seconds()+c.IdleS), clean(s.Last)
+		id, state, idle, last := "#"+hashOf(c.Key), "known", "-", c.Method
+		if c.Seen != nil {
+			id, last = clean(c.Seen.CallID), clean(c.Seen.Last)
 			traced = true
 		}
-		rows = append(rows, []string{id, c.Server, age, seconds(c.IdleS), seconds(c.LeftS), last})
+		if c.Up {
+			state = "up"
+		}
+		if c.IdleS != nil {
+			idle = seconds(*c.IdleS)
+		}
+		rows = append(rows, []string{id, c.Server, state, seconds(c.AgeS), idle, seconds(c.LeftS), last})
 	}
-	e.Screen.Table([]string{"Call", "Server", "Age", "Idle", "Left", "Last message"}, rows)
+	e.Screen.Table([]string{"Call", "Server", "State", "Age", "Idle", "Left", "Last method"}, rows)
 	if len(all.Results) < all.Count {
 		e.Note("%d of %d calls; --limit shows more.", len(all.Results), all.Count)
 	}
 	if !traced {
-		e.Note("The balancer keeps a hash of each Call-ID and no text: text, age and last message are known of calls that a trace has seen.")
+		e.Note("The balancer keeps a hash of each Call-ID and no text: that is known of calls that a trace has seen.")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type draining struct {
 	Enabled  bool           `json:"enabled"`
 	State    string         `json:"state"`
 	Calls    int64          `json:"calls"`
+	Up       int64          `json:"calls_up"`
 	Open     int64          `json:"open_conns"`
 	Recent   int            `json:"recent"`
 	PerMin   float64        `json:"per_minute"`
@@ -136,7 +137,7 @@ func (d *draining) words(now time.Time) string {
 	if d.State == "" {
 		return "No engine tells of it."
 	}
-	out := []string{fmt.Sprintf("%s left, %d of them heard of in the last minute, %s open", plural(int(d.Calls), "call"), d.Recent, plural(int(d.Open), "transaction"))}
+	out := []string{fmt.Sprintf("%s left, %d of them up, %d heard of in the last minute, %s open", plural(int(d.Calls), "call"), d.Up, d.Recent, plural(int(d.Open), "transaction"))}
 	if d.PerMin > 0 {
 		out = append(out, fmt.Sprintf("%.0f a minute go", d.PerMin))
 	}

@@ -198,9 +198,9 @@ func TestDrainWords(t *testing.T) {
 		ok   bool
 		want string
 	}{
-		{draining{State: "draining", Calls: 12, Open: 1, Recent: 3, PerMin: 18, Expected: &soon, LastS: 30, Until: &until}, false, true,
-			"Draining: 12 calls left, 3 of them heard of in the last minute, 1 transaction open; 18 a minute go; the last in some 40s; at the latest in 5m00s."},
-		{draining{State: "draining", Calls: 1, LastS: 30}, false, true, "Draining: 1 call left, 0 of them heard of in the last minute, 0 transactions open; in 30s if none is heard of again."},
+		{draining{State: "draining", Calls: 12, Up: 2, Open: 1, Recent: 3, PerMin: 18, Expected: &soon, LastS: 30, Until: &until}, false, true,
+			"Draining: 12 calls left, 2 of them up, 3 heard of in the last minute, 1 transaction open; 18 a minute go; the last in some 40s; at the latest in 5m00s."},
+		{draining{State: "draining", Calls: 1, LastS: 30}, false, true, "Draining: 1 call left, 0 of them up, 0 heard of in the last minute, 0 transactions open; in 30s if none is heard of again."},
 		{draining{State: "up"}, false, true, ""},
 		{draining{}, false, true, "No engine tells of it."},
 		{draining{State: "draining"}, true, true, ""},

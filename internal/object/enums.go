@@ -55,6 +55,7 @@ const (
 	ServerTransportSame = "SERVER_TRANSPORT_SAME"
 	ServerTransportUDP  = "SERVER_TRANSPORT_UDP"
 	ServerTransportTCP  = "SERVER_TRANSPORT_TCP"
+	ServerTransportAuto = "SERVER_TRANSPORT_AUTO"
 )
 
 // MonitorType is the kind of a health monitor.

@@ -101,7 +101,7 @@ var inCloud = quiet(keptText, `cloud_ref="Default-Cloud"`)
 
 // keptFields are the others, by the Go name of the struct they stand in.
 var keptFields = map[string][]keptField{
-	"VirtualService": virtualServiceKept, "Service": serviceKept, "DNSInfo": dnsInfoKept,
+	"VirtualService": virtualServiceKept, "PerformanceLimits": performanceLimitsKept, "Service": serviceKept, "DNSInfo": dnsInfoKept,
 	"VsVip": vsVipKept, "Vip": vipKept,
 	"Pool": poolKept, "Server": serverKept,
 	"PoolGroup": poolGroupKept, "PoolGroupMember": poolGroupMemberKept,

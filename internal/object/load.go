@@ -113,7 +113,7 @@ func kindNames() string {
 
 // findKind returns the kind that text spells: VirtualService, virtualservice, virtual_service, virtual-service.
 func findKind(text string) *kind {
-	text = strings.NewReplacer("_", "", "-", "").Replace(text)
+	text = separators.Replace(text)
 	for i := range theSchema().kinds {
 		if k := &theSchema().kinds[i]; strings.EqualFold(k.name, text) {
 			return k
@@ -121,6 +121,9 @@ func findKind(text string) *kind {
 	}
 	return nil
 }
+
+// separators may stand between the words of a kind's name.
+var separators = strings.NewReplacer("_", "", "-", "")
 
 func unknownKind(text string) string {
 	var names []string

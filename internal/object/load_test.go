@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -110,6 +111,11 @@ func roundTrip(t *testing.T, set *Set) {
 		"full YAML": set.YAML(Full), "short YAML": set.YAML(SkipDefault),
 		"full JSON": set.JSON(Full), "short JSON": set.JSON(SkipDefault),
 	}
+	var streamed bytes.Buffer
+	if err := set.WriteJSON(&streamed, SkipDefault); err != nil {
+		t.Fatal(err)
+	}
+	forms["streamed JSON"] = streamed.Bytes()
 	for name, text := range forms {
 		again, err := Load("again", text)
 		if err != nil {

@@ -54,6 +54,11 @@ type TCPProxyProfile struct {
 	Automatic                     bool   `json:"automatic" default:"true" idle:"" doc:"the system chooses all below"`
 	IdleConnectionType            string `json:"idle_connection_type" default:"KEEP_ALIVE" words:"- KEEP_ALIVE CLOSE_IDLE" doc:"what becomes of a connection that is idle: CLOSE_IDLE closes it, KEEP_ALIVE leaves it to the keep-alives of TCP whether it lives"`
 	IdleConnectionTimeoutS        int    `json:"idle_connection_timeout" default:"600" range:"5..14400,0" special:"0 is for ever" unit:"s" doc:"when a connection counts as idle"`
+	MaxConnectionsPerSource       int    `json:"max_connections_per_source" default:"10000" range:"1..1000000" own:"" doc:"connections that one IPv4 address, or one /64 of IPv6, may have at a virtual service"`
+	HandshakeTimeoutS             int    `json:"handshake_timeout" default:"10" range:"1..300" unit:"s" own:"" doc:"time for TLS to be agreed on"`
+	MessageTimeoutS               int    `json:"message_timeout" default:"30" range:"1..300" unit:"s" own:"" doc:"time from the first octet of a message to its last"`
+	WriteTimeoutS                 int    `json:"write_timeout" default:"10" range:"1..300" unit:"s" own:"" doc:"time for a peer to read on, once what waits for it is more than the kernel takes"`
+	MaxMessageBytes               int    `json:"max_message" default:"65535" range:"1024..65535" unit:"bytes" own:"" doc:"longest message; a longer one gets 513, and the connection is closed"`
 	MaxRetransmissions            int    `json:"max_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a connection is given up"`
 	MaxSYNRetransmissions         int    `json:"max_syn_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a new connection is given up"`
 	ReceiveWindowKB               int    `json:"receive_window" default:"64" range:"2..65536" unit:"KB" idle:"" doc:"receive window"`

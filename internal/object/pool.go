@@ -34,7 +34,7 @@ type Pool struct {
 	SSLProfileRef             string         `json:"ssl_profile_ref" ref:"SSLProfile" doc:"servers are spoken to over TLS, by this profile; none: in plain"`
 	SSLKeyAndCertificateRef   string         `json:"ssl_key_and_certificate_ref" ref:"SSLKeyAndCertificate" doc:"certificate that is shown to servers over TLS"`
 	PKIProfileRef             string         `json:"pki_profile_ref" ref:"PKIProfile" doc:"servers must show a certificate that these authorities have signed, for their hostname or address (RFC 5922); none: any is taken"`
-	ServerTransport           string         `json:"server_transport" default:"SERVER_TRANSPORT_SAME" words:"SERVER_TRANSPORT_ SAME UDP TCP" own:"" doc:"transport to servers of a pool without ssl_profile_ref; SAME: UDP for what came over UDP, TCP for what came over TCP or TLS"`
+	ServerTransport           string         `json:"server_transport" default:"SERVER_TRANSPORT_SAME" words:"SERVER_TRANSPORT_ SAME UDP TCP AUTO" own:"" doc:"transport to servers of a pool without ssl_profile_ref; SAME: UDP for what came over UDP, TCP for what came over TCP or TLS; AUTO: as SAME, and connections to all servers are tried, so that requests of more than 1,300 octets go over TCP to those that take them (RFC 3261 section 18.1.1), as they do with SAME where the virtual service listens on TCP"`
 	DialogStateShared         bool           `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
 	Kept                      Kept           `json:"-"`
 }

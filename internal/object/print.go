@@ -3,6 +3,7 @@ package object
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"reflect"
 	"strings"
 	"unicode"
@@ -58,6 +59,35 @@ func (s *Set) JSON(f Form) []byte {
 	}
 	out.WriteByte('\n')
 	return out.Bytes()
+}
+
+// WriteJSON writes what JSON does, as one line, an object at a time.
+func (s *Set) WriteJSON(to io.Writer, f Form) error {
+	w := jsonWriter{form: f}
+	w.out = append(w.out, '{')
+	first := 1 // what stands in front of the first key; of what stands in front of others most is written already
+	for i := range theSchema().kinds {
+		k := &theSchema().kinds[i]
+		list := k.list(s)
+		if list.Len() == 0 {
+			continue
+		}
+		w.key(first, k.name)
+		w.out = append(w.out, '[')
+		for j := range list.Len() {
+			if j > 0 {
+				w.out = append(w.out, ',')
+			}
+			w.structure(list.Index(j), k.shape)
+			if _, err := to.Write(w.out); err != nil {
+				return err
+			}
+			w.out, first = w.out[:0], 0
+		}
+		w.out = append(w.out, ']')
+	}
+	_, err := to.Write(append(w.out, '}'))
+	return err
 }
 
 // node is the tree of the set as YAML. It is made of its JSON, so that both say the same in the same order.

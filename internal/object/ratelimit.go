@@ -1,5 +1,7 @@
 package object
 
+import "time"
+
 // RateProfile is how much may come in a time, and what becomes of more.
 type RateProfile struct {
 	RateLimiter RateLimiter `json:"rate_limiter" doc:"how much"`
@@ -15,6 +17,11 @@ type RateLimiter struct {
 
 // noRate is the count that is as good as no limit, and Avi's default.
 const noRate = 1_000_000_000
+
+// Period is the time.
+func (r *RateProfile) Period() time.Duration {
+	return time.Duration(r.RateLimiter.PeriodS) * time.Second
+}
 
 // Limited reports whether there is a limit.
 func (r *RateProfile) Limited() bool { return r.RateLimiter.Count > 0 && r.RateLimiter.Count < noRate }

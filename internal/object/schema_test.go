@@ -120,6 +120,11 @@ SIPServiceProfile.max_transactions 1000000 1000..50000000
 SIPServiceProfile.path SIP_PATH_NEVER
 SIPServiceProfile.record_route false
 SIPServiceProfile.retry_on_503 true
+TCPProxyProfile.handshake_timeout 10 1..300
+TCPProxyProfile.max_connections_per_source 10000 1..1000000
+TCPProxyProfile.max_message 65535 1024..65535
+TCPProxyProfile.message_timeout 30 1..300
+TCPProxyProfile.write_timeout 10 1..300
 VirtualService.pki_profile_ref -`)
 	var got []string
 	for _, sh := range theSchema().shapes {
@@ -264,7 +269,7 @@ Pool[1]: lb_algorithm_hash: missing: expected call-id, source-address, source-ad
 Pool[1]: server_disable_type: missing: expected disallow-new-connection or allow-new-connection-if-persistence-present
 Pool[1]: max_conn_rate_per_server.rate_limiter.count: 0 is out of range: must be 1 to 1000000000
 Pool[1]: max_conn_rate_per_server.rate_limiter.period: 0 is out of range: must be 1 to 1000000000
-Pool[1]: server_transport: missing: expected same, udp or tcp
+Pool[1]: server_transport: missing: expected same, udp, tcp or auto
 Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 	if got := fmt.Sprint(s.Validate()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

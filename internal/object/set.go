@@ -193,3 +193,39 @@ func (s *Set) Add(a Any) {
 	list := a.kind.list(s)
 	list.Set(reflect.Append(list, a.v))
 }
+
+// Share makes the list of a kind that of another set.
+func (s *Set) Share(from *Set, kind string) {
+	k := theSchema().kind(kind)
+	k.list(s).Set(k.list(from))
+}
+
+// Replace makes the list of a kind that of another set with some objects replaced: at says by which.
+func (s *Set) Replace(from *Set, kind string, at func(i int) (Any, bool)) {
+	k := theSchema().kind(kind)
+	before := k.list(from)
+	list := reflect.MakeSlice(before.Type(), before.Len(), before.Len())
+	reflect.Copy(list, before)
+	for i := range list.Len() {
+		if a, ok := at(i); ok {
+			list.Index(i).Set(a.v)
+		}
+	}
+	k.list(s).Set(list)
+}
+
+// Fill makes the list of a kind one of n objects.
+func (s *Set) Fill(kind string, n int, at func(i int) Any) {
+	k := theSchema().kind(kind)
+	list := reflect.MakeSlice(k.list(s).Type(), n, n)
+	for i := range n {
+		list.Index(i).Set(at(i).v)
+	}
+	k.list(s).Set(list)
+}
+
+// Nth is the object of a kind at a place. Nobody changes what it points to.
+func (s *Set) Nth(kind string, i int) Any {
+	k := theSchema().kind(kind)
+	return Any{k, k.list(s).Index(i)}
+}

@@ -7,25 +7,36 @@ import (
 
 // VirtualService is one address of the farm: it joins a VIP, ports, profiles and a pool.
 type VirtualService struct {
-	Name                     string    `json:"name" required:"" doc:"unique among virtual services"`
-	UUID                     string    `json:"uuid" doc:"references may name the object by it"`
-	Description              string    `json:"description" doc:"free text"`
-	Enabled                  bool      `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
-	TrafficEnabled           bool      `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
-	Type                     VSType    `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
-	Services                 []Service `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
-	VsVipRef                 string    `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
-	PoolRef                  string    `json:"pool_ref" ref:"Pool" doc:"where requests go"`
-	PoolGroupRef             string    `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref"`
-	ApplicationProfileRef    string    `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
-	NetworkProfileRef        string    `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"UDP or TCP, where services[] say nothing else; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
-	SSLKeyAndCertificateRefs []string  `json:"ssl_key_and_certificate_refs" items:"0..16" ref:"SSLKeyAndCertificate" doc:"certificates for services with enable_ssl; the one whose name a client asks for is shown, else the first"`
-	SSLProfileRef            string    `json:"ssl_profile_ref" ref:"SSLProfile" doc:"versions and ciphers of TLS with clients; none: TLS 1.2 and 1.3"`
-	PKIProfileRef            string    `json:"pki_profile_ref" ref:"PKIProfile" own:"" doc:"clients must show a certificate that these authorities have signed; none: no client certificate is asked for"`
-	FQDN                     string    `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
-	DNSInfo                  []DNSInfo `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual service"`
-	Kept                     Kept      `json:"-"`
+	Name                     string            `json:"name" required:"" doc:"unique among virtual services"`
+	UUID                     string            `json:"uuid" doc:"references may name the object by it"`
+	Description              string            `json:"description" doc:"free text"`
+	Enabled                  bool              `json:"enabled" default:"true" doc:"false: the virtual service has no sockets"`
+	TrafficEnabled           bool              `json:"traffic_enabled" default:"true" doc:"false: keeps its sockets, takes no traffic"`
+	Type                     VSType            `json:"type" default:"VS_TYPE_NORMAL" doc:"kind of virtual service"`
+	Services                 []Service         `json:"services" required:"" items:"1..2048" key:"port" doc:"ports to listen on; 2048 ports at most in all"`
+	VsVipRef                 string            `json:"vsvip_ref" required:"" ref:"VsVip" doc:"addresses to listen on"`
+	PoolRef                  string            `json:"pool_ref" ref:"Pool" doc:"where requests go"`
+	PoolGroupRef             string            `json:"pool_group_ref" ref:"PoolGroup" doc:"the pools that requests go to, instead of pool_ref"`
+	ApplicationProfileRef    string            `json:"application_profile_ref" default:"System-SIP" ref:"ApplicationProfile" doc:"how SIP is treated; Avi's default is its HTTP profile, ours is SIP with all defaults"`
+	NetworkProfileRef        string            `json:"network_profile_ref" default:"System-UDP-Proxy" ref:"NetworkProfile" doc:"UDP or TCP, where services[] say nothing else; Avi's default is its TCP proxy, ours is UDP proxy with all defaults"`
+	SSLKeyAndCertificateRefs []string          `json:"ssl_key_and_certificate_refs" items:"0..16" ref:"SSLKeyAndCertificate" doc:"certificates for services with enable_ssl; the one whose name a client asks for is shown, else the first"`
+	SSLProfileRef            string            `json:"ssl_profile_ref" ref:"SSLProfile" doc:"versions and ciphers of TLS with clients; none: TLS 1.2 and 1.3"`
+	PKIProfileRef            string            `json:"pki_profile_ref" ref:"PKIProfile" own:"" doc:"clients must show a certificate that these authorities have signed; none: no client certificate is asked for"`
+	PerformanceLimits        PerformanceLimits `json:"performance_limits" optional:"" doc:"most that the virtual service takes"`
+	MaxCPSPerClient          int               `json:"max_cps_per_client" default:"0" range:"10..1000,0" special:"0 is no limit" unit:"per s" doc:"new connections of TCP and TLS from one IPv4 address, or one /64 of IPv6; more are closed at once"`
+	ConnectionsRateLimit     RateProfile       `json:"connections_rate_limit" doc:"new connections of TCP and TLS in a time; more are closed at once, whatever action says"`
+	FQDN                     string            `json:"fqdn" doc:"a name by which requests address the virtual service; give this or dns_info"`
+	DNSInfo                  []DNSInfo         `json:"dns_info" items:"0..1000" key:"fqdn" doc:"names by which requests address the virtual service"`
+	Kept                     Kept              `json:"-"`
 }
+
+// PerformanceLimits is the most that a virtual service takes on one engine.
+type PerformanceLimits struct {
+	MaxConcurrentConnections int  `json:"max_concurrent_connections" default:"0" range:"0..2147483647" special:"0 is 100000" doc:"connections of TCP and TLS that are open at a time; more are closed at once"`
+	Kept                     Kept `json:"-"`
+}
+
+var performanceLimitsKept = noted(keptNumber, `max_throughput`)
 
 // Service is one listening port, or a range of them.
 type Service struct {
@@ -58,10 +69,10 @@ var virtualServiceKept = slices.Concat(
 	noted(keptText, `server_network_profile_ref traffic_clone_profile_ref vh_parent_vs_ref`),
 	noted(keptBool, `allow_invalid_client_cert close_client_conn_on_config_update limit_doser
 		remove_listening_port_on_vs_down use_vip_as_snat`),
-	noted(keptNumber, `max_cps_per_client=0:10..1000,0 min_pools_up=0:0..65535`),
+	noted(keptNumber, `min_pools_up=0:0..65535`),
 	noted(keptList, `nsx_securitygroup snat_ip snat_ip6_addresses sp_pool_refs
 		ssl_profile_selectors static_dns_records vh_domain_name vh_matches`),
-	noted(keptObject, `connections_rate_limit performance_limits requests_rate_limit sideband_profile`),
+	noted(keptObject, `requests_rate_limit sideband_profile`),
 	refuse(keptList, "a pool for each port is not supported yet; use a virtual service for each", `service_pool_select`),
 	refuse(keptList, "addresses inside a virtual service are not supported; put them into a VsVip and name it in vsvip_ref", `vip`),
 	refuse(keptText, noHTTP, `csrf_policy_ref error_page_profile_ref host_name_xlate sso_policy_ref`),

@@ -117,6 +117,15 @@ func (p *Proxy) Unreachable(in *Input, dest netip.AddrPort) Verdict {
 // pin's shard.
 func (p *Proxy) unreached(in *Input, shard *aged.Shard[pin], k uint64, pn *pin, suspect *snapshot.Server) Verdict {
 	svc := in.Listener.Service
+	if in.stream() && pn.flags&(pinLarge|pinBroken) == pinLarge {
+		// the server may be well, and take it in a datagram (18.1.1)
+		pn.flags |= pinBroken
+		if req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf); ok {
+			v := Verdict{Action: Resend, Reason: SentAgain, Order: p.storedCall(&req), Server: suspect}
+			v.resend = p.later(resend{request: req, server: suspect, failed: suspect, attempt: pn.attempt, reason: SentAgain})
+			return v
+		}
+	}
 	suspect.Traffic.Unreachable.Add(1)
 	req, ok := in.State.replay.load(k, pn.replay, in.Snapshot, p.againBuf)
 	if !ok {
@@ -192,6 +201,9 @@ func (p *Proxy) AppendAck(dst []byte, in *Input, v *Verdict) (msg []byte, to net
 		return dst, to, nil, false
 	}
 	face = s.request.Listener.FaceToward(s.failed)
+	if f := s.request.Listener.FaceLarge(s.failed); f != nil && len(s.request.Data) > largeFrom && !face.Transport.Stream() {
+		face = f
+	}
 	p.again.Parse(s.request.Data)
 	m := &p.again
 	if face == nil || m.Err != sip.NoFault {

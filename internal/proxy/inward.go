@@ -63,11 +63,20 @@ func (p *Proxy) place(r *request) choice {
 
 // sendToServer writes the edits of a request that goes to a server.
 func (p *Proxy) sendToServer(r *request, c choice) Verdict {
-	face := r.Listener.FaceToward(c.server)
-	if face == nil {
+	usual := r.Listener.FaceToward(c.server)
+	if usual == nil {
 		return p.refuse(r.Input, 500, "No Address For This Server", NoTransport)
 	}
-	in := r.Listener.FaceAt(r.Local)
+	in, face := r.Listener.FaceAt(r.Local), usual
+	if !face.Transport.Stream() {
+		if f := r.Listener.FaceLarge(c.server); f != nil && r.large {
+			face = f
+			c.server.Traffic.Large.Add(1)
+		} else if len(r.m.Buf) > MaxDatagram {
+			p.abandon(r)
+			return p.refuse(r.Input, sip.FaultTooLong.Status(), sip.FaultTooLong.String(), BadMessage)
+		}
+	}
 	hop := p.nextHop(r)
 	if sv := p.serverNamed(r, hop); hop != r.uri && (sv == nil || sv.Addr != c.server.Addr) {
 		hop = r.uri // a Route that leads elsewhere is the server's to follow, and stays as it is
@@ -75,9 +84,9 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 	p.routeEdits(r, hop)
 	p.via(face, in, r, c.attempt)
 	p.receivedEdit(r)
-	p.recordRoute(r, face, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.clientFlow())
+	p.recordRoute(r, usual, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.clientFlow())
 	if r.m.Method == sip.Register && r.svc.Path {
-		p.pushPath(r, face, in)
+		p.pushPath(r, usual, in)
 	}
 	p.hops()
 	p.repeatTo(r, face, c.reason)
@@ -95,6 +104,7 @@ func (p *Proxy) known(r *request, pn *pin) choice {
 	if r.m.Method == sip.Cancel {
 		pn.flags |= pinCancelled
 	}
+	r.large = r.large || pn.flags&pinLarge != 0
 	if c.server != nil && r.m.Method == pn.method {
 		if pn.again = min(pn.again+1, 254); pn.again == pn.enough() && pn.mute() {
 			c.server.Traffic.Unanswered.Add(1)
@@ -330,6 +340,9 @@ func (p *Proxy) pin(r *request, shard *aged.Shard[pin], k uint64, sv *snapshot.S
 	*pn = pin{server: sv.Handle, sentTick: tick(r.NowNS), replay: r.State.replay.save(k, r.Input), method: r.m.Method}
 	if r.m.To.Tag.Len() > 0 {
 		pn.flags = pinInDialog
+	}
+	if r.large {
+		pn.flags |= pinLarge
 	}
 	sv.State.OpenTransactions.Add(1)
 	if sv.Pool.Rated {

@@ -410,6 +410,9 @@ func (l *ladder) command(f []string) string {
 	case "icmp":
 		step, _ := strconv.Atoi(f[2])
 		return l.unreachable(netip.MustParseAddrPort(f[1]), l.sent[step])
+	case "streams":
+		n, _ := strconv.Atoi(f[2])
+		l.snap.Services[0].ServerAt(netip.MustParseAddrPort(f[1])).Traffic.Streams.Store(int32(n))
 	case "broken":
 		return l.broken(netip.MustParseAddrPort(f[1]))
 	case "live":
@@ -508,7 +511,10 @@ func (l *ladder) receive(where string, lines []string) string {
 			at = netip.AddrPortFrom(netip.MustParseAddr(f[2]), 0)
 		}
 	}
-	raw := []byte(l.fill(strings.Join(lines, "\r\n") + "\r\n"))
+	raw := []byte(filler.ReplaceAllStringFunc(l.fill(strings.Join(lines, "\r\n")+"\r\n"), func(s string) string {
+		n, _ := strconv.Atoi(strings.TrimPrefix(s, "x*"))
+		return strings.Repeat("x", n)
+	}))
 	if !bytes.Contains(raw, []byte("\r\n\r\n")) {
 		raw = append(raw, "\r\n"...)
 	}
@@ -526,6 +532,9 @@ func (l *ladder) receive(where string, lines []string) string {
 	}
 	return l.show(in, &v, raw)
 }
+
+// filler stands for so many letters x.
+var filler = regexp.MustCompile(`x\*[0-9]+`)
 
 func parseFlow(s string) uint64 {
 	n, _ := strconv.ParseUint(s, 10, 48)

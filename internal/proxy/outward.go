@@ -36,6 +36,9 @@ func (p *Proxy) outward(r *request) Verdict {
 		}
 		to = a
 	}
+	if len(r.m.Buf) > MaxDatagram && !face.Transport.Stream() {
+		return p.refuse(r.Input, sip.FaultTooLong.Status(), sip.FaultTooLong.String(), BadMessage)
+	}
 	p.bindRequest(r)
 	p.routeEdits(r, hop)
 	p.via(face, in, r, 0)

@@ -255,14 +255,6 @@ func (p *Proxy) TimedOut(in *Input) Verdict {
 	}
 	r := request{Input: in, m: m, svc: in.Listener.Service}
 	p.bindRequest(&r)
-	k := key(r.bind, r.salt)
-	shard := in.State.pins.Shard(k)
-	shard.Lock()
-	if pn := shard.Get(k, in.Now); pn != nil && pn.open() {
-		if sv := in.Snapshot.Server(pn.server); sv != nil {
-			p.giveUp(in, shard, k, pn, sv)
-		}
-	}
-	shard.Unlock()
+	p.abandon(&r)
 	return p.refuse(in, 408, "Request Timeout", TimedOut)
 }

@@ -31,8 +31,9 @@ type request struct {
 	onPath bool
 	forged bool // a Route of ours for Outbound, with a token that is none
 
-	bind token.Binding
-	salt uint32
+	bind  token.Binding
+	salt  uint32
+	large bool // it, or what it belongs to, is too long for a datagram (18.1.1)
 }
 
 // Request decides about a request. in.Msg has been parsed; its fault, if any, is
@@ -43,6 +44,9 @@ func (p *Proxy) Request(in *Input) Verdict {
 	r := request{Input: in, m: m, svc: in.Listener.Service}
 	if in.Listener.Egress && !r.svc.HasHost(in.From.Addr()) {
 		return Verdict{Reason: NotListening}
+	}
+	if m.Err == sip.NoFault && TooLong(in) {
+		m.Err = sip.FaultTooLong
 	}
 	if m.Err != sip.NoFault {
 		return p.refuseFault(in)
@@ -204,6 +208,7 @@ func (p *Proxy) bindRequest(r *request) {
 	}
 	r.bind = p.binding(r.m, via, r.From.Addr(), rport)
 	r.salt = p.salt(r.m, via)
+	r.large = len(r.m.Buf) > largeFrom
 }
 
 // stream reports whether the message came over one.

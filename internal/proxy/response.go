@@ -204,7 +204,7 @@ func (p *Proxy) complete(in *Input, v *Verdict, b *token.Branch) {
 			v.Server = sv // it answers from another address than it is known by
 		}
 	}
-	if pn.attempt == 0 && in.Listener.Service.CallTimeoutMS >= transactionMS && p.callOn(in, v.Order, pn.server) {
+	if pn.attempt == 0 && pn.flags&pinLarge == 0 && in.Listener.Service.CallTimeoutMS >= transactionMS && p.callOn(in, v.Order, pn.server) {
 		shard.Delete(k) // known by its call: what comes again takes the same way
 		return
 	}

@@ -138,15 +138,16 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A message as large as a datagram can be goes through whole.
+// A request goes through whole that is as large as one can be that leaves in a datagram again. Between streams TestP8_StreamLongest
+// has the longest there is.
 func TestP8_E15_Largest(t *testing.T) {
 	s := newStep(t)
 	head := bytes.ReplaceAll(invite()[:bytes.Index(invite(), []byte("Content-Length"))], []byte("00000000"), []byte("largest0"))
 	head = append(head, "Content-Length: "...)
-	n := sip.MaxMessage - len(head) - len("60000\r\n\r\n")
+	n := MaxDatagram - len(head) - len("60000\r\n\r\n")
 	msg := append(strconv.AppendInt(head, int64(n), 10), "\r\n\r\n"...)
 	msg = append(msg, bytes.Repeat([]byte{0, 'x', '\r', '\n'}, n)[:n]...)
-	if v := s.handle(msg); len(msg) != sip.MaxMessage || v.Action != Forward {
+	if v := s.handle(msg); len(msg) != MaxDatagram || v.Action != Forward {
 		t.Fatalf("%d octets: %s", len(msg), v.Reason)
 	}
 	if body := msg[len(msg)-n:]; !bytes.HasSuffix(s.out, body) {

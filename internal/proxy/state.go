@@ -62,6 +62,7 @@ const (
 	pinFinal                          // a final response came
 	pinInDialog                       // the request had a To tag: only its server can answer it
 	pinCancelled                      // its CANCEL went after it: nobody else is to ring
+	pinLarge                          // it was too long for a datagram, and so go its CANCEL and ACK
 	pinBroken                         // the connection that it went by broke, and it went to its server once more
 )
 

@@ -201,6 +201,7 @@ type CallsQuery struct {
 	Services []string // names; none: all
 	Pool     string   // name
 	Server   string   // name, address or address:port
+	Up       bool     // those alone that are up
 	Limit    int
 	After    string // Call.Key of the last one that was seen
 }
@@ -210,12 +211,12 @@ const MaxCalls = 1000
 
 // Values is the query as it goes over the wire.
 func (q *CallsQuery) Values() url.Values {
-	return url.Values{"virtualservice": q.Services, "pool": {q.Pool}, "server": {q.Server}, "after": {q.After}, "limit": {strconv.Itoa(q.Limit)}}
+	return url.Values{"up": {strconv.FormatBool(q.Up)}, "virtualservice": q.Services, "pool": {q.Pool}, "server": {q.Server}, "after": {q.After}, "limit": {strconv.Itoa(q.Limit)}}
 }
 
 // ParseCallsQuery reads what Values wrote, or a person.
 func ParseCallsQuery(v url.Values) (CallsQuery, error) {
-	q := CallsQuery{Services: v["virtualservice"], Pool: v.Get("pool"), Server: v.Get("server"), After: v.Get("after"), Limit: 100}
+	q := CallsQuery{Up: v.Has("up") && v.Get("up") != "false", Services: v["virtualservice"], Pool: v.Get("pool"), Server: v.Get("server"), After: v.Get("after"), Limit: 100}
 	if text := v.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > MaxCalls {
@@ -241,14 +242,15 @@ type ServerCalls struct {
 	Pool    string         `json:"pool"`
 	Server  string         `json:"server"`
 	Addr    netip.AddrPort `json:"address"`
-	Calls   int            `json:"calls"`
+	Calls   int            `json:"calls"`       // Call-IDs that are known or up
+	Up      int            `json:"up"`          // of them, those that are up, as far as they are seen (Record-Route)
 	Recent  int            `json:"recent"`      // of them, those with a request within the last minute
 	LeftS   int            `json:"last_s"`      // until the last of them is forgotten, if none is heard of again
-	MeanS   int            `json:"mean_idle_s"` // mean time since their last request
+	MeanS   int            `json:"mean_idle_s"` // mean time since their last request, of those that are known
 }
 
-// Call is a Call-ID that an engine remembers. It keeps a keyed hash of it and no text; text and age are those that a
-// trace has seen.
+// Call is a Call-ID that an engine remembers. It keeps a keyed hash of it and no text; that is told of calls that a trace has
+// seen.
 type Call struct {
 	Key     string         `json:"key"` // virtual service and keyed hash
 	Engine  string         `json:"engine,omitempty"`
@@ -256,8 +258,11 @@ type Call struct {
 	Pool    string         `json:"pool"`
 	Server  string         `json:"server"`
 	Addr    netip.AddrPort `json:"address"`
-	IdleS   float64        `json:"idle_s"` // since its last request
-	LeftS   float64        `json:"left_s"` // until it is forgotten, unless a request comes
+	Up      bool           `json:"up"`               // it was answered, and its end was not seen yet
+	AgeS    float64        `json:"age_s"`            // since its first request
+	Method  string         `json:"method,omitempty"` // of its last request; empty: none came, or not since the engine started
+	IdleS   *float64       `json:"idle_s"`           // since its last request; null: longer than transaction_timeout
+	LeftS   float64        `json:"left_s"`           // until it is forgotten, unless a request comes
 	Seen    *SeenCall      `json:"seen,omitempty"`
 }
 
@@ -288,7 +293,7 @@ func MergeCalls(each []*Calls, limit int) *Calls {
 			}
 			o := &out.Servers[i]
 			o.MeanS = (o.MeanS*o.Calls + s.MeanS*s.Calls) / max(1, o.Calls+s.Calls)
-			o.Calls, o.Recent, o.LeftS = o.Calls+s.Calls, o.Recent+s.Recent, max(o.LeftS, s.LeftS)
+			o.Calls, o.Up, o.Recent, o.LeftS = o.Calls+s.Calls, o.Up+s.Up, o.Recent+s.Recent, max(o.LeftS, s.LeftS)
 		}
 	}
 	slices.SortStableFunc(out.Results, func(a, b Call) int { return strings.Compare(a.Key, b.Key) })

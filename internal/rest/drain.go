@@ -30,7 +30,8 @@ type drainStatus struct {
 	Addr     netip.AddrPort `json:"address"`
 	Enabled  bool           `json:"enabled"`
 	State    string         `json:"state"`      // up, down, draining, disabled, backoff; empty: no engine tells
-	Calls    int64          `json:"calls"`      // Call-IDs that it still has
+	Calls    int64          `json:"calls"`      // Call-IDs that it still has: that are known or up
+	Up       int64          `json:"calls_up"`   // calls that are up on it, as far as they are seen (Record-Route)
 	Open     int64          `json:"open_conns"` // transactions
 	Recent   int            `json:"recent"`     // of the calls, those with a request within the last minute
 	PerMin   float64        `json:"per_minute"` // calls that have gone, a minute, over the last minutes
@@ -184,7 +185,7 @@ func (d *drainStatus) told(known *report.Pool, calls *report.Calls) {
 	if known != nil {
 		for i := range known.Servers {
 			if s := &known.Servers[i]; s.Addr == d.Addr {
-				d.State, d.Calls, d.Open = s.State, s.Calls, s.OpenTransactions
+				d.State, d.Calls, d.Up, d.Open = s.State, max(s.Calls, s.CallsUp), s.CallsUp, s.OpenTransactions
 				if !s.DrainUntil.IsZero() {
 					d.Until = &s.DrainUntil
 				}

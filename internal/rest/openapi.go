@@ -77,7 +77,7 @@ var parameters = map[string]string{
 	"call_id":  "exactly this Call-ID", "/api/trace?from": "user or number of From; a * at its end stands for anything", "to": "likewise of To", "user": "likewise of either",
 	"method": "of a request; of a response that of its CSeq", "code": "of a response: 486, 4xx, 400-499 or 4xx-6xx", "source": "address or prefix that sent it or gets it",
 	"virtualservice": "name or uuid; may be given several times", "only": "true: not the rest of the call too", "before": "true: also what came before of the same call, since the trace began",
-	"pool": "name or uuid", "after": "next of the page before", "/api/calls?limit": "calls in the answer, 0 to 1000", "/api/calls?server": "name, address or address:port",
+	"pool": "name or uuid", "after": "next of the page before", "up": "true: only calls that were answered and of which no end was seen", "/api/calls?limit": "calls in the answer, 0 to 1000", "/api/calls?server": "name, address or address:port",
 	"/api/trace?server": "name, address or address:port",
 }
 

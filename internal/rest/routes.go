@@ -58,7 +58,7 @@ var closedRoutes = []route{
 	{pattern: "POST /api/preview", h: (*request).preview, sum: "What changes would do, without doing them", in: previewBody{}, out: controller.Preview{}},
 	{pattern: "POST /api/explain", h: (*request).explain, sum: "Which way a message would go, and why", in: explainRequest{}, out: report.Explanation{}},
 	{pattern: "GET /api/trace", h: (*request).trace, sum: "Messages as engines see them, and what becomes of them, line by line until the reader goes; for an admin or an operator", out: lineByLine{report.TraceLine{}}, query: "call_id from to user method code server source virtualservice only before secrets"},
-	{pattern: "GET /api/calls", h: (*request).calls, sum: "Calls that are up", out: report.Calls{}, query: "pool server virtualservice limit after"},
+	{pattern: "GET /api/calls", h: (*request).calls, sum: "Call-IDs that are known, and calls that are up", out: report.Calls{}, query: "pool server virtualservice up limit after"},
 	{pattern: "GET /api/report", h: (*request).report, sum: "What all engines tell of virtual services, pools and servers, as one", out: report.Engine{}},
 	{pattern: "GET /api/audit", h: (*request).audit, sum: "Who changed what, the newest first", out: auditPage{}, query: "page_size from"},
 	{pattern: "GET /api/export", h: (*request).export, sum: "All objects", out: loose, query: "secrets"},

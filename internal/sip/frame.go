@@ -26,9 +26,19 @@ type Frame struct {
 // Framer finds the messages in a stream (RFC 3261 18.3, 20.14). It remembers how far it has looked, so a stream that
 // comes octet by octet costs no more than one that comes at once. The zero Framer stands between two messages.
 type Framer struct {
+	Max    int  // longest message, in octets; 0: MaxMessage
 	looked int  // octets from the start of the message on that hold no end of the header section
 	whole  int  // length of the message; 0: not known yet
 	begun  bool // the start line has come and may be SIP's
+}
+
+func (f *Framer) reset() { *f = Framer{Max: f.Max} }
+
+func (f *Framer) most() int {
+	if f.Max == 0 {
+		return MaxMessage
+	}
+	return f.Max
 }
 
 // Pending reports whether b, in which Next has found nothing whole, is the beginning of a message: CRLFs are not.
@@ -43,18 +53,18 @@ func (f *Framer) Next(b []byte) Frame {
 		}
 		head, fault := f.header(b)
 		if fault != NoFault {
-			*f = Framer{}
+			f.reset()
 			return Frame{FrameLost, head, fault}
 		}
 		if head == 0 {
 			return Frame{}
 		}
 		n, fault := frameLength(b[:head])
-		if fault == NoFault && head+n > MaxMessage {
+		if fault == NoFault && head+n > f.most() {
 			fault = FaultTooLong
 		}
 		if fault != NoFault {
-			*f = Framer{}
+			f.reset()
 			return Frame{FrameLost, head, fault}
 		}
 		f.whole = head + n
@@ -63,7 +73,7 @@ func (f *Framer) Next(b []byte) Frame {
 		return Frame{}
 	}
 	n := f.whole
-	*f = Framer{}
+	f.reset()
 	return Frame{Kind: FrameMessage, Len: n}
 }
 
@@ -97,7 +107,7 @@ func (f *Framer) between(b []byte) (frame Frame, begun bool) {
 
 // header gives the length of the header section with its empty line, 0 if that has not come yet.
 func (f *Framer) header(b []byte) (int, Fault) {
-	limited := b[:min(len(b), MaxMessage)]
+	limited := b[:min(len(b), f.most())]
 	for {
 		i := bytes.IndexByte(limited[f.looked:], '\n')
 		if i < 0 {
@@ -136,7 +146,7 @@ func (f *Framer) header(b []byte) (int, Fault) {
 
 // unended says what to make of a header section whose end has not come.
 func (f *Framer) unended(b []byte) (int, Fault) {
-	if len(b) >= MaxMessage {
+	if len(b) >= f.most() {
 		return 0, FaultTooLong
 	}
 	return 0, NoFault

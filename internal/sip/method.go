@@ -31,6 +31,9 @@ var methodText = [numMethods]string{
 	"INFO", "REFER", "MESSAGE", "UPDATE",
 }
 
+// Methods are the methods with a number of their own, as they stand in a start line.
+func Methods() []string { return append([]string(nil), methodText[1:]...) }
+
 // String is the method as it stands in a start line, or "OTHER" for Unknown.
 func (m Method) String() string {
 	if int(m) < len(methodText) {

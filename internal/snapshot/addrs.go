@@ -120,19 +120,19 @@ func (t *serverTable) all(yield func(*Server) bool) {
 	}
 }
 
-// ownAddr is what is known of an address that may be our own.
+// ownAddr is what is known of an address that may be our own. Faces are places in Snapshot.faceList.
 type ownAddr struct {
 	host  bool // it is one of this machine's
-	faces []*Face
+	faces []int32
 	// byPort has the faces instead once there are many: a thousand services may share an address.
-	byPort map[uint16][]*Face
+	byPort map[uint16][]int32
 }
 
 // manyFaces is from how many on the faces of an address are looked up rather than looked through.
 const manyFaces = 8
 
 // at are the faces that may have a port.
-func (o *ownAddr) at(port uint16) []*Face {
+func (o *ownAddr) at(port uint16) []int32 {
 	if o.byPort != nil {
 		return o.byPort[port]
 	}
@@ -141,10 +141,10 @@ func (o *ownAddr) at(port uint16) []*Face {
 
 // face is the one with a port on which we listen there, or say that we do: that of v,
 // if several services say so.
-func (o *ownAddr) face(v *Service, port uint16) *Face {
+func (o *ownAddr) face(list []*Face, v *Service, port uint16) *Face {
 	var other *Face
-	for _, f := range o.at(port) {
-		if f.SentBy.Port() == port {
+	for _, i := range o.at(port) {
+		if f := list[i]; f.SentBy.Port() == port {
 			if f.Out.Service == v {
 				return f
 			}
@@ -155,26 +155,70 @@ func (o *ownAddr) face(v *Service, port uint16) *Face {
 }
 
 // faceOn is the face of v with a port and a transport, or nil.
-func (o *ownAddr) faceOn(v *Service, port uint16, t sip.Transport) *Face {
-	for _, f := range o.at(port) {
-		if f.SentBy.Port() == port && f.Out.Service == v && f.Transport == t {
+func (o *ownAddr) faceOn(list []*Face, v *Service, port uint16, t sip.Transport) *Face {
+	for _, i := range o.at(port) {
+		if f := list[i]; f.SentBy.Port() == port && f.Out.Service == v && f.Transport == t {
 			return f
 		}
 	}
 	return nil
 }
 
-func (o *ownAddr) add(f *Face) {
+func (o *ownAddr) add(list []*Face, f *Face) {
 	if o.byPort == nil && len(o.faces) < manyFaces {
-		o.faces = append(o.faces, f)
+		o.faces = append(o.faces, f.place)
 		return
 	}
 	if o.byPort == nil {
-		o.byPort = map[uint16][]*Face{}
-		for _, f := range o.faces {
-			o.byPort[f.SentBy.Port()] = append(o.byPort[f.SentBy.Port()], f)
+		o.byPort = map[uint16][]int32{}
+		for _, i := range o.faces {
+			port := list[i].SentBy.Port()
+			o.byPort[port] = append(o.byPort[port], i)
 		}
 		o.faces = nil
 	}
-	o.byPort[f.SentBy.Port()] = append(o.byPort[f.SentBy.Port()], f)
+	o.byPort[f.SentBy.Port()] = append(o.byPort[f.SentBy.Port()], f.place)
+}
+
+// serverPages are servers by Handle, in pages: who changes some of them copies the pages that they are on.
+type serverPages struct {
+	pages []*serverPage
+	len   int
+	own   []bool // pages that are shared with no other snapshot; nil when the snapshot is made
+}
+
+const pageServers = 256
+
+type serverPage [pageServers]*Server
+
+// at is the server of a handle, nil if it has none.
+func (p *serverPages) at(h Handle) *Server {
+	if page := int(h / pageServers); page < len(p.pages) {
+		return p.pages[page][h%pageServers]
+	}
+	return nil
+}
+
+// edit begins other pages with what p has.
+func (p *serverPages) edit() serverPages {
+	return serverPages{append(make([]*serverPage, 0, len(p.pages)+1), p.pages...), p.len, make([]bool, len(p.pages))}
+}
+
+// set puts a server, or nil, in the place of a handle.
+func (p *serverPages) set(h Handle, s *Server) {
+	page := int(h / pageServers)
+	if !p.own[page] {
+		fresh := *p.pages[page]
+		p.pages[page], p.own[page] = &fresh, true
+	}
+	p.pages[page][h%pageServers] = s
+}
+
+// next is the handle of a server that is yet to be set.
+func (p *serverPages) next() Handle {
+	h := Handle(p.len)
+	if p.len++; int(h/pageServers) == len(p.pages) {
+		p.pages, p.own = append(p.pages, new(serverPage)), append(p.own, true)
+	}
+	return h
 }

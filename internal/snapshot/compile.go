@@ -48,17 +48,17 @@ type compiler struct {
 func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapshot, error) {
 	c := &compiler{set: set, prev: prev, env: env, out: &Snapshot{
 		Revision: revision,
-		faces:    make(map[uint16]*Face, len(set.VirtualServices)), byKey: make(map[Key]*Listener, len(set.VirtualServices)),
-		byService: make(map[string]*Service, len(set.VirtualServices)), groups: map[string]*Group{},
+		faces:    make(map[uint16]int32, len(set.VirtualServices)), byKey: make(map[Key]int32, len(set.VirtualServices)),
+		byService: make(map[string]int32, len(set.VirtualServices)), groups: map[string]*Group{},
 	}, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	for _, h := range env.Hosts {
 		c.out.own.add(h.Addr()).host = true
 	}
 	c.findLinks()
 	if prev != nil {
-		c.out.servers = append(make([]*Server, 0, len(prev.servers)+64), prev.servers...)
+		c.out.servers = prev.servers.edit()
 	} else {
-		c.out.servers = []*Server{nil}
+		c.out.servers.next() // nobody
 	}
 	if env.Wants == nil {
 		env.Wants = Wanted(set)
@@ -85,6 +85,7 @@ func Compile(set *object.Set, prev *Snapshot, env Env, revision uint64) (*Snapsh
 	for _, l := range c.out.Listeners {
 		c.faceServers(l)
 	}
+	c.out.base = newBase(set, c.out)
 	return c.out, nil
 }
 
@@ -126,13 +127,14 @@ func (c *compiler) services() {
 			MaxTransactions:         sip.MaxTransactions,
 			MaxCalls:                sip.MaxCalls,
 			ports:                   vs.Ports(),
+			MaxConns:                vs.PerformanceLimits.MaxConcurrentConnections, ConnRate: vs.ConnectionsRateLimit, ConnRatePerSource: vs.MaxCPSPerClient,
 		}
 		for _, n := range c.pairs[i].set().FQDNs(vs) {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
 		s.TLS = c.serviceTLS(s.ID, vs)
 		s.reach = c.reachOf(s)
-		c.out.byService[s.ID] = s
+		c.out.byService[s.ID] = int32(len(c.out.Services))
 		c.out.Services = append(c.out.Services, s)
 		c.listeners(s, &c.pairs[i])
 	}

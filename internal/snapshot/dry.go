@@ -9,54 +9,50 @@ import (
 
 // drier copies what belongs to one service, so that a message can be decided about and nothing is changed by it.
 type drier struct {
-	service   *Service
-	faces     map[*Face]*Face
-	listeners map[*Listener]*Listener
+	service *Service
+	faces   map[*Face]*Face
 }
 
 // Dry returns the snapshot with a copy of one service and its pool in their place: State, counters and budget of the
 // copy are its own, and so are those of the servers of other pools that known names.
 func (s *Snapshot) Dry(v *Service, known ...Handle) *Snapshot {
 	svc := *v
-	d := &drier{service: &svc, faces: map[*Face]*Face{}, listeners: map[*Listener]*Listener{}}
+	d := &drier{service: &svc, faces: map[*Face]*Face{}}
 	out := &Snapshot{Revision: s.Revision, Services: slices.Clone(s.Services), Listeners: slices.Clone(s.Listeners), Pools: s.Pools,
-		servers: slices.Clone(s.servers), faces: maps.Clone(s.faces), byKey: maps.Clone(s.byKey), byPool: s.byPool, byService: s.byService,
-		groups: s.groups, gone: s.gone}
+		servers: s.servers.edit(), faceList: slices.Clone(s.faceList), groups: s.groups, gone: s.gone,
+		faces: s.faces, byKey: s.byKey, byPool: s.byPool, byService: s.byService, own: s.own, wildcards: s.wildcards}
 	copies := d.pools(&svc, v, out)
 	for _, h := range known {
 		if sv := out.Server(h); sv != nil && copies[sv.Pool] == nil && !svc.Has(sv.Pool) {
-			out.servers[h] = sv.dry(sv.Pool)
+			out.servers.set(h, sv.dry(sv.Pool))
 		}
 	}
-	svc.Listeners = nil
-	for _, l := range v.Listeners {
-		svc.Listeners = append(svc.Listeners, d.listener(l))
-	}
+	d.listenersOf(v, out)
 	for _, l := range svc.Listeners {
-		d.refer(l)
 		others := map[*Pool][]*Face{}
 		for p, toward := range l.others {
 			others[copies[p]] = d.all(toward)
 		}
 		l.others = others
-		out.Listeners[l.Index], out.byKey[l.Key] = l, l
 	}
 	out.Services[svc.Index] = &svc
-	for old, f := range d.faces {
-		if out.faces[f.ID] == old {
-			out.faces[f.ID] = f
-		}
-	}
-	out.own = d.own(&s.own)
-	for i := range s.wildcards {
-		out.wildcards[i] = maps.Clone(s.wildcards[i])
-		for port, l := range out.wildcards[i] {
-			if n := d.listeners[l]; n != nil {
-				out.wildcards[i][port] = n
-			}
-		}
-	}
 	return out
+}
+
+// listenersOf gives the copy of a service copies of its listeners and their faces, and puts them into a snapshot whose
+// lists are its own.
+func (d *drier) listenersOf(v *Service, out *Snapshot) {
+	d.service.Listeners = nil
+	for _, l := range v.Listeners {
+		d.service.Listeners = append(d.service.Listeners, d.listener(l))
+	}
+	for _, l := range d.service.Listeners {
+		d.refer(l)
+		out.Listeners[l.Index] = l
+	}
+	for _, f := range d.faces {
+		out.faceList[f.place] = f
+	}
 }
 
 // pools puts copies of the service's pools, group and what it knows of their servers into its copy, and gives them by
@@ -92,7 +88,7 @@ func (d *drier) pools(svc, v *Service, out *Snapshot) map[*Pool]*Pool {
 
 // dry returns a copy of a pool, whose servers it puts into a snapshot.
 func (p *Pool) dry(out *Snapshot) *Pool {
-	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, TLS: p.TLS, toward: p.toward, Reselect: p.Reselect, Prolongs: p.Prolongs, Rated: p.Rated,
+	q := &Pool{ID: p.ID, Name: p.Name, Object: p.Object, Hash: p.Hash, Header: p.Header, Shared: p.Shared, Large: p.Large, Auto: p.Auto, TLS: p.TLS, toward: p.toward, Reselect: p.Reselect, Prolongs: p.Prolongs, Rated: p.Rated,
 		Budget: p.Budget.Dry(), places: p.places, byID: map[uint64]*Server{}, Servers: make([]*Server, len(p.Servers))}
 	view := p.View.Load().Dry()
 	q.View.Store(view)
@@ -107,7 +103,7 @@ func (p *Pool) dry(out *Snapshot) *Pool {
 			q.byID[sv.ID&token.ServerBits] = c
 		}
 		if out.Server(c.Handle) == sv {
-			out.servers[c.Handle] = c
+			out.servers.set(c.Handle, c)
 		}
 	}
 	return q
@@ -123,7 +119,6 @@ func (s *Server) dry(p *Pool) *Server {
 func (d *drier) listener(l *Listener) *Listener {
 	c := *l
 	c.Service = d.service
-	d.listeners[l] = &c
 	for _, f := range l.faces() {
 		n := *f
 		n.Out = &c
@@ -161,19 +156,6 @@ func (d *drier) refer(l *Listener) {
 	for i, f := range l.toward {
 		l.toward[i] = d.face(f)
 	}
-}
-
-func (d *drier) own(t *addrTable[ownAddr]) addrTable[ownAddr] {
-	out := addrTable[ownAddr]{slots: slices.Clone(t.slots), count: t.count}
-	for i := range out.slots {
-		o := &out.slots[i].value
-		o.faces = d.all(o.faces)
-		o.byPort = maps.Clone(o.byPort)
-		for port, faces := range o.byPort {
-			o.byPort[port] = d.all(faces)
-		}
-	}
-	return out
 }
 
 // all are the copies of faces; the list itself where there is none.

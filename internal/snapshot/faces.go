@@ -163,6 +163,9 @@ func egress(service string, listens []Key, pools []*object.Pool, taken *taken) [
 			f := family(pool.ServerAddr(j))
 			for _, k := range listens {
 				needs[f][toward[k.Transport]] = true
+				if pool.ServerTransport == object.ServerTransportAuto && toward[k.Transport] == sip.UDP {
+					needs[f][sip.TCP] = true
+				}
 			}
 		}
 	}
@@ -218,6 +221,11 @@ func transportsTo(pool *object.Pool) (toward [sip.NumTransports]sip.Transport) {
 	return toward
 }
 
+// largeOver reports whether requests that are too long for datagrams may go to a pool's servers over TCP.
+func largeOver(pool *object.Pool) bool {
+	return pool.SSLProfileRef == "" && (pool.ServerTransport == object.ServerTransportSame || pool.ServerTransport == object.ServerTransportAuto)
+}
+
 // family is 0 for IPv4 and 1 for IPv6.
 func family(a netip.AddrPort) int { return familyOf(a.Addr()) }
 
@@ -241,7 +249,6 @@ func (c *compiler) listeners(s *Service, p *pair) {
 	for _, l := range p.listens {
 		advertise[l.Addr.Addr()] = l.Advertise
 	}
-	idle := p.idle()
 	for _, k := range p.keys {
 		s.Speaks[k.Transport] = true
 	}
@@ -249,36 +256,45 @@ func (c *compiler) listeners(s *Service, p *pair) {
 		s.Usual++
 	}
 	for _, k := range p.keys {
-		if other := c.out.byKey[k]; other != nil {
+		if other := c.out.Listener(k); other != nil {
 			c.fail(s.ID, "VirtualService/%s: listens on %s, and so does VirtualService/%s", s.Name, k.Addr, other.Service.Name)
 			continue
 		}
 		l := c.listener(s, k, advertise[k.Addr.Addr()])
 		if k.Transport.Stream() {
-			l.IdleAfter = idle(k)
+			l.limit(p.streams(k))
 		}
 	}
 }
 
-// idle tells when idle connections of a listener are closed.
-func (p *pair) idle() func(Key) time.Duration {
+// streams tells by which profile the connections of a listener are treated.
+func (p *pair) streams(k Key) *object.TCPProxyProfile {
 	set := p.set()
-	return func(k Key) time.Duration {
-		ref := p.vs.NetworkProfileRef
-		for i := range p.vs.Services {
-			sv := &p.vs.Services[i]
-			if port := k.Addr.Port(); sv.OverrideNetworkProfileRef != "" && port >= sv.Port && port <= max(sv.Port, sv.PortRangeEnd) {
-				if o := set.NetworkProfile(sv.OverrideNetworkProfileRef); o != nil && o.Profile.Type == object.ProtocolTCPProxy {
-					ref = sv.OverrideNetworkProfileRef
-				}
+	ref := p.vs.NetworkProfileRef
+	for i := range p.vs.Services {
+		sv := &p.vs.Services[i]
+		if port := k.Addr.Port(); sv.OverrideNetworkProfileRef != "" && port >= sv.Port && port <= max(sv.Port, sv.PortRangeEnd) {
+			if o := set.NetworkProfile(sv.OverrideNetworkProfileRef); o != nil && o.Profile.Type == object.ProtocolTCPProxy {
+				ref = sv.OverrideNetworkProfileRef
 			}
 		}
-		n := set.NetworkProfile(ref)
-		if n == nil || n.Profile.Type != object.ProtocolTCPProxy || n.Profile.TCPProxyProfile.IdleConnectionType != "CLOSE_IDLE" {
-			return 0
-		}
-		return time.Duration(n.Profile.TCPProxyProfile.IdleConnectionTimeoutS) * time.Second
 	}
+	if n := set.NetworkProfile(ref); n != nil && n.Profile.Type == object.ProtocolTCPProxy {
+		return &n.Profile.TCPProxyProfile
+	}
+	return &usualStreams
+}
+
+// usualStreams is for an egress of a service that has no listener of streams.
+var usualStreams = object.New[object.NetworkProfile]("").Profile.TCPProxyProfile
+
+// limit sets what connections of a listener may take.
+func (l *Listener) limit(p *object.TCPProxyProfile) {
+	if p.IdleConnectionType == "CLOSE_IDLE" {
+		l.IdleAfter = time.Duration(p.IdleConnectionTimeoutS) * time.Second
+	}
+	l.Stream = StreamLimits{Handshake: time.Duration(p.HandshakeTimeoutS) * time.Second, Message: time.Duration(p.MessageTimeoutS) * time.Second,
+		Write: time.Duration(p.WriteTimeoutS) * time.Second, MaxMessage: p.MaxMessageBytes, MaxPerSource: p.MaxConnectionsPerSource}
 }
 
 func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {
@@ -296,7 +312,7 @@ func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {
 		}
 	}
 	c.out.Listeners = append(c.out.Listeners, l)
-	c.out.byKey[k] = l
+	c.out.byKey[k] = int32(l.Index)
 	s.Listeners = append(s.Listeners, l)
 	if !slices.Contains(s.ports, l.Addr.Port()) {
 		s.ports = append(s.ports, l.Addr.Port())
@@ -334,10 +350,12 @@ func (c *compiler) face(l *Listener, source, shown netip.Addr) *Face {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	f.ID = uint16(h.Sum32() ^ h.Sum32()>>16)
-	for f.ID == 0 || c.out.faces[f.ID] != nil {
+	for f.ID == 0 || c.out.Face(f.ID) != nil {
 		f.ID++
 	}
-	c.out.faces[f.ID] = f
+	f.place = int32(len(c.out.faceList))
+	c.out.faceList = append(c.out.faceList, f)
+	c.out.faces[f.ID] = f.place
 	c.own(sentBy.Addr(), f)
 	c.own(l.Addr.Addr(), f)
 	return f
@@ -351,8 +369,8 @@ func (c *compiler) own(a netip.Addr, f *Face) {
 		return
 	}
 	v, o := f.Out.Service, c.out.own.add(a)
-	if o.faceOn(v, f.SentBy.Port(), f.Transport) == nil {
-		o.add(f)
+	if o.faceOn(c.out.faceList, v, f.SentBy.Port(), f.Transport) == nil {
+		o.add(c.out.faceList, f)
 	}
 }
 
@@ -364,10 +382,10 @@ func (c *compiler) faceListener(l *Listener) {
 	v4 := l.Addr.Addr().Is4()
 	any := &c.out.wildcards[family(l.Addr)]
 	if *any == nil {
-		*any = map[uint16]*Listener{}
+		*any = map[uint16]int32{}
 	}
-	if (*any)[l.Addr.Port()] == nil {
-		(*any)[l.Addr.Port()] = l
+	if _, taken := (*any)[l.Addr.Port()]; !taken {
+		(*any)[l.Addr.Port()] = int32(l.Index)
 	}
 	if l.byLocal[netip.Addr{}] != nil {
 		return

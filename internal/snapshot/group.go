@@ -228,7 +228,7 @@ func (c *compiler) reachOf(s *Service) *reach {
 	own := len(pools)
 	var before *reach
 	if c.prev != nil {
-		if old := c.prev.byService[s.ID]; old != nil {
+		if old := c.prev.service(s.ID); old != nil {
 			before = old.reach
 			for _, p := range old.Pools() {
 				if now := c.poolNow(p); now != nil {
@@ -266,7 +266,7 @@ func newReach(pools []*Pool, own int) *reach {
 
 // poolNow is a pool of the previous snapshot as it is now, also one that is in no set any more.
 func (c *compiler) poolNow(p *Pool) *Pool {
-	if now := c.out.byPool[p.ID]; now != nil {
+	if now := c.out.Pool(p.ID); now != nil {
 		return now
 	}
 	if slices.Contains(c.out.gone, p) {

@@ -34,19 +34,19 @@ var hashKeys = map[object.LBHash]HashKey{
 }
 
 func (c *compiler) pools() {
-	c.out.byPool, c.byName = make(map[string]*Pool, len(c.set.Pools)), make(map[string]*Pool, len(c.set.Pools))
+	c.out.byPool, c.byName = make(map[string]int32, len(c.set.Pools)), make(map[string]*Pool, len(c.set.Pools))
 	for i := range c.set.Pools {
 		o := &c.set.Pools[i]
 		var prev *Pool
 		if c.prev != nil {
-			prev = c.prev.byPool[id(o.UUID, o.Name)]
+			prev = c.prev.Pool(id(o.UUID, o.Name))
 		}
 		p := prev
 		if prev == nil || !samePool(&prev.Object, o) || o.SSLProfileRef != "" && c.poolTLS(o, prev) != prev.TLS {
 			p = c.compilePool(o, prev)
 		}
+		c.out.byPool[p.ID], c.byName[p.Name] = int32(len(c.out.Pools)), p
 		c.out.Pools = append(c.out.Pools, p)
-		c.out.byPool[p.ID], c.byName[p.Name] = p, p
 	}
 	c.gonePools()
 }
@@ -59,7 +59,7 @@ func (c *compiler) gonePools() {
 	}
 	c.out.gone = slices.Clone(c.prev.gone)
 	for _, p := range c.prev.Pools {
-		if c.out.byPool[p.ID] == nil {
+		if c.out.Pool(p.ID) == nil {
 			c.out.gone = append(c.out.gone, p)
 		}
 	}
@@ -69,7 +69,7 @@ func (c *compiler) gonePools() {
 	}
 	for len(c.out.gone) > 0 && total > MaxDeparted {
 		for sv := range c.out.gone[0].addrs.all {
-			c.out.servers[sv.Handle] = nil
+			c.out.servers.set(sv.Handle, nil)
 		}
 		total -= c.out.gone[0].places
 		c.out.gone = c.out.gone[1:]
@@ -96,7 +96,7 @@ func sameServer(a, b object.Server) bool {
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
 	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
-		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Reselect: newReselect(&o.ServerReselect),
+		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Large: largeOver(o), Auto: o.ServerTransport == object.ServerTransportAuto, Reselect: newReselect(&o.ServerReselect),
 		Rated:    o.MaxConnRatePerServer.Limited(),
 		Prolongs: o.ServerDisableType == object.AllowIfPersistent,
 		Budget:   balance.NewRetryBudget(o.RetryBudgetPercent, o.RetryBudgetPerSecond),
@@ -150,10 +150,10 @@ func (c *compiler) server(p, prev *Pool, b *balance.Server) *Server {
 		// of before it left end in this State
 		b.State = old.State
 		s.Handle, s.Traffic, s.State = old.Handle, old.Traffic, old.State
-		c.out.servers[s.Handle] = s
+		c.out.servers.set(s.Handle, s)
 	} else {
-		s.Handle, s.Traffic = Handle(len(c.out.servers)), new(Traffic)
-		c.out.servers = append(c.out.servers, s)
+		s.Handle, s.Traffic = c.out.servers.next(), new(Traffic)
+		c.out.servers.set(s.Handle, s)
 	}
 	p.index(s)
 	return s
@@ -182,12 +182,12 @@ func (c *compiler) depart(p, prev *Pool) {
 	slices.SortFunc(gone, func(a, b *Server) int { return cmp.Compare(b.Handle, a.Handle) })
 	for i, old := range gone {
 		if i >= MaxDeparted {
-			c.out.servers[old.Handle] = nil
+			c.out.servers.set(old.Handle, nil)
 			continue
 		}
 		s := *old
 		s.Index, s.Pool = -1, p
-		c.out.servers[s.Handle] = &s
+		c.out.servers.set(s.Handle, &s)
 		if p.byID[s.ID&token.ServerBits] == nil {
 			p.index(&s)
 		} else {

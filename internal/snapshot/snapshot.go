@@ -25,17 +25,30 @@ type Snapshot struct {
 	Listeners []*Listener
 	Pools     []*Pool
 
-	servers   []*Server        // by Handle; index 0 is nobody
-	faces     map[uint16]*Face // by ID
-	byKey     map[Key]*Listener
-	byPool    map[string]*Pool         // by ID
-	byService map[string]*Service      // by ID
-	groups    map[string]*Group        // by ID
-	probes    map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
-	gone      []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
+	servers  serverPages
+	faceList []*Face
+	groups   map[string]*Group        // by ID
+	probes   map[string]*identity.TLS // what monitors with attributes of their own speak TLS with, by ID
+	gone     []*Pool                  // that are in no set any more, see MaxDeparted; those that left first come first
+	base     *base                    // what Again begins with; nil: nothing
+
+	// All that finds something gives places in the lists above, so that a snapshot in which the same things stand at the
+	// same places shares it with the one before (again.go).
+	faces     map[uint16]int32 // of faceList, by ID
+	byKey     map[Key]int32    // of Listeners
+	byPool    map[string]int32 // of Pools, by ID
+	byService map[string]int32 // of Services, by ID
 	own       addrTable[ownAddr]
 	// wildcards are the listeners on all addresses of a family, by family and port.
-	wildcards [2]map[uint16]*Listener
+	wildcards [2]map[uint16]int32
+}
+
+// at is what stands at a place that was looked up, nil if there was none.
+func at[T any](list []*T, place int32, found bool) *T {
+	if !found {
+		return nil
+	}
+	return list[place]
 }
 
 // Handle is a small number for a server, the same as long as the process runs,
@@ -44,27 +57,45 @@ type Handle uint32
 
 // Server returns the server of a handle, or nil if it was forgotten.
 func (s *Snapshot) Server(h Handle) *Server {
-	if int(h) >= len(s.servers) {
-		return nil
-	}
-	return s.servers[h]
+	return s.servers.at(h)
 }
 
 // Servers are those that are known, by Handle; nil where there is none.
-func (s *Snapshot) Servers() []*Server { return s.servers }
+func (s *Snapshot) Servers() []*Server {
+	out := make([]*Server, s.servers.len)
+	for h := range out {
+		out[h] = s.servers.at(Handle(h))
+	}
+	return out
+}
 
 // Listener returns the listener of a key, or nil.
-func (s *Snapshot) Listener(k Key) *Listener { return s.byKey[k] }
+func (s *Snapshot) Listener(k Key) *Listener {
+	i, ok := s.byKey[k]
+	return at(s.Listeners, i, ok)
+}
 
 // Pool returns the pool of an ID, or nil.
-func (s *Snapshot) Pool(id string) *Pool { return s.byPool[id] }
+func (s *Snapshot) Pool(id string) *Pool {
+	i, ok := s.byPool[id]
+	return at(s.Pools, i, ok)
+}
+
+// service returns the service of an ID, or nil.
+func (s *Snapshot) service(id string) *Service {
+	i, ok := s.byService[id]
+	return at(s.Services, i, ok)
+}
 
 // ID is under what is kept what an object has learnt: its uuid, so that it may get another name; the name where it has
 // no uuid.
 func ID(uuid, name string) string { return id(uuid, name) }
 
 // Face returns the face with that ID, or nil.
-func (s *Snapshot) Face(id uint16) *Face { return s.faces[id] }
+func (s *Snapshot) Face(id uint16) *Face {
+	i, ok := s.faces[id]
+	return at(s.faceList, i, ok)
+}
 
 // Own reports whether an address is one that a service listens on or advertises
 // (RFC 3261 section 16.4: a Route or Request-URI that names this element). To a
@@ -81,13 +112,13 @@ func (s *Snapshot) Foreign(v *Service, a netip.AddrPort) bool {
 func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 	o := s.own.at(a.Addr())
 	if o != nil {
-		if f := o.face(v, a.Port()); f != nil {
+		if f := o.face(s.faceList, v, a.Port()); f != nil {
 			return f.Out.Service
 		}
 	}
 	if o != nil && o.host || a.Addr().IsLoopback() {
-		if l := s.wildcards[family(a)][a.Port()]; l != nil {
-			return l.Service
+		if i, ok := s.wildcards[family(a)][a.Port()]; ok {
+			return s.Listeners[i].Service
 		}
 	}
 	return nil
@@ -96,7 +127,7 @@ func (s *Snapshot) owner(v *Service, a netip.AddrPort) *Service {
 // FaceNamed is the face of a service that shows itself as an address with a transport, or nil.
 func (s *Snapshot) FaceNamed(v *Service, a netip.AddrPort, t sip.Transport) *Face {
 	if o := s.own.at(a.Addr()); o != nil {
-		return o.faceOn(v, a.Port(), t)
+		return o.faceOn(s.faceList, v, a.Port(), t)
 	}
 	return nil
 }
@@ -120,10 +151,13 @@ type Service struct {
 	// request goes to the next server; 0 never.
 	FailoverRetransmissions uint8
 	// CallTimeoutMS is transaction_timeout: how long a Call-ID that is idle is known.
-	CallTimeoutMS   uint32
-	MaxTransactions int
-	MaxCalls        int
-	TLS             *identity.TLS // with clients; nil without a certificate
+	CallTimeoutMS     uint32
+	MaxTransactions   int
+	MaxCalls          int
+	MaxConns          int                // of streams, open at a time; 0: as many as by default
+	ConnRate          object.RateProfile // of streams that come
+	ConnRatePerSource int                // a second; 0: any
+	TLS               *identity.TLS      // with clients; nil without a certificate
 
 	Listeners []*Listener
 	Speaks    [sip.NumTransports]bool // some listener does
@@ -177,12 +211,20 @@ type Listener struct {
 	Egress  bool           // opened for a family or a transport that only servers have: takes requests from servers alone
 	// IdleAfter is when a connection on which nothing comes is closed; 0 never. Of streams.
 	IdleAfter time.Duration
+	Stream    StreamLimits // of streams
 
 	face    *Face                // of a listener on one address; nil for a wildcard
 	byLocal map[netip.Addr]*Face // of a wildcard: one for each address of this machine
 	exits   [exitKinds]*exits    // by family and transport, see exitOf: where requests to addresses outside leave
 	toward  []*Face              // by Server.place, of Service.Pool: where requests to that server leave; nil entry: own face
 	others  map[*Pool][]*Face    // likewise, of the service's other pools
+}
+
+// StreamLimits are the limits of connections; of a service with several profiles those that one of its listeners has.
+type StreamLimits struct {
+	Handshake, Message, Write time.Duration
+	MaxMessage                int
+	MaxPerSource              int
 }
 
 // Wildcard reports whether the listener is bound to every address of its family.
@@ -199,6 +241,20 @@ func (l *Listener) FaceAt(local netip.Addr) *Face {
 		return f
 	}
 	return l.exits[exitOf(l.Key.Transport, family(l.Addr))].rest
+}
+
+// FaceLarge is the face at which a request leaves that should not go to a server in a datagram, since it is too long for
+// one: it is of TCP, and a connection is open. nil: there is none.
+func (l *Listener) FaceLarge(s *Server) *Face {
+	if !s.Pool.Large || s.Traffic.Streams.Load() == 0 {
+		return nil
+	}
+	return l.FaceOver(s)
+}
+
+// FaceOver is the face at which requests to a server leave over TCP, whatever others do; nil if the service has none.
+func (l *Listener) FaceOver(s *Server) *Face {
+	return l.exits[exitOf(sip.TCP, family(s.Addr))].toward(s.Addr.Addr())
 }
 
 // FaceToward is the face at which requests to a server leave; nil for one of a
@@ -228,6 +284,7 @@ type Face struct {
 	SentBy netip.AddrPort // as peers see it
 	Host   string         // of SentBy, as a Via has it without brackets
 	link   int            // that Addr is on; 0: none
+	place  int32          // in Snapshot.faceList
 
 	Transport sip.Transport
 
@@ -277,6 +334,8 @@ type Pool struct {
 	Rated    bool          // max_conn_rate_per_server: what is opened is counted
 	Prolongs bool          // server_disable_type: a known Call-ID stays known while its server drains
 	Shared   bool          // dialog_state_shared
+	Large    bool          // what is too long for a datagram goes over TCP, where there is a connection
+	Auto     bool          // and there is one if the server takes it
 	TLS      *identity.TLS // with servers; nil: in plain
 	// toward is the transport to servers, by that of what is to go there.
 	toward [sip.NumTransports]sip.Transport

@@ -8,17 +8,46 @@ import (
 
 // Traffic counts what goes to and comes from one server. All workers write it.
 type Traffic struct {
-	Requests  [NumMethods]atomic.Uint64 // forwarded to it, by method; retransmissions too
-	Responses [NumCodes]atomic.Uint64   // received from it, by CodeIndex
+	Requests [NumMethods]atomic.Uint64 // forwarded to it, by method; retransmissions too
 	// Unanswered are requests that were sent again and again, or expired, without any response; Unreachable those for which
 	// ICMP came.
 	Unanswered, Unreachable atomic.Uint64
-	Ejections               atomic.Uint64          // times that passive health took it out
-	Ejected                 atomic.Pointer[string] // why it is out now, and until when; valid while its condition says so
-	Failovers               atomic.Uint64          // transactions taken away from it: ICMP, silence, 503
-	Heard                   atomic.Uint32          // tick (ms) of the last response; 0 never
-	Latency                 [LatencyBuckets]atomic.Uint64
-	LatencyUS               atomic.Uint64 // sum, µs
+	Ejections               atomic.Uint64           // times that passive health took it out
+	Ejected                 atomic.Pointer[string]  // why it is out now, and until when; valid while its condition says so
+	EjectedAt               atomic.Int64            // when passive health took it out or let it in last, in ns since 1970; 0: never
+	Failovers               atomic.Uint64           // transactions taken away from it: ICMP, silence, 503
+	Streams                 atomic.Int32            // TCP connections to it that are open
+	Large                   atomic.Uint64           // requests that went over one since they were too long for datagrams
+	Heard                   atomic.Uint32           // tick (ms) of the last response; 0 never
+	answers                 atomic.Pointer[Answers] // nil: none yet
+}
+
+// Answers counts what comes from one server.
+type Answers struct {
+	Responses [NumCodes]atomic.Uint64 // by CodeIndex
+	Latency   [LatencyBuckets]atomic.Uint64
+	LatencyUS atomic.Uint64 // sum, µs
+}
+
+// noAnswers are those of servers that never answered. Nobody writes them.
+var noAnswers Answers
+
+// Answers are what has been counted.
+func (t *Traffic) Answers() *Answers {
+	if a := t.answers.Load(); a != nil {
+		return a
+	}
+	return &noAnswers
+}
+
+// Answer is where to count. It is made with the first response, the one time that the message path allocates anything for
+// a server: most of twenty thousand are never called, and their counters would be 20 MB.
+func (t *Traffic) Answer() *Answers {
+	if a := t.answers.Load(); a != nil {
+		return a
+	}
+	t.answers.CompareAndSwap(nil, new(Answers))
+	return t.answers.Load()
 }
 
 // NumMethods is the size of an array indexed by sip.Method.
@@ -63,7 +92,7 @@ func CodeOf(index int) (status, class int) {
 const LatencyBuckets = 22
 
 // RecordLatency counts one response time.
-func (t *Traffic) RecordLatency(us uint64) {
+func (t *Answers) RecordLatency(us uint64) {
 	i := 0
 	for v := us >> 6; v > 0 && i < LatencyBuckets-1; v >>= 1 {
 		i++
@@ -74,7 +103,7 @@ func (t *Traffic) RecordLatency(us uint64) {
 
 // LatencyQuantileUS is the response time, in µs, that a share p of all did not
 // exceed, interpolated within its bucket; 0 without any.
-func (t *Traffic) LatencyQuantileUS(p float64) float64 {
+func (t *Answers) LatencyQuantileUS(p float64) float64 {
 	var counts [LatencyBuckets]uint64
 	var total uint64
 	for i := range counts {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -313,8 +314,7 @@ func ReadReason(err error) Reason {
 	case errors.Is(err, net.ErrClosed):
 		return ListenerClosed
 	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	if strings.Contains(err.Error(), "tls: ") { // crypto/tls has no type for most of its errors
 		return HandshakeFailed
 	}
 	return PeerReset

@@ -17,15 +17,14 @@ import (
 type StreamListener struct {
 	ln       *net.TCPListener
 	local    netip.AddrPort
-	opt      StreamOptions
+	opt      atomic.Pointer[StreamOptions]
+	gate     atomic.Pointer[Gate]
 	secure   bool
 	config   atomic.Pointer[tls.Config] // of new connections; nil until SetTLS
 	counters ConnCounters
 
-	mu      sync.Mutex
-	sources map[netip.Addr]int // connections from each
-	open    int
-	paused  chan struct{} // closed when Accept may go on; nil: it may
+	mu     sync.Mutex
+	paused chan struct{} // closed when Accept may go on; nil: it may; under mu
 }
 
 // ListenStream listens on an address for TCP or, if secure, for TLS over it, with SetTLS before anything can come of it.
@@ -47,7 +46,10 @@ func ListenStream(addr netip.AddrPort, secure bool, opt StreamOptions) (*StreamL
 }
 
 func newStreamListener(ln *net.TCPListener, secure bool, opt StreamOptions) *StreamListener {
-	return &StreamListener{ln: ln, local: addrPortOfNet(ln.Addr()), opt: opt.WithDefaults(), secure: secure, sources: map[netip.Addr]int{}}
+	l := &StreamListener{ln: ln, local: addrPortOfNet(ln.Addr()), secure: secure}
+	l.SetOptions(opt)
+	l.gate.Store(NewGate(GateLimits{MaxConns: opt.MaxConns, MaxPerSource: opt.MaxPerSource}))
+	return l
 }
 
 // SetTLS is the configuration of connections that come from now on; those that are there go on with theirs.
@@ -60,7 +62,16 @@ func (l *StreamListener) LocalAddr() netip.AddrPort { return l.local }
 func (l *StreamListener) Counters() *ConnCounters { return &l.counters }
 
 // Options are its limits.
-func (l *StreamListener) Options() *StreamOptions { return &l.opt }
+func (l *StreamListener) Options() *StreamOptions { return l.opt.Load() }
+
+// SetOptions changes the limits of connections that come, or are opened, from now on.
+func (l *StreamListener) SetOptions(opt StreamOptions) {
+	opt = opt.WithDefaults()
+	l.opt.Store(&opt)
+}
+
+// SetGate has connections that come from now on pass a gate, which others may share.
+func (l *StreamListener) SetGate(g *Gate) { l.gate.Store(g) }
 
 // acceptPause is how long Accept waits when the system has no file for another connection.
 const acceptPause = 50 * time.Millisecond
@@ -84,9 +95,10 @@ func (l *StreamListener) Accept() (*Conn, error) {
 		}
 		remote := addrPortOfNet(t.RemoteAddr())
 		config := l.config.Load()
-		if r := l.enter(remote.Addr()); r != NotClosed || l.secure && config == nil {
+		gate := l.gate.Load()
+		if r := gate.enter(remote.Addr(), time.Now()); r != NotClosed || l.secure && config == nil {
 			if r == NotClosed {
-				l.leave(remote.Addr())
+				gate.leave(remote.Addr())
 				r = HandshakeFailed
 			}
 			l.counters.Refuse(r)
@@ -94,7 +106,7 @@ func (l *StreamListener) Accept() (*Conn, error) {
 			t.Close()
 			continue
 		}
-		c := &Conn{Remote: remote, opt: &l.opt, counters: &l.counters, release: func() { l.leave(remote.Addr()) }}
+		c := &Conn{Remote: remote, opt: l.opt.Load(), counters: &l.counters, release: func() { gate.leave(remote.Addr()) }}
 		if l.secure {
 			c.config = config
 		}
@@ -105,41 +117,6 @@ func (l *StreamListener) Accept() (*Conn, error) {
 			continue
 		}
 		return c, nil
-	}
-}
-
-// source is under what connections of one sender are counted: an IPv4 address, or the /64 of one of IPv6, which a
-// single host has all of.
-func source(a netip.Addr) netip.Addr {
-	if a.Is4() {
-		return a
-	}
-	p, _ := a.Prefix(64)
-	return p.Addr()
-}
-
-func (l *StreamListener) enter(a netip.Addr) Reason {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := source(a)
-	switch {
-	case l.open >= l.opt.MaxConns:
-		return TooMany
-	case l.sources[s] >= l.opt.MaxPerSource:
-		return TooManyFromSource
-	}
-	l.open++
-	l.sources[s]++
-	return NotClosed
-}
-
-func (l *StreamListener) leave(a netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open--
-	s := source(a)
-	if l.sources[s]--; l.sources[s] == 0 {
-		delete(l.sources, s)
 	}
 }
 

@@ -105,6 +105,43 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// The deadline that stands on a socket may be one of an earlier wait. When it passes just before what has come is read, the
+// connection goes on.
+func TestReadAfterAnEarlierDeadline(t *testing.T) {
+	l, err := ListenStream(loop4, false, StreamOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ListenerClosed)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := peer.Write([]byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c.arm(time.Now().Add(-time.Second))
+	b := make([]byte, 16)
+	if n, err := c.Read(b); string(b[:n]) != "one" || err != nil {
+		t.Fatalf("Read gave %q and %v", b[:n], err)
+	}
+	if err := c.Wait(time.Now().Add(time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Wait for nothing gave %v", err)
+	}
+}
+
 func closedFor(t testing.TB, l *StreamListener, r Reason, n uint64) {
 	t.Helper()
 	eventually(t, "closed for "+r.String(), func() bool { return l.Counters().Read().Closed[r] == n })
@@ -259,6 +296,31 @@ func TestConnWaitLater(t *testing.T) {
 	}
 }
 
+// A deadline that passes between Wait and Read, as that of the handshake may, does not end the connection.
+func TestConnReadPastDeadline(t *testing.T) {
+	l, _ := ListenStream(loop4, false, StreamOptions{})
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c, err := l.Accept()
+	if err != nil || c.Start() != nil {
+		t.Fatal(err)
+	}
+	peer.Write([]byte("x"))
+	later := time.Now().Add(10 * time.Second)
+	if err := c.Wait(later); err != nil {
+		t.Fatal(err)
+	}
+	c.arm(time.Now().Add(-time.Second))
+	b := make([]byte, 10)
+	if n, err := c.Read(b); n != 1 || err != nil {
+		t.Errorf("%d octets, %v", n, err)
+	}
+}
+
 // The last words reach a peer that has sent more than was read.
 func TestConnEnd(t *testing.T) {
 	l := echoing(t, false, StreamOptions{}, nil)
@@ -323,7 +385,7 @@ func TestConnTLS(t *testing.T) {
 	b, poolB := certificate(t, "b.example")
 	config := &tls.Config{Certificates: []tls.Certificate{a, b}}
 	config.SetSessionTicketKeys([][32]byte{{1}})
-	l := echoing(t, true, StreamOptions{Handshake: 100 * time.Millisecond}, config)
+	l := echoing(t, true, StreamOptions{}, config)
 	dial := func(c *tls.Config) (*tls.Conn, error) { return tls.Dial("tcp", l.LocalAddr().String(), c) }
 	t.Run("SNI", func(t *testing.T) {
 		for name, pool := range map[string]*x509.CertPool{"a.example": poolA, "b.example": poolB} {
@@ -380,6 +442,7 @@ func TestConnTLS(t *testing.T) {
 		eventually(t, "not TLS", func() bool { return l.Counters().Read().Closed[NotTLS] == 1 })
 	})
 	t.Run("silence", func(t *testing.T) {
+		l := echoing(t, true, StreamOptions{Handshake: 100 * time.Millisecond}, config)
 		c, err := net.Dial("tcp", l.LocalAddr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -398,6 +461,26 @@ func TestConnTLS(t *testing.T) {
 		}
 		eventually(t, "bad certificate", func() bool { return l.Counters().Read().Closed[BadCertificate] == 1 })
 	})
+}
+
+// A record that is not of the session ends it, for a fault of TLS and not of the network.
+func TestConnForgedRecord(t *testing.T) {
+	cert, pool := certificate(t, "a.example")
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		l := echoing(t, true, StreamOptions{}, &tls.Config{Certificates: []tls.Certificate{cert}})
+		peer, err := net.Dial("tcp", l.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		c := tls.Client(peer, &tls.Config{RootCAs: pool, ServerName: "a.example", MaxVersion: version})
+		c.Write([]byte("x"))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		peer.Write(append([]byte{0x17, 3, 3, 0, 32}, make([]byte, 32)...))
+		closedFor(t, l, HandshakeFailed, 1)
+	}
 }
 
 // What a connection holds that has spoken and is idle, both sides of it, in octets of heap and stacks.

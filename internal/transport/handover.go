@@ -88,13 +88,11 @@ func (l *StreamListener) AdoptConn(f *os.File, remote, local netip.AddrPort, own
 		n.Close()
 		return nil, fmt.Errorf("%s is no stream", f.Name())
 	}
-	c := &Conn{Remote: remote, Local: local, opt: &l.opt, counters: &l.counters}
+	c := &Conn{Remote: remote, Local: local, opt: l.opt.Load(), counters: &l.counters}
 	if !own {
-		l.mu.Lock()
-		l.open++ // beyond the limits, if need be: it is there
-		l.sources[source(remote.Addr())]++
-		l.mu.Unlock()
-		c.release = func() { l.leave(remote.Addr()) }
+		gate := l.gate.Load()
+		gate.take(remote.Addr())
+		c.release = func() { gate.leave(remote.Addr()) }
 	}
 	l.counters.open.Add(1)
 	if err := c.adopt(w); err != nil {
