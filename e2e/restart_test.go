@@ -66,7 +66,7 @@ func hotRestart(t *testing.T, api bool) {
 }
 
 // A new program that does not run, one that says nothing, and one that fails when the store is its own already leave everything as it
-// was. A right one then takes over.
+// was. A right one then takes over, and another that somebody else starts.
 func TestHotRestartFails(t *testing.T) {
 	if lab.StandIn() {
 		t.Skip("the stand-in does not replace itself")
@@ -96,6 +96,7 @@ func TestHotRestartFails(t *testing.T) {
 	}
 	l.super.Install(lab.Carillon(t))
 	l.super.Restart()
+	l.super.TakeOver(l.b)
 	if tally := udp.Finish(loadLimit); tally.Failed != 0 || tally.Succeeded != tally.Created {
 		t.Errorf("SIPp: %+v\n%s", tally, udp.Errors())
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,6 +94,17 @@ func (s *Supervisor) Restart() {
 	s.t.Helper()
 	before := s.PID
 	s.Signal(syscall.SIGUSR2)
+	if s.AwaitReady(); s.PID == before {
+		s.t.Fatalf("process %d serves as before:\n%s", before, s.Log())
+	}
+}
+
+// TakeOver starts the balancer once more, as somebody else would who has it take over from the one that serves.
+func (s *Supervisor) TakeOver(b *Balancer) {
+	s.t.Helper()
+	before, c := s.PID, b.command
+	c.Args = append(slices.Clone(c.Args), "--take-over")
+	Start(s.t, c)
 	if s.AwaitReady(); s.PID == before {
 		s.t.Fatalf("process %d serves as before:\n%s", before, s.Log())
 	}
