@@ -63,7 +63,9 @@ func (q *request) clusterRuntime() (answer, error) {
 	}
 	unreadable := []string{}
 	for _, f := range q.view.Faults { // why stands in the log: the words may quote what is in it
-		unreadable = append(unreadable, f.Key)
+		if q.who.All() {
+			unreadable = append(unreadable, f.Key)
+		}
 	}
 	return answer{Body: map[string]any{"cluster_state": state, "node_states": members, "node_info": map[string]any{"uuid": "cluster-carillon", "version": AviVersion},
 		"store": map[string]any{"embedded": st.Embedded, "healthy": st.Healthy, "error": st.Error, "revision": st.Revision, "size_bytes": st.SizeBytes,

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
@@ -138,15 +139,60 @@ func tidy(path string) string {
 	return "/" + strings.Join(parts, "/")
 }
 
-// open serves somebody who need not be logged in. Those have a room of their own: who sends a login an octet at a time, or
-// does not read what he asked for, is in nobody's way who is logged in.
+// open serves somebody who need not be logged in. Those have a room of their own: who does not read what he asked for is
+// in nobody's way who is logged in. It is entered with the body at hand: who sends one an octet at a time waits outside,
+// where each address has few places.
 func (s *Server) open(h handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := &request{Request: r, s: s, w: w, view: s.c.View()}
-		within(s.lobby, q, func() {
-			q.hurry()
-			s.serve(q, h)
-		})
+		if err := q.receive(); err != nil {
+			s.finish(q, answer{}, err)
+			return
+		}
+		within(s.lobby, q, func() { s.serve(q, h) })
+	}
+}
+
+// receive reads the body of who is not logged in.
+func (q *request) receive() error {
+	if q.Method == http.MethodGet || q.Method == http.MethodHead {
+		q.Body = http.NoBody // none of these has one
+		return nil
+	}
+	if !q.s.outside.enter(q.address()) {
+		return refuse(http.StatusServiceUnavailable, "%d requests of this address, which nobody is logged in for, are on their way already", maxOutsideEach)
+	}
+	defer q.s.outside.leave(q.address())
+	q.hurry()
+	body, err := q.body(maxLogin)
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	return err
+}
+
+// outside counts the requests whose bodies are on their way, by address.
+type outside struct {
+	mu  sync.Mutex
+	by  map[string]int
+	all int
+}
+
+func (o *outside) enter(address string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == maxOutside || o.by[address] == maxOutsideEach {
+		return false
+	}
+	o.all++
+	o.by[address]++
+	return true
+}
+
+func (o *outside) leave(address string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all--
+	if o.by[address]--; o.by[address] == 0 {
+		delete(o.by, address)
 	}
 }
 
@@ -274,6 +320,9 @@ func (q *request) body(limit int64) ([]byte, error) {
 // json reads a body of JSON up to a limit. A member that stands twice in it is refused: readers keep one of the two, and
 // which one is meant nobody can tell.
 func (q *request) json(limit int64) ([]byte, error) {
+	if coding := q.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %s is not taken; send the body as it is", coding)
+	}
 	b, err := q.body(limit)
 	if err != nil {
 		return nil, err

@@ -120,3 +120,39 @@ func TestLogoutByLink(t *testing.T) {
 		}
 	}
 }
+
+// TestTenantsOfOthers holds that a tenant does not learn of the others that there are.
+func TestTenantsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	bob := w.tenants()
+	red := w.must(200, "GET", "/api/tenant?name=red", nil).text("results.0.uuid")
+	if r := w.send("GET", "/api/tenant", nil, bob); r.text("count") != "2" || strings.Contains(string(r.body), "red") {
+		t.Errorf("%s", r.body)
+	}
+	for _, path := range []string{"/api/tenant/" + red, "/api/tenant/" + red + "?include_name"} {
+		if r := w.send("GET", path, nil, bob); r.status != 404 {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	if r := w.send("GET", "/api/tenant?name=red", nil, bob); r.text("count") != "0" {
+		t.Errorf("%s", r.body)
+	}
+	if n := w.must(200, "GET", "/api/tenant", nil).text("count"); n != "3" {
+		t.Errorf("the admin of all sees %s", n)
+	}
+}
+
+// TestBodiesAsTheyAre holds that a body that is packed is refused with words, and that who is unknown is told how to be
+// known.
+func TestBodiesAsTheyAre(t *testing.T) {
+	w := newWorld(t)
+	if r := w.admin("POST", "/api/pool", "\x1f\x8b", "Content-Encoding: gzip"); r.status != 415 || !strings.Contains(r.text("error"), "gzip") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	w.must(201, "POST", "/api/pool", `{"name":"a"}`, "Content-Encoding: identity", "Content-Type: text/plain")
+	for _, headers := range [][]string{nil, {basic("admin", "wrong")}, {"Authorization: Basic !"}, {"Authorization: Bearer x"}} {
+		if r := w.send("GET", "/api/pool", nil, headers...); r.status != 401 || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Basic ") {
+			t.Errorf("%q: %d %q", headers, r.status, r.header.Get("WWW-Authenticate"))
+		}
+	}
+}
