@@ -34,7 +34,7 @@ of controllers work on one etcd cluster side by side.`,
 				return err
 			}
 			defer st.Close()
-			cp, err := startController(ctx, st, &sf, &af, nil, log)
+			cp, err := startController(ctx, st, &sf, &af, nil, log, nil)
 			if err != nil {
 				return err
 			}

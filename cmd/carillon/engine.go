@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -15,7 +19,6 @@ import (
 	"github.com/carillon-sip/carillon/internal/agent"
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/engine"
-	"github.com/carillon-sip/carillon/internal/exporter"
 	"github.com/carillon-sip/carillon/internal/store"
 )
 
@@ -27,6 +30,8 @@ type engineFlags struct {
 	workers  int
 	sockets  int
 	logLevel string
+
+	succession successionFlags
 }
 
 func (f *engineFlags) add(fl *pflag.FlagSet) {
@@ -35,6 +40,7 @@ func (f *engineFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.metrics, "metrics", "", "address for /metrics (Prometheus), /healthz and /readyz, as 127.0.0.1:9090")
 	fl.IntVar(&f.workers, "workers", 0, "threads for each listening address; 0 is one for each CPU, but no more than 4 for each of --sockets")
 	fl.IntVar(&f.sockets, "sockets", 1, "sockets for each listening address, which share the workers; with one, all messages of a call leave in the order they came; with more, those that one address and port sent")
+	f.succession.add(fl)
 	fl.StringVar(&f.logLevel, "log-level", "info", "least level of log lines: debug, info, warn or error")
 }
 
@@ -55,12 +61,12 @@ func (f *engineFlags) check() (*slog.Logger, error) {
 	return log, nil
 }
 
-func (f *engineFlags) config(log *slog.Logger) engine.Config {
-	return engine.Config{Workers: f.workers, Sockets: f.sockets, Logger: log}
+func (f *engineFlags) config(s *succession) engine.Config {
+	return engine.Config{Workers: f.workers, Sockets: f.sockets, Logger: s.log, From: s.from}
 }
 
-// agent starts an engine that does what a store says. source sees the store; nil: the agent looks by itself.
-func (f *engineFlags) agent(ctx context.Context, st *store.Store, source *catalog.Source, dir string, log *slog.Logger) (*agent.Agent, error) {
+// agent starts an engine that does what a store says, or has one do so that runs. source sees the store; nil: the agent looks by itself.
+func (f *engineFlags) agent(ctx context.Context, st *store.Store, source *catalog.Source, dir string, eng *engine.Engine, s *succession) (*agent.Agent, error) {
 	name := f.name
 	if name == "" {
 		host, err := os.Hostname()
@@ -69,13 +75,39 @@ func (f *engineFlags) agent(ctx context.Context, st *store.Store, source *catalo
 		}
 		name = host
 	}
-	return agent.Start(ctx, agent.Config{Store: st, Source: source, Name: name, Engine: f.config(log), Control: f.control, Dir: dir, Version: version, Logger: log})
+	return agent.Start(ctx, agent.Config{Store: st, Source: source, Name: name, Engine: f.config(s), Running: eng, Control: f.control, Listen: s.listen("control"), Dir: dir, Version: version,
+		Logger: s.log})
 }
 
 // useProcessors gives Go's scheduler a processor for each CPU and one more for each
 // worker: a worker that waits for datagrams holds its own (docs/adr/0004-udp-io.md).
 func useProcessors(workers int) {
 	runtime.GOMAXPROCS(runtime.NumCPU() + workers)
+}
+
+// follow runs an engine that does what the store says.
+func (f *engineFlags) follow(ctx context.Context, sf *storeFlags, s *succession) (*running, error) {
+	r := &running{}
+	r.open = func(ctx context.Context) error {
+		st, err := sf.open(ctx, s.log)
+		if err != nil {
+			return err
+		}
+		ag, err := f.agent(ctx, st, nil, sf.dir(), r.engine, s)
+		if err != nil {
+			return errors.Join(err, st.Close())
+		}
+		r.engine = ag.Engine()
+		r.close = func(all bool) {
+			ag.Leave()
+			r.closeEngine(all)
+			if err := st.Close(); err != nil {
+				s.log.Warn("the store did not close well", "error", err)
+			}
+		}
+		return nil
+	}
+	return r, r.open(ctx)
 }
 
 func engineCommand() *cobra.Command {
@@ -98,27 +130,16 @@ store is lost, and starts with what it had last. A controller on the same store 
 			if err != nil {
 				return err
 			}
-			st, err := sf.open(ctx, log)
+			s, err := begin(ctx, &f.succession, filepath.Join(sf.dir(), "handover-"+strings.ReplaceAll(cmp.Or(f.name, "engine"), "/", "_")), log)
 			if err != nil {
 				return err
 			}
-			defer st.Close()
-			ag, err := f.agent(ctx, st, nil, sf.dir(), log)
+			r, err := f.follow(ctx, &sf, s)
 			if err != nil {
+				s.end()
 				return err
 			}
-			defer ag.Stop()
-			if f.metrics != "" {
-				srv, err := exporter.Serve(f.metrics, ag.Engine())
-				if err != nil {
-					return err
-				}
-				defer srv.Close()
-			}
-			announce(log, ag.Engine())
-			<-ctx.Done()
-			log.Info("ending")
-			return nil
+			return s.serve(ctx, r, &f, nil)
 		},
 	}
 	sf.add(cmd.Flags(), "URLs of the etcd cluster that holds the objects, with commas between")

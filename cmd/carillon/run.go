@@ -8,16 +8,15 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/carillon-sip/carillon/internal/engine"
-	"github.com/carillon-sip/carillon/internal/exporter"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/view"
 )
@@ -92,90 +91,102 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	begin := f.whole
-	if f.store.where == storeNone {
-		begin = f.alone
-	}
-	running, err := begin(ctx, set, log)
+	s, err := begin(ctx, &f.engine.succession, f.door(), log)
 	if err != nil {
 		return err
 	}
-	defer running.stop()
-	if f.engine.metrics != "" {
-		srv, err := exporter.Serve(f.engine.metrics, running.engine, running.more...)
-		if err != nil {
-			return err
-		}
-		defer srv.Close()
+	start := f.whole
+	if f.store.where == storeNone {
+		start = f.alone
 	}
-	announce(log, running.engine)
+	r, err := start(ctx, set, s)
+	if err != nil {
+		s.end()
+		return err
+	}
 	if set != nil {
 		warn(log, set)
 	}
 	if watchErr != nil {
 		log.Warn("changes of the file are not noticed by themselves; SIGHUP applies it", "file", f.file, "error", watchErr)
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			log.Info("ending")
-			return nil
-		case <-hup:
-			f.reload(ctx, running, log)
-		case <-changed:
-			f.reload(ctx, running, log)
+	reload := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+			case <-changed:
+			}
+			select {
+			case reload <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
 		}
-	}
+	}()
+	r.reload = func() { f.reload(ctx, r, log) }
+	return s.serve(ctx, r, &f.engine, reload)
 }
 
-// running is a balancer at work.
-type running struct {
-	engine *engine.Engine
-	apply  func(context.Context, *object.Set) error // of a file that has changed
-	more   []prometheus.Collector                   // what is counted beside the engine
-	stop   func()
+// door is where a successor that was not started by this process may knock; empty: nowhere.
+func (f *runFlags) door() string {
+	if f.store.where == storeNone {
+		return ""
+	}
+	return filepath.Join(f.store.dir(), "handover")
 }
 
 // alone starts an engine without a store: the file, or the flags, are all there is.
-func (f *runFlags) alone(_ context.Context, set *object.Set, log *slog.Logger) (*running, error) {
+func (f *runFlags) alone(_ context.Context, set *object.Set, s *succession) (*running, error) {
 	if set == nil {
 		return nil, usage{errNothing}
 	}
-	secret, err := loadSecret(f.secretFile, log)
+	secret, err := loadSecret(f.secretFile, s.log)
 	if err != nil {
 		return nil, err
 	}
-	cfg := f.engine.config(log)
+	cfg := f.engine.config(s)
 	cfg.Set, cfg.Revision, cfg.Strict, cfg.Secret = set, 1, true, secret
 	eng, err := engine.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &running{engine: eng, stop: eng.Stop, apply: func(_ context.Context, set *object.Set) error {
+	r := &running{engine: eng, apply: func(_ context.Context, set *object.Set) error {
 		return eng.Apply(set, eng.Status().Revision+1)
-	}}, nil
+	}}
+	r.close = r.closeEngine
+	return r, nil
 }
 
 // owner marks the objects that come from the file or the flags of `carillon run`.
 const owner = "carillon run"
 
 // whole starts both wings on a store.
-func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger) (*running, error) {
+func (f *runFlags) whole(ctx context.Context, set *object.Set, s *succession) (*running, error) {
 	secret, err := firstSecret(f.secretFile)
 	if err != nil {
 		return nil, err
 	}
-	st, err := f.store.open(ctx, log)
+	r := &running{}
+	r.open = func(ctx context.Context) error { return f.openWings(ctx, r, nil, secret, s) }
+	return r, f.openWings(ctx, r, set, secret, s)
+}
+
+// openWings opens the store and starts controller and agent, around the engine that runs if there is one.
+func (f *runFlags) openWings(ctx context.Context, r *running, set *object.Set, secret []byte, s *succession) error {
+	st, err := f.store.open(ctx, s.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cp, err := startController(ctx, st, &f.store, &f.api, secret, log)
+	cp, err := startController(ctx, st, &f.store, &f.api, secret, s.log, s.listen("api"))
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		return errors.Join(err, st.Close())
 	}
-	undo := func(err error) (*running, error) {
+	undo := func(err error) error {
 		cp.stop()
-		return nil, errors.Join(err, st.Close())
+		return errors.Join(err, st.Close())
 	}
 	if f.secretFile != "" && !cp.HasSecret(secret) {
 		return undo(fmt.Errorf("--secret-file %s: the store has another secret already; leave the flag out, or give another --data", f.secretFile))
@@ -185,7 +196,7 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 			return undo(err)
 		}
 	}
-	ag, err := f.engine.agent(ctx, st, cp.Source(), f.store.dir(), log)
+	ag, err := f.engine.agent(ctx, st, cp.Source(), f.store.dir(), r.engine, s)
 	if err != nil {
 		return undo(err)
 	}
@@ -193,7 +204,8 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 		ag.Stop()
 		return undo(faultWords(faults))
 	}
-	apply := func(ctx context.Context, set *object.Set) error {
+	r.engine, r.more = ag.Engine(), cp.collectors()
+	r.apply = func(ctx context.Context, set *object.Set) error {
 		res, err := cp.ApplySet(ctx, set, owner)
 		if err != nil {
 			return err
@@ -203,13 +215,15 @@ func (f *runFlags) whole(ctx context.Context, set *object.Set, log *slog.Logger)
 		}
 		return nil
 	}
-	return &running{engine: ag.Engine(), apply: apply, more: cp.collectors(), stop: func() {
-		ag.Stop()
+	r.close = func(all bool) {
+		ag.Leave()
+		r.closeEngine(all)
 		cp.stop()
 		if err := st.Close(); err != nil {
-			log.Warn("the store did not close well", "error", err)
+			s.log.Warn("the store did not close well", "error", err)
 		}
-	}}, nil
+	}
+	return nil
 }
 
 // applyWait is how long a changed file is waited for until it runs.

@@ -51,7 +51,7 @@ func controllerFor(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	cp, err := startController(env.T().(testing.TB).Context(), st, sf, &apiFlags{addr: "127.0.0.1:0", passwordFile: password}, nil, log)
+	cp, err := startController(env.T().(testing.TB).Context(), st, sf, &apiFlags{addr: "127.0.0.1:0", passwordFile: password}, nil, log, nil)
 	if err != nil {
 		return err
 	}

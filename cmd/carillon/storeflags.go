@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,7 @@ type controlPlane struct {
 }
 
 // startController starts a controller on a store, and the API.
-func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *apiFlags, secret []byte, log *slog.Logger) (*controlPlane, error) {
+func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *apiFlags, secret []byte, log *slog.Logger, listen func(string) (net.Listener, error)) (*controlPlane, error) {
 	password, err := af.adminPassword()
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func startController(ctx context.Context, st *store.Store, sf *storeFlags, af *a
 	if af.addr == "" {
 		return cp, nil
 	}
-	cp.api, err = rest.Serve(rest.Config{Controller: c, Addr: af.addr, Cert: af.cert, Key: af.key, Dir: sf.dir(), Logger: log})
+	cp.api, err = rest.Serve(rest.Config{Controller: c, Addr: af.addr, Cert: af.cert, Key: af.key, Dir: sf.dir(), Logger: log, Listen: listen})
 	if err != nil {
 		c.Stop()
 		return nil, err

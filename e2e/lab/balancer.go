@@ -27,10 +27,11 @@ type Setup struct {
 	Workers       int
 	// HealthIntervalS is how often servers are probed, in seconds.
 	HealthIntervalS int
-	Args            []string // further flags; only Carillon knows them
-	File            string   // a file of objects instead of listen and servers; only Carillon reads it
-	API             bool     // with a store and the REST API; else the engine alone
-	Env             []string // added to the environment
+	Args            []string    // further flags; only Carillon knows them
+	File            string      // a file of objects instead of listen and servers; only Carillon reads it
+	API             bool        // with a store and the REST API; else the engine alone
+	Env             []string    // added to the environment
+	Supervisor      *Supervisor // of a balancer that replaces itself; nil: it does not
 }
 
 // Balancer is the running balancer.
@@ -70,7 +71,13 @@ func StartBalancer(t testing.TB, s Setup) *Balancer {
 		args = append(args, "--store", "none")
 	}
 	b.command = Command{Name: "carillon", Path: Carillon(t), Args: args, Dir: dir, Env: append([]string{"CARILLON_ADMIN_PASSWORD=" + AdminPassword}, s.Env...)}
+	if s.Supervisor != nil {
+		b.command = s.Supervisor.command(b.command)
+	}
 	b.Process = Start(t, b.command)
+	if s.Supervisor != nil {
+		s.Supervisor.AwaitReady()
+	}
 	t.Cleanup(b.showCounters)
 	AwaitSIP(t, b.Process, b.Addr)
 	Until(t, "/readyz says ready", b.Ready)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -33,6 +34,10 @@ type Config struct {
 	Dir     string          // for the last good configuration; "": it is not kept
 	Version string          // of carillon
 	Logger  *slog.Logger    // nil: nothing is logged
+	// Listen opens the control listener; nil: as usual.
+	Listen func(addr string) (net.Listener, error)
+	// Running is an engine that is there already, which goes on by what the store says; nil: one is started.
+	Running *engine.Engine
 }
 
 // Times and limits.
@@ -86,13 +91,15 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	run, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.cfg.Engine.Set, a.cfg.Engine.Revision, a.cfg.Engine.Secret = first.set, uint64(first.revision), first.secret
-	if a.eng, err = engine.Start(a.cfg.Engine); err != nil {
+	if a.eng, err = a.engine(first); err != nil {
 		stop()
 		return nil, err
 	}
 	if a.server, err = serve(a, cfg.Control, report.Bearer(first.secret)); err != nil {
 		stop()
-		a.eng.Stop()
+		if cfg.Running == nil {
+			a.eng.Stop()
+		}
 		return nil, err
 	}
 	a.reg = a.registration(first.revision)
@@ -106,12 +113,25 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	return a, nil
 }
 
+// engine starts the engine, or brings the one that runs to what is first.
+func (a *Agent) engine(first start) (*engine.Engine, error) {
+	if a.cfg.Running == nil {
+		return engine.Start(a.cfg.Engine)
+	}
+	return a.cfg.Running, a.cfg.Running.Apply(first.set, uint64(first.revision))
+}
+
 // Stop ends the engine and all around it. The registration goes at once if the store can be reached.
 func (a *Agent) Stop() {
+	a.Leave()
+	a.eng.Stop()
+}
+
+// Leave ends all around the engine, which goes on with what it has.
+func (a *Agent) Leave() {
 	a.stop()
 	a.wg.Wait()
 	a.server.close()
-	a.eng.Stop()
 }
 
 // Engine is the engine.

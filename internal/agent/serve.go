@@ -50,7 +50,11 @@ func serve(a *Agent, addr, bearer string) (*server, error) {
 		return nil, err
 	}
 	s := &server{a: a, fingerprint: selfsigned.Fingerprint(cert.Certificate[0]), bearer: bearer, room: make(chan struct{}, maxAsking), done: make(chan struct{})}
-	if s.ln, err = net.Listen("tcp", addr); err != nil {
+	listen := a.cfg.Listen
+	if listen == nil {
+		listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	if s.ln, err = listen(addr); err != nil {
 		return nil, fmt.Errorf("control listener: %w; give another address with --control", err)
 	}
 	mux := http.NewServeMux()

@@ -19,26 +19,24 @@ func (e *Engine) sendAgain() {
 		if kept, _ := s.Repeats(); kept == 0 {
 			continue
 		}
-		now := int64(time.Since(e.start))
-		var c *desk
-		for {
-			var dst []byte
-			if c != nil {
-				dst = c.buf[:0]
-			}
-			req, over, ok := s.Due(now, l.snap, dst)
-			if !ok {
-				break
-			}
-			if c == nil {
-				c = e.desks.take()
-			}
-			c.again(&req, over)
-			c.flush()
+		e.sendDue(l, s)
+	}
+}
+
+func (e *Engine) sendDue(l *live, s *proxy.State) {
+	c := e.desks.take() // before anything is taken out of the state, which another process may be about to have
+	defer e.desks.give(c)
+	if e.farewell.Load() != nil {
+		return
+	}
+	now := int64(time.Since(e.start))
+	for {
+		req, over, ok := s.Due(now, l.snap, c.buf[:0])
+		if !ok {
+			return
 		}
-		if c != nil {
-			e.desks.give(c)
-		}
+		c.again(&req, over)
+		c.flush()
 	}
 }
 
@@ -103,6 +101,9 @@ func (s *stream) broken() {
 	}
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
+	if s.e.farewell.Load() != nil {
+		return
+	}
 	seen := make(map[uint64]bool, len(keys))
 	for _, k := range keys {
 		if seen[k] {

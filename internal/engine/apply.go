@@ -67,7 +67,9 @@ func (e *Engine) apply(set *object.Set, revision uint64) error {
 	e.retire(next, before)
 	e.settleGroups(nil)
 	for _, g := range c.opened {
-		g.run(e, e.cfg.Workers)
+		if e.estate == nil {
+			g.run(e, e.cfg.Workers)
+		}
 	}
 	return e.tellHealth(c.snap.Pools)
 }

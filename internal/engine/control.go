@@ -93,6 +93,8 @@ func (e *Engine) tend(shards int) {
 	}
 	snap := e.live.Load().snap
 	e.mu.Unlock()
+	e.tending.Lock()
+	defer e.tending.Unlock()
 	now := e.tick(time.Now())
 	for _, s := range states {
 		s.Tend(now, shards, snap)

@@ -57,8 +57,10 @@ func (cs *desks) take() *desk {
 }
 
 func (cs *desks) give(c *desk) {
-	c.buf = c.buf[:0]
-	c.worker.msg.Buf = nil
+	if c != nil {
+		c.buf = c.buf[:0]
+		c.worker.msg.Buf = nil
+	}
 	cs.free <- c
 }
 
@@ -150,6 +152,10 @@ func (c *desk) flush() {
 func (e *Engine) undelivered(g *group, to netip.AddrPort, data []byte) {
 	c := e.desks.take()
 	defer e.desks.give(c)
+	if f := e.farewell.Load(); f != nil {
+		f.undelivered(g, to, data)
+		return
+	}
 	c.serve(g)
 	var f sip.Framer
 	for len(data) > 0 {

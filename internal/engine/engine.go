@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/aged"
+	"github.com/carillon-sip/carillon/internal/handover"
 	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -46,6 +47,8 @@ type Config struct {
 	Logger *slog.Logger // nil: nothing is logged
 	UDP    transport.Options
 	Stream transport.StreamOptions
+	// From is the process whose engine this one takes over; nil: none. The engine then serves from TakeOver on.
+	From *handover.Conn
 
 	machine machine // the zero value: this one
 }
@@ -57,12 +60,16 @@ type Engine struct {
 	sealer *token.Sealer
 	names  [2]*proxy.Names // by family of the listener, see family
 	health *health.Manager
-	start  time.Time
+	start  time.Time // of the clock of soft state: that of the first of processes that took over from each other
+	began  time.Time
 
 	live atomic.Pointer[live]
 
 	taps      tap.Taps
 	seenCalls seenCalls
+
+	halting  atomic.Bool              // workers are to stop reading
+	farewell atomic.Pointer[Farewell] // set once another process serves in the place of this one
 
 	awake atomic.Int32  // workers that have their gear
 	spare [2]chan *gear // by family
@@ -88,6 +95,7 @@ type Engine struct {
 	logged    logLimit
 	applied   time.Time
 	around    *around // what the snapshot was told of the machine
+	estate    *estate // of an engine that is yet to take over: what it takes
 
 	gates map[string]*transport.Gate // by ID of the service
 
@@ -98,7 +106,10 @@ type Engine struct {
 	streams  *streams
 	desks    *desks
 	outbox   outbox
-	ownTLS   *tls.Config // see anonymous; under mu
+	tending  sync.Mutex         // held while soft state is tended, and by who wants it to stand still
+	run      func()             // starts what is beside the sockets
+	rest     context.CancelFunc // ends of that what is not about messages
+	ownTLS   *tls.Config        // see anonymous; under mu
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -164,7 +175,8 @@ func Start(cfg Config) (*Engine, error) {
 		cfg.machine = thisMachine
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: [2]*proxy.Names{proxy.NewNames(), proxy.NewNames()}, start: time.Now(),
+	now := time.Now()
+	e := &Engine{cfg: cfg, log: cfg.Logger, sealer: token.New(cfg.Secret), names: [2]*proxy.Names{proxy.NewNames(), proxy.NewNames()}, start: now, began: now,
 		spare: [2]chan *gear{make(chan *gear, maxSpare), make(chan *gear, maxSpare)}, watched: map[string]*watched{},
 		groups: map[snapshot.Key]*group{}, states: map[string]*proxy.State{}, books: map[string]*book{},
 		drains: map[drainKey]time.Time{}, backoffs: map[drainKey]time.Time{}, ramps: map[drainKey]time.Time{}, ebbs: map[drainKey]*ebb{}, passive: map[string]*passive{},
@@ -178,14 +190,28 @@ func Start(cfg Config) (*Engine, error) {
 	if set == nil {
 		set = new(object.Set)
 	}
-	if err := e.Apply(set, cfg.Revision); err != nil {
+	err := e.askEstate(cfg.From)
+	if err == nil {
+		err = e.Apply(set, cfg.Revision)
+	}
+	if err != nil {
 		stop()
 		e.health.Close()
+		e.estate.close()
 		return nil, err
 	}
-	e.wg.Go(func() { e.control(ctx) })
-	e.wg.Go(func() { e.tables(ctx) })
-	e.wg.Go(func() { e.resolver.run(ctx) })
+	e.run = func() {
+		work, rest := context.WithCancel(ctx)
+		e.rest = rest
+		e.wg.Go(func() { e.control(work) })
+		e.wg.Go(func() { e.tables(work) })
+		e.wg.Go(func() { e.resolver.run(ctx) })
+	}
+	if e.estate == nil {
+		e.run()
+	} else {
+		e.settleEstate()
+	}
 	return e, nil
 }
 
@@ -205,8 +231,12 @@ func (e *Engine) Stop() {
 	}
 	e.mu.Unlock()
 	e.streams.closeGroup(nil)
+	if e.cfg.From != nil {
+		e.cfg.From.Close()
+	}
 	e.health.Close()
 	e.wg.Wait()
+	e.estate.close()
 	e.closeSpare()
 }
 

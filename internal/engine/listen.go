@@ -79,6 +79,9 @@ func (c *change) closeUnwanted(wants []snapshot.Want) {
 // listen opens the sockets of a listener, those of an egress on the port that it
 // would have rather than any.
 func (e *Engine) listen(k snapshot.Key, quiet bool) (*group, error) {
+	if g, err := e.inherited(k); g != nil || err != nil {
+		return g, err
+	}
 	if k.Transport.Stream() {
 		return e.listenStream(k)
 	}

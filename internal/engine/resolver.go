@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -31,6 +32,7 @@ type resolver struct {
 	e       *Engine
 	queue   chan waiting
 	answers chan answer
+	waiting atomic.Int32         // messages that wait
 	pending map[string][]waiting // by name key; only run touches it
 	worker  *worker              // decides and sends; it has no socket to read
 	proxies [2]*proxy.Proxy      // of worker, by family of the listener
@@ -79,10 +81,12 @@ func family(k snapshot.Key) int {
 func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
 	q := waiting{data: append([]byte(nil), w.msg.Buf...), from: w.input.From, local: w.input.Local, key: w.input.Listener.Key, live: w.live, flow: w.input.Flow, over: v.Lookup,
 		host: strings.ToLower(string(v.Host)), port: uint16(v.Status)}
+	r.waiting.Add(1)
 	select {
 	case r.queue <- q:
 		return true
 	default:
+		r.waiting.Add(-1)
 		return false
 	}
 }
@@ -99,6 +103,7 @@ func (r *resolver) run(ctx context.Context) {
 			key := string(proxy.NameKey(nil, []byte(q.host), q.port, q.over))
 			first := len(r.pending[key]) == 0
 			if len(r.pending[key]) >= waitingPerName {
+				r.waiting.Add(-1)
 				r.serve(&q)
 				r.worker.tally.reason(proxy.ResolverFull)
 				continue
@@ -175,7 +180,13 @@ func (r *resolver) forget(now time.Time) {
 
 // again has a message decided about anew, its name being known.
 func (r *resolver) again(q *waiting) {
+	defer r.waiting.Add(-1)
 	w := r.worker
+	defer r.e.desks.give(r.e.desks.take()) // who decides about messages has one
+	if f := r.e.farewell.Load(); f != nil {
+		f.message(q)
+		return
+	}
 	r.serve(q)
 	w.tellTime()
 	w.input.From, w.input.Local, w.input.Flow = q.from, q.local, q.flow

@@ -140,7 +140,7 @@ func (e *Engine) Look(ask Ask) Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.live.Load()
-	st := Status{At: time.Now(), Started: e.start, Applied: e.applied, Revision: l.snap.Revision, Health: e.health.Stats()}
+	st := Status{At: time.Now(), Started: e.began, Applied: e.applied, Revision: l.snap.Revision, Health: e.health.Stats()}
 	for i, s := range l.snap.Services {
 		ss := e.serviceStatus(l, s, l.states[i])
 		if f := e.faults[s.ID]; f != nil {

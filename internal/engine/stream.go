@@ -18,8 +18,9 @@ type stream struct {
 	e     *Engine
 	conn  *transport.Conn
 	flow  uint64
-	group *group // of the listener that it came in at, or in whose name it was opened
-	link  *link  // of one that we opened; nil for others
+	group *group                         // of the listener that it came in at, or in whose name it was opened
+	link  *link                          // of one that we opened; nil for others
+	relay atomic.Pointer[transport.Conn] // to the process that decides now; nil: this one does
 
 	claimed  bool             // whether it is an alias has been looked at
 	touched  atomic.Bool      // something is queued that somebody is about to send
@@ -51,9 +52,15 @@ func (s *stream) run() {
 		s.link.opened()
 	}
 	s.count(1)
-	s.end(s.serve())
+	r := s.serve()
 	s.count(-1)
+	if r == transport.HandedOver {
+		s.leave()
+	} else {
+		s.end(r)
+	}
 	s.giveBack()
+	s.hangUp()
 	s.broken()
 }
 
@@ -75,7 +82,7 @@ func (s *stream) serve() transport.Reason {
 			continue
 		}
 		until, limit := s.until()
-		if err := s.conn.Wait(until); err != nil {
+		if err := s.conn.Wait(until); err != nil && err != transport.ErrStirred {
 			if r := transport.ReadReason(err); r != transport.Idle || !errors.Is(err, os.ErrDeadlineExceeded) {
 				return r
 			}
@@ -121,6 +128,9 @@ func (s *stream) turn() (more bool, reason transport.Reason) {
 	defer s.e.outbox.send()
 	c := s.e.desks.take()
 	defer s.e.desks.give(c)
+	if s.e.farewell.Load() != nil {
+		return false, transport.HandedOver
+	}
 	buf := append(c.buf, s.rest...)
 	for n := 0; ; {
 		k, err := s.conn.Read(buf[len(buf):cap(buf)])

@@ -117,6 +117,11 @@ func (w *worker) run() {
 			w.layDown()
 			patient = !w.lane.sock.Rest() // who can't rest waits in the kernel
 		}
+		if w.e.halting.Load() {
+			w.lane.pass()
+			<-w.lane.turn
+			continue
+		}
 		n, err := w.read(patient)
 		rest = n == 0
 		switch {
@@ -175,6 +180,9 @@ func (w *worker) read(patient bool) (int, error) {
 		}
 		if help {
 			return n, nil
+		}
+		if w.e.halting.Load() {
+			return 0, nil
 		}
 	}
 }

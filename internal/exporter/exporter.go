@@ -29,6 +29,15 @@ type Server struct {
 // virtual service takes new calls; else 503 and which does not, and why). eng is nil
 // in a process without an engine; more is what else the process counts.
 func Serve(addr string, eng *engine.Engine, more ...prometheus.Collector) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
+	}
+	return ServeOn(l, eng, more...), nil
+}
+
+// ServeOn is Serve on a listener, which it closes in the end.
+func ServeOn(l net.Listener, eng *engine.Engine, more ...prometheus.Collector) *Server {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if eng != nil {
@@ -45,13 +54,9 @@ func Serve(addr string, eng *engine.Engine, more ...prometheus.Collector) (*Serv
 		}
 		ready(w, eng.Status())
 	})
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
-	}
 	s := &Server{Addr: l.Addr(), http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}}
 	go s.http.Serve(l)
-	return s, nil
+	return s
 }
 
 // Close ends the server; requests under way get a second.

@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/stun":           0,
 	"internal/selfsigned":     0,
 	"internal/report":         0,
+	"internal/handover":       0,
 	"internal/client":         1,
 	"internal/identity":       1,
 	"internal/view":           1,
@@ -66,7 +67,7 @@ const (
 )
 
 // wider are rooms that a decision record lets be larger.
-var wider = map[string]int{"internal/engine": 6500, "internal/object": 6500} // ADR 12
+var wider = map[string]int{"internal/engine": 6900, "internal/object": 6500} // ADR 12, 13
 
 // forbidden imports, with the reason. The message path is sip, token, aged,
 // balance, snapshot, proxy and engine.

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -128,6 +130,24 @@ func (q *repeats) begin(k uint64, in *Input, moved bool) {
 	q.octets += len(r.Data) + repeatFixed
 	q.n.Add(1)
 	q.steps[0].push(r)
+}
+
+// restore keeps a request that another process kept. What waits equally long comes in the order of its time.
+func (q *repeats) restore(r *repeat) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.byKey == nil {
+		q.byKey = map[uint64]*repeat{}
+	}
+	if q.byKey[r.key] != nil {
+		return
+	}
+	q.byKey[r.key] = r
+	q.octets += len(r.Data) + repeatFixed
+	q.n.Add(1)
+	f := &q.steps[r.step]
+	i, _ := slices.BinarySearchFunc(f.all[f.head:], r.next, func(o *repeat, next int64) int { return cmp.Compare(o.next, next) })
+	f.all = slices.Insert(f.all, f.head+i, r)
 }
 
 // forget lets go of a request. The caller holds the lock.

@@ -109,19 +109,11 @@ func (g *ring) grow() {
 // load copies the request of a reference into dst. It reports false when it was
 // overwritten since, or when the listener that it came in on is gone from snap.
 func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byte) (Stored, bool) {
-	if ref == 0 {
-		return Stored{}, false
-	}
 	g := r.ring(key)
 	g.Lock()
 	defer g.Unlock()
-	if len(g.slots) == 0 {
-		return Stored{}, false
-	}
-	s := &g.slots[(ref-1)%uint32(len(g.slots))]
-	// it is there if nothing was written over it: this round below at, or the round before above at
-	fresh := s.round == g.round || s.round+1 == g.round && int(s.off) >= g.at
-	if s.ref != ref-1 || s.key != key || s.n == 0 || !fresh {
+	s := g.find(key, ref)
+	if s == nil {
 		return Stored{}, false
 	}
 	listener := snap.Listener(s.listener.Key) // the one of then may lead to sockets that are no more
@@ -129,4 +121,18 @@ func (r *replay) load(key uint64, ref uint32, snap *snapshot.Snapshot, dst []byt
 		return Stored{}, false
 	}
 	return Stored{Data: append(dst[:0], g.buf[s.off:s.off+s.n]...), From: s.from, Local: s.local, Listener: listener, Flow: s.flow}, true
+}
+
+// find finds the record of a reference; nil if it was overwritten since.
+func (g *ring) find(key uint64, ref uint32) *record {
+	if ref == 0 || len(g.slots) == 0 {
+		return nil
+	}
+	s := &g.slots[(ref-1)%uint32(len(g.slots))]
+	// it is there if nothing was written over it: this round below at, or the round before above at
+	fresh := s.round == g.round || s.round+1 == g.round && int(s.off) >= g.at
+	if s.ref != ref-1 || s.key != key || s.n == 0 || !fresh {
+		return nil
+	}
+	return s
 }

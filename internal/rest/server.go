@@ -52,6 +52,8 @@ type Config struct {
 	Cert, Key string
 	Dir       string
 	Logger    *slog.Logger // nil: nothing is logged
+	// Listen opens the listener; nil: as usual.
+	Listen func(addr string) (net.Listener, error)
 }
 
 // Server is a running API.
@@ -95,7 +97,11 @@ func Serve(cfg Config) (*Server, error) {
 		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		s.tls = true
 	}
-	if s.ln, err = net.Listen("tcp", addr); err != nil {
+	listen := cfg.Listen
+	if listen == nil {
+		listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	if s.ln, err = listen(addr); err != nil {
 		return nil, fmt.Errorf("api: %w; give another address with --api", err)
 	}
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, WriteTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,

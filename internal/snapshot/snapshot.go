@@ -62,6 +62,15 @@ func (s *Snapshot) Server(h Handle) *Server {
 	return s.servers.at(h)
 }
 
+// Servers are those that are known, by Handle; nil where there is none.
+func (s *Snapshot) Servers() []*Server {
+	out := make([]*Server, s.servers.len)
+	for h := range out {
+		out[h] = s.servers.at(Handle(h))
+	}
+	return out
+}
+
 // Listener returns the listener of a key, or nil.
 func (s *Snapshot) Listener(k Key) *Listener {
 	i, ok := s.byKey[k]

@@ -68,7 +68,7 @@ type Conn struct {
 	dial     *dialer
 	config   *tls.Config // nil: plain
 
-	tcp *net.TCPConn
+	tcp streamSocket
 	raw syscall.RawConn
 	ops rawOps
 	tls *tls.Conn
@@ -77,12 +77,15 @@ type Conn struct {
 	blocking bool      // Read waits; the reader's, while it shakes hands
 	drained  bool      // the kernel has nothing more; the reader's
 
+	stirred atomic.Uint32 // notStirred and so on, see Stir
+
 	closed atomic.Uint32 // Reason
 	mu     sync.Mutex    // guards what follows
 	ready  bool          // what is queued may go
 	flush  bool          // somebody brings away pending
 	drain  bool          // a goroutine brings away backlog
 	last   bool          // close when all is away
+	held   bool          // nothing more is to be sent for now, see Hold
 	cancel func()        // ends connecting; nil before
 	// pending is what Queue has taken and Flush is to send; backlog is what the kernel did not take, encrypted already
 	// where that is needed.
@@ -108,6 +111,13 @@ func putBuffer(b *buffer) {
 		b.b = b.b[:0]
 		buffers.Put(b)
 	}
+}
+
+// streamSocket is a socket of TCP or, to a process that ends TLS for us, of the machine.
+type streamSocket interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
 }
 
 // NewDial makes a connection that is yet to be opened: Start opens it. What is queued before goes when it is open.
@@ -159,15 +169,17 @@ func (c *Conn) connect() error {
 }
 
 // adopt makes a socket the connection's.
-func (c *Conn) adopt(t *net.TCPConn) error {
+func (c *Conn) adopt(t streamSocket) error {
 	raw, err := t.SyscallConn()
 	if err != nil {
 		t.Close()
 		return err
 	}
-	local := addrPortOfNet(t.LocalAddr())
 	c.mu.Lock()
-	c.tcp, c.raw, c.Local = t, raw, local
+	c.tcp, c.raw = t, raw
+	if !c.Local.IsValid() {
+		c.Local = addrPortOfNet(t.LocalAddr())
+	}
 	c.ops.bind(c)
 	c.mu.Unlock()
 	if c.closed.Load() != 0 { // meanwhile
@@ -248,15 +260,21 @@ func (c *Conn) arm(t time.Time) {
 // error is os.ErrDeadlineExceeded.
 func (c *Conn) Wait(until time.Time) error {
 	for {
+		if c.stirred.Load() == settled && c.stirred.CompareAndSwap(settled, notStirred) {
+			c.armed = time.Time{}
+		}
 		if c.armed.IsZero() || until.Before(c.armed) || c.armed.Before(time.Now()) {
 			c.arm(until)
+		}
+		if c.stirred.Load() == stirred { // after arm: Stir does it the other way round
+			return ErrStirred
 		}
 		err := c.ops.wait(c)
 		if err == nil {
 			c.drained = false
 			return nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) && c.stirred.Load() == notStirred {
 			return err
 		}
 		c.armed = time.Time{} // the deadline was an earlier one
@@ -317,7 +335,8 @@ const (
 	lingerMost = 256 << 10 // octets that are read and thrown away
 )
 
-func (c *Conn) linger() {
+// sayEnd tells the peer that nothing more comes after what waits to be sent.
+func (c *Conn) sayEnd() {
 	c.mu.Lock()
 	waits, ready := c.backlog != nil || c.drain, c.ready
 	c.last = waits
@@ -328,6 +347,10 @@ func (c *Conn) linger() {
 		}
 		_ = c.tcp.CloseWrite()
 	}
+}
+
+func (c *Conn) linger() {
+	c.sayEnd()
 	c.arm(time.Now().Add(lingerFor))
 	b := buffers.Get().(*buffer)
 	defer putBuffer(b)
@@ -358,7 +381,9 @@ func (c *Conn) Close(r Reason) {
 	switch {
 	case t == nil:
 	case r == SlowPeer || r == WriteTimeout:
-		_ = t.SetLinger(0) // what it did not read is not kept for it
+		if tcp, ok := t.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // what it did not read is not kept for it
+		}
 		t.Close()
 	case tl != nil && ready && r != PeerReset && r != PeerClosed:
 		go func() { // close_notify may have to wait for a writer, and then for nothing

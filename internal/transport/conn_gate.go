@@ -110,6 +110,18 @@ func (g *Gate) enter(a netip.Addr, now time.Time) Reason {
 	return NotClosed
 }
 
+// take counts a connection that is there already, whatever the limits say.
+func (g *Gate) take(a netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k := place(a)
+	if g.sources[k] == nil {
+		g.sources[k] = &source{}
+	}
+	g.open++
+	g.sources[k].open++
+}
+
 // sweep forgets, once a second, who has no connection and had none lately. The caller holds the lock.
 func (g *Gate) sweep(now time.Time) {
 	if now.Sub(g.swept) < time.Second {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,6 +22,9 @@ type StreamListener struct {
 	secure   bool
 	config   atomic.Pointer[tls.Config] // of new connections; nil until SetTLS
 	counters ConnCounters
+
+	mu     sync.Mutex
+	paused chan struct{} // closed when Accept may go on; nil: it may; under mu
 }
 
 // ListenStream listens on an address for TCP or, if secure, for TLS over it, with SetTLS before anything can come of it.
@@ -37,11 +42,14 @@ func ListenStream(addr netip.AddrPort, secure bool, opt StreamOptions) (*StreamL
 		errors.As(err, &e)
 		return nil, &ListenError{Addr: addr, Errno: e, Network: "tcp"}
 	}
-	l := &StreamListener{ln: ln.(*net.TCPListener), secure: secure}
+	return newStreamListener(ln.(*net.TCPListener), secure, opt), nil
+}
+
+func newStreamListener(ln *net.TCPListener, secure bool, opt StreamOptions) *StreamListener {
+	l := &StreamListener{ln: ln, local: addrPortOfNet(ln.Addr()), secure: secure}
 	l.SetOptions(opt)
 	l.gate.Store(NewGate(GateLimits{MaxConns: opt.MaxConns, MaxPerSource: opt.MaxPerSource}))
-	l.local = addrPortOfNet(ln.Addr())
-	return l, nil
+	return l
 }
 
 // SetTLS is the configuration of connections that come from now on; those that are there go on with theirs.
@@ -75,6 +83,9 @@ func (l *StreamListener) Accept() (*Conn, error) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil, net.ErrClosed
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.awaitResume()
+			continue
 		case err != nil:
 			if !errors.Is(err, syscall.ECONNABORTED) {
 				l.counters.Refuse(TooMany)

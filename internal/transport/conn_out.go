@@ -62,7 +62,7 @@ func (c *Conn) Unsent() []byte {
 // Flush sends what is queued, as far as that goes without waiting. Who comes while another flushes leaves it to that one.
 func (c *Conn) Flush() {
 	c.mu.Lock()
-	for c.ready && !c.flush && c.pending != nil {
+	for c.ready && !c.held && !c.flush && c.pending != nil {
 		b := c.pending
 		c.pending, c.flush = nil, true
 		c.mu.Unlock()
@@ -158,9 +158,9 @@ func (c *Conn) bringAway() {
 	for {
 		c.mu.Lock()
 		b := c.backlog
-		if b == nil {
+		if b == nil || c.held {
 			c.drain = false
-			last := c.last
+			last := c.last && b == nil
 			c.mu.Unlock()
 			if last {
 				_ = c.tcp.CloseWrite()
@@ -173,6 +173,9 @@ func (c *Conn) bringAway() {
 			_ = c.tcp.SetWriteDeadline(time.Now().Add(c.opt.Write))
 			n, err := c.tcp.Write(rest)
 			c.counters.outBytes.Add(uint64(n))
+			if err != nil && c.putBack(b, rest[n:]) {
+				return
+			}
 			if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 				putBuffer(b)
 				c.mu.Lock()

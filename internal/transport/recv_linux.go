@@ -140,6 +140,9 @@ func (s *Socket) Recv(b *Batch, wait time.Duration) (int, error) {
 	b.prepare(s.control)
 	n, e := s.recvmmsg(b, unix.MSG_DONTWAIT)
 	if e == syscall.EAGAIN && wait > 0 {
+		if s.hurried.Load() {
+			wait = min(wait, hurriedWait)
+		}
 		n, e = s.await(b, wait)
 	}
 	if s.closing() {

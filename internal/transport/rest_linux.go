@@ -32,7 +32,9 @@ func (s *Socket) Rest() bool {
 		return false
 	}
 	f := os.NewFile(uintptr(fd), "udp")
+	s.resting.Store(f)
 	defer func() {
+		s.resting.Store(nil)
 		f.Close()
 		_ = unix.SetNonblock(s.fd, false)
 	}()
@@ -41,6 +43,9 @@ func (s *Socket) Rest() bool {
 		return false
 	}
 	looked := false
+	if s.woken.Load() { // after resting: Wake does it the other way round
+		return true
+	}
 	err = conn.Read(func(fd uintptr) bool {
 		if looked || s.closing() {
 			return true
@@ -50,5 +55,5 @@ func (s *Socket) Rest() bool {
 		n, _ := unix.Poll(p, 0)
 		return n > 0
 	})
-	return err == nil
+	return err == nil || s.woken.Load()
 }

@@ -37,6 +37,11 @@ type Socket struct {
 	gso   gsoLimit
 	users atomic.Int64 // calls under way, times two; bit 0: Close was called
 	st    counters
+
+	shared  atomic.Bool             // another process reads it as long as this one does not
+	hurried atomic.Bool             // Recv waits hurriedWait at the most
+	woken   atomic.Bool             // Rest does not wait
+	resting atomic.Pointer[os.File] // of who rests; else nil
 }
 
 // ListenUDP opens n sockets on one address; with more than one the kernel spreads
@@ -85,7 +90,10 @@ func openSocket(addr netip.AddrPort, opt Options, reuse bool) (*Socket, error) {
 	}
 	s := &Socket{fd: fd, v6: family == unix.AF_INET6, wildcard: addr.Addr().IsUnspecified(), poll: pollFor(opt), hot: opt.Spin >= 0}
 	s.gso.init(!opt.NoGSO && gsoWorks(fd))
-	if err := s.setOptions(opt, reuse); err != nil {
+	if s.v6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err = errors.Join(err, s.setOptions(opt, reuse)); err != nil {
 		unix.Close(fd)
 		return nil, &ListenError{Addr: addr, Errno: errnoOf(err), Why: "socket options"}
 	}
@@ -114,7 +122,6 @@ func (s *Socket) setOptions(opt Options, reuse bool) error {
 	}
 	err := errors.Join(
 		set(reuse, unix.SOL_SOCKET, unix.SO_REUSEPORT),
-		set(s.v6, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY),
 		set(s.v6, unix.IPPROTO_IPV6, unix.IPV6_RECVERR),
 		set(!s.v6, unix.IPPROTO_IP, unix.IP_RECVERR),
 		set(s.v6 && s.wildcard, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO),
@@ -200,7 +207,7 @@ func (s *Socket) closing() bool { return s.users.Load()&1 != 0 }
 // under way has returned. Any goroutine may call it, more than once too.
 func (s *Socket) Close() error {
 	s.users.Add(2)
-	if s.users.Or(1)&1 == 0 {
+	if s.users.Or(1)&1 == 0 && !s.shared.Load() {
 		// shutdown of an unconnected UDP socket returns ENOTCONN and yet wakes
 		// whoever waits in recvmmsg: inet_shutdown of the kernel does so on purpose.
 		_ = unix.Shutdown(s.fd, unix.SHUT_RD)
