@@ -123,6 +123,7 @@ SIPServiceProfile.path SIP_PATH_NEVER
 SIPServiceProfile.record_route false
 SIPServiceProfile.retry_on_503 true
 TCPProxyProfile.handshake_timeout 10 1..300
+TCPProxyProfile.lenient_content_length false
 TCPProxyProfile.max_connections_per_source 10000 1..1000000
 TCPProxyProfile.max_message 65535 1024..65535
 TCPProxyProfile.message_timeout 30 1..300
