@@ -52,6 +52,7 @@ type Agent struct {
 	eng     *engine.Engine
 	server  *server
 	history *history
+	bases   *bases
 
 	newest chan *catalog.View // of capacity one: what is to be applied
 	toKeep chan kept          // likewise: what is to be written
@@ -77,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Agent{cfg: cfg, log: cfg.Logger, newest: make(chan *catalog.View, 1), toKeep: make(chan kept, 1),
-		told: make(chan struct{}, 1), ready: make(chan struct{}), history: newHistory(time.Now())}
+		told: make(chan struct{}, 1), ready: make(chan struct{}), history: newHistory(time.Now()), bases: newBases(time.Now())}
 	first, err := a.first(ctx)
 	if err != nil {
 		return nil, err
@@ -97,6 +98,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	a.reg = a.registration(first.revision)
 	a.lacks(first.faults)
 	a.wg.Go(func() { a.history.watch(run, a.eng) })
+	a.wg.Go(func() { a.bases.watch(run, a.eng) })
 	a.wg.Go(func() { a.follow(run) })
 	a.wg.Go(func() { a.work(run, first.view) })
 	a.wg.Go(func() { a.register(run) })

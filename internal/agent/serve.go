@@ -122,7 +122,9 @@ func write(w http.ResponseWriter, status int, body any) {
 // report is the whole engine; with brief=true without servers, with pool=NAME with those of that pool only.
 func (s *server) report(r *http.Request) (any, error) {
 	st := s.a.eng.Look(engine.Ask{NoServers: r.FormValue("brief") == "true", Pool: r.FormValue("pool")})
-	return Convert(&st, s.a.Registration()), nil
+	out := Convert(&st, s.a.Registration())
+	s.a.bases.tell(out, time.Now())
+	return out, nil
 }
 
 func (s *server) series(r *http.Request) (any, error) {

@@ -48,8 +48,8 @@ type AuditObject struct {
 }
 
 // newEntry is the entry of a change that somebody makes of a view.
-func newEntry(before *catalog.View, who Who) *AuditEntry {
-	return &AuditEntry{Number: before.Changes + 1, ID: uuid.NewString(), Time: time.Now().UTC().Truncate(time.Microsecond), User: who.User,
+func (c *Controller) newEntry(before *catalog.View, who Who) *AuditEntry {
+	return &AuditEntry{Number: before.Changes + 1, ID: uuid.NewString(), Time: c.cfg.Clock().UTC().Truncate(time.Microsecond), User: who.User,
 		Address: who.Address, Tenant: who.Tenant}
 }
 
@@ -67,8 +67,8 @@ func (e *AuditEntry) into(t *store.Txn) error {
 }
 
 // audit tells of a plan.
-func (p *plan) audit() *AuditEntry {
-	e := newEntry(p.before, p.who)
+func (p *plan) audit(c *Controller) *AuditEntry {
+	e := c.newEntry(p.before, p.who)
 	for i, ch := range p.changes {
 		if i == auditObjectsMax {
 			e.Objects = append(e.Objects, AuditObject{Action: fmt.Sprintf("and %d more", len(p.changes)-i)})

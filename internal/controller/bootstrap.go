@@ -43,7 +43,7 @@ func (c *Controller) bootstrapOnce(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: v.Generation}}}
-	now := max(time.Now().UnixMicro(), v.Modified+1)
+	now := c.stamp(v)
 	objects := systemObjects()
 	if v.Generation == 0 {
 		certs, err := systemCerts()
@@ -52,7 +52,7 @@ func (c *Controller) bootstrapOnce(ctx context.Context) (bool, error) {
 		}
 		objects = append(objects, certs...)
 	}
-	entry := newEntry(v, system)
+	entry := c.newEntry(v, system)
 	for _, o := range objects {
 		if v.Get(o.Kind(), o.UUID()) != nil {
 			continue

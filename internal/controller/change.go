@@ -117,6 +117,12 @@ func (c *Controller) do(ctx context.Context, who Who, ops []Op) (Result, error) 
 	return Result{}, fault(Unavailable, "others change the configuration all the time: gave up after %s, nothing was changed", maxConflict)
 }
 
+// stamp is the time of a change, µs since 1970: that of the clock, or a moment after the change before if the clock was
+// set back meanwhile.
+func (c *Controller) stamp(before *catalog.View) int64 {
+	return max(c.cfg.Clock().UnixMicro(), before.Modified+1)
+}
+
 // behind reports whether the store had something newer than the view, and waits for it.
 func (c *Controller) behind(ctx context.Context) bool {
 	kv, found, _, err := c.st.Get(ctx, catalog.Generation)
@@ -165,7 +171,7 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 		t.Put = append(t.Put, store.KV{Key: ch.Put.Key(), Value: value})
 	}
 	t.Put = append(t.Put, store.KV{Key: catalog.Generation, Value: strconv.AppendInt(nil, p.modified, 10)})
-	entry := p.audit()
+	entry := p.audit(c)
 	if err := entry.into(&t); err != nil {
 		return 0, false, err
 	}
@@ -178,6 +184,9 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 	}
 	if err != nil {
 		return 0, false, unavailable(err)
+	}
+	if ok {
+		c.source.Committed(ctx, p.before, &t, revision)
 	}
 	return revision, ok, nil
 }

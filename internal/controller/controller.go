@@ -29,6 +29,9 @@ type Config struct {
 	// a random one is made at the first start, and Controller.FirstPassword tells it once.
 	AdminPassword string
 	Version       string // of carillon
+	// Clock is the one on the wall; nil: this machine's. Only what is shown to people, or holds on several machines, goes by
+	// it: times of changes, and the end of sessions. All else is counted by the monotonic clock.
+	Clock func() time.Time
 }
 
 // Controller owns the objects.
@@ -71,6 +74,9 @@ const (
 func Start(ctx context.Context, cfg Config) (*Controller, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
 	}
 	if cfg.AdminPassword != "" {
 		if err := fitPassword(cfg.AdminPassword); err != nil { // before anything is made with it

@@ -39,9 +39,9 @@ func (c *Controller) Discard(ctx context.Context, who Who, kind, uuid string) (r
 			return 0, &Error{Code: InUse, Msg: "Cannot delete, object is referred by: ['" + by[0].Kind() + " " + by[0].Name() + "', ...]"}
 		}
 		t := store.Txn{Compare: []store.Cond{{Key: catalog.Generation, Revision: v.Generation}}, Delete: []string{f.Key}, Frees: true}
-		now := max(time.Now().UnixMicro(), v.Modified+1)
+		now := c.stamp(v)
 		t.Put = append(t.Put, store.KV{Key: catalog.Generation, Value: strconv.AppendInt(nil, now, 10)})
-		entry := newEntry(v, who)
+		entry := c.newEntry(v, who)
 		entry.Objects = []AuditObject{{Action: "delete", Kind: kind, UUID: uuid, Name: "(cannot be read)"}}
 		if err := entry.into(&t); err != nil {
 			return 0, err

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -40,7 +39,7 @@ type step struct {
 
 // plan works out what a change would do. An error says why it must not.
 func (c *Controller) plan(ctx context.Context, v *catalog.View, who Who, ops []Op) (*plan, error) {
-	p := &plan{who: who, ops: ops, before: v, after: v, modified: max(time.Now().UnixMicro(), v.Modified+1), alive: map[string]bool{}}
+	p := &plan{who: who, ops: ops, before: v, after: v, modified: c.stamp(v), alive: map[string]bool{}}
 	for name := range c.engines.Load().byName {
 		p.alive[name] = true
 	}

@@ -59,7 +59,7 @@ func (c *Controller) session(u *user, address, id string) *Session {
 }
 
 func (c *Controller) seal(u *user, id string) string {
-	return c.sealUntil(u, id, time.Now().Add(SessionIdle))
+	return c.sealUntil(u, id, c.cfg.Clock().Add(SessionIdle))
 }
 
 func (c *Controller) sealUntil(u *user, id string, expires time.Time) string {
@@ -90,7 +90,7 @@ func (c *Controller) Session(cookie, address string) *Session {
 	}
 	expires := time.Unix(s.Expires, 0)
 	u := userOf(c.View().Get("User", s.User))
-	now := time.Now()
+	now := c.cfg.Clock()
 	if u == nil || u.stamp() != s.Stamp || now.After(expires) || c.logouts.has(s.User, s.Session) {
 		return nil
 	}

@@ -68,7 +68,18 @@ func (s *Service) add(o *Service, engine string) {
 	addCounts(s.Reasons, o.Reasons)
 	addCounts(s.Faults, o.Faults)
 	s.Latency.add(&o.Latency)
+	addRecent(&s.Recent, o.Recent)
 	s.Engines = append(s.Engines, engine)
+}
+
+func addRecent(to **Recent, from *Recent) {
+	if from == nil {
+		return
+	}
+	if *to == nil {
+		*to = &Recent{}
+	}
+	(*to).add(from)
 }
 
 func addCounts[K comparable](to, from Counts[K]) {
@@ -115,6 +126,7 @@ func (p *Pool) add(o *Pool, engine string) {
 	p.Total, p.Up, p.Enabled = max(p.Total, o.Total), max(p.Up, o.Up), max(p.Enabled, o.Enabled)
 	p.RetriesRefused += o.RetriesRefused
 	p.Full += o.Full
+	addRecent(&p.Recent, o.Recent)
 	if len(p.Servers) == 0 {
 		p.Servers = make([]Server, 0, len(o.Servers))
 	}
@@ -149,6 +161,7 @@ func (s *Server) add(o *Server, engine string) {
 	s.OpenTransactions += o.OpenTransactions
 	s.Calls += o.Calls
 	s.Latency.add(&o.Latency)
+	addRecent(&s.Recent, o.Recent)
 	s.Monitors = append(s.Monitors, o.Monitors...)
 }
 

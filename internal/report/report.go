@@ -107,6 +107,7 @@ type Service struct {
 	Reasons          Counts[string] `json:"reasons,omitempty"`   // every message, by what became of it
 	Faults           Counts[string] `json:"faults,omitempty"`    // malformed messages
 	Latency          Latency        `json:"latency"`             // from a request to its final response
+	Recent           *Recent        `json:"recent,omitempty"`    // what of it is of the last minutes
 	Engines          []string       `json:"engines"`             // that run it
 }
 
@@ -177,6 +178,7 @@ type Pool struct {
 	MinServersUp   int      `json:"min_servers_up"`
 	RetriesRefused uint64   `json:"retries_refused"`
 	Full           uint64   `json:"full"` // requests that no server got since all had as many open as they may
+	Recent         *Recent  `json:"recent,omitempty"`
 	Servers        []Server `json:"servers"`
 }
 
@@ -197,6 +199,7 @@ type Server struct {
 	OpenTransactions int64          `json:"open_transactions"`
 	Calls            int64          `json:"calls"`
 	Latency          Latency        `json:"latency"`
+	Recent           *Recent        `json:"recent,omitempty"`
 	Monitors         []Monitor      `json:"monitors,omitempty"`
 }
 

@@ -159,21 +159,13 @@ var badReasons = []string{"bad_message", "unanswerable_request", "bad_response",
 
 // Score is the score of a virtual service with its pool, which may be nil.
 func (s *Service) Score(p *Pool) *Score {
-	in := ScoreInput{State: s.Oper.State, Reason: s.Oper.Reason, Requests: s.Requests.Total(), Messages: s.Reasons.Total()}
+	r := recently(s.Recent, s.sum)
+	in := ScoreInput{State: s.Oper.State, Reason: s.Oper.Reason, Requests: r.Requests}
 	if p != nil {
 		p.fill(&in)
 	}
-	in.Answered, in.Failed = 0, 0
-	in.finals(s.Responses)
-	in.finals(s.Answers)
-	in.Lost[0], in.Lost[1] = s.TransactionsFull, s.CallsFull
-	for i := range s.Listeners {
-		in.Dropped += s.Listeners[i].RxDropped
-		in.Packets += s.Listeners[i].RxPackets
-	}
-	for _, reason := range badReasons {
-		in.Bad += s.Reasons[reason]
-	}
+	in.Answered, in.Failed, in.Messages, in.Bad = r.Answered, r.Failed, r.Messages, r.Bad
+	in.Lost[0], in.Lost[1], in.Dropped, in.Packets = r.TransactionsFull, r.CallsFull, r.Dropped, r.Packets
 	return ScoreOf(&in)
 }
 
@@ -186,7 +178,7 @@ func (p *Pool) Score() *Score {
 
 // fill brings in what a pool's servers tell.
 func (p *Pool) fill(in *ScoreInput) {
-	in.Lost[2], in.Servers = p.Full, len(p.Servers)
+	in.Lost[2], in.Servers = recently(p.Recent, p.sum).Full, len(p.Servers)
 	requests := uint64(0)
 	for i := range p.Servers {
 		s := &p.Servers[i]
@@ -196,9 +188,11 @@ func (p *Pool) fill(in *ScoreInput) {
 				in.RatioUp += s.Ratio
 			}
 		}
-		in.finals(s.Responses)
-		in.Failovers += s.Failovers
-		requests += s.Requests.Total()
+		r := recently(s.Recent, s.sum)
+		in.Answered += r.Answered
+		in.Failed += r.Failed
+		in.Failovers += r.Failovers
+		requests += r.Requests
 		if s.shaky() {
 			in.Shaky = append(in.Shaky, s.Name)
 		}
@@ -211,8 +205,8 @@ func (p *Pool) fill(in *ScoreInput) {
 
 // Score is the score of one server of a pool.
 func (s *Server) Score(p *Pool) *Score {
-	in := ScoreInput{State: s.Oper.State, Reason: s.Oper.Reason, Requests: s.Requests.Total(), Failovers: s.Failovers, Servers: 1}
-	in.finals(s.Responses)
+	r := recently(s.Recent, s.sum)
+	in := ScoreInput{State: s.Oper.State, Reason: s.Oper.Reason, Requests: r.Requests, Failovers: r.Failovers, Answered: r.Answered, Failed: r.Failed, Servers: 1}
 	if s.shaky() {
 		in.Shaky = []string{s.Name}
 	}
@@ -229,38 +223,24 @@ func (s *Server) shaky() bool {
 	return s.Oper.State == Up && slices.ContainsFunc(s.Monitors, func(m Monitor) bool { return m.CurrFailedChecks > 0 })
 }
 
-// finals counts final responses. Codes of one digit stand for others of their class.
-func (in *ScoreInput) finals(codes Counts[int]) {
-	for code, n := range codes {
-		class := code
-		if code >= 100 {
-			class = code / 100
-		}
-		if class >= 2 {
-			in.Answered += n
-		}
-		if class == 5 || code == 408 {
-			in.Failed += n
-		}
-	}
-}
-
 // slow finds the servers that take much longer than the others of their pool.
 func (p *Pool) slow() (out []Slow) {
+	each := make([]Recent, len(p.Servers))
 	var count, sum uint64
 	for i := range p.Servers {
-		count += p.Servers[i].Latency.Count
-		sum += p.Servers[i].Latency.SumUS
+		each[i] = recently(p.Servers[i].Recent, p.Servers[i].sum)
+		count += each[i].Timed
+		sum += each[i].TimeUS
 	}
 	for i := range p.Servers {
-		l := &p.Servers[i].Latency
-		rest := count - l.Count
-		if l.Count < fewAnswers || rest < fewAnswers {
+		r := &each[i]
+		rest := count - r.Timed
+		if r.Timed < fewAnswers || rest < fewAnswers {
 			continue
 		}
-		others := float64(sum-l.SumUS) / float64(rest)
-		if l.MeanUS() >= slowLeastUS && l.MeanUS() > slowTimes*others {
-			out = append(out, Slow{p.Servers[i].Name, l.MeanUS(), others, float64(l.Count) / float64(count)})
+		mean, others := float64(r.TimeUS)/float64(r.Timed), float64(sum-r.TimeUS)/float64(rest)
+		if mean >= slowLeastUS && mean > slowTimes*others {
+			out = append(out, Slow{p.Servers[i].Name, mean, others, float64(r.Timed) / float64(count)})
 		}
 	}
 	return out

@@ -13,20 +13,26 @@ import (
 
 // TestFullStore holds that a store that is full says so, that the way out of it is open, and that it is over by itself.
 func TestFullStore(t *testing.T) {
-	w := newWorldOn(t, store.Config{Dir: t.TempDir(), QuotaBytes: 8 << 20})
+	const quota, value, pages = 8 << 20, 64 << 10, 17 * 4096 // what a value takes in the database
+	w := newWorldOn(t, store.Config{Dir: t.TempDir(), QuotaBytes: quota})
 	w.startEngine("se-1")
 	pool, _, vs := w.farm("edge")
 	var filling []string
-	for i := 0; ; i++ {
-		key := fmt.Sprint("filling/", i)
-		_, _, err := w.st.Commit(t.Context(), store.Txn{Put: []store.KV{{Key: key, Value: bytes.Repeat([]byte{byte(i)}, 256<<10)}}})
-		if errors.Is(err, store.ErrFull) {
+	for end := time.Now().Add(30 * time.Second); ; {
+		key := fmt.Sprint("filling/", len(filling))
+		_, _, err := w.st.Commit(t.Context(), store.Txn{Put: []store.KV{{Key: key, Value: bytes.Repeat([]byte{byte(len(filling))}, value)}}})
+		switch {
+		case err == nil:
+			filling = append(filling, key)
+		case !errors.Is(err, store.ErrFull) || time.Now().After(end):
+			t.Fatal(len(filling), err)
+		case len(filling)*pages < quota/10*9: // it is full of history: that goes
+			w.ctl.WaitLive(t.Context(), 1<<40, 10*time.Millisecond, nil)
+			continue
+		}
+		if err != nil {
 			break
 		}
-		if err != nil || i > 1000 {
-			t.Fatal(i, err)
-		}
-		filling = append(filling, key)
 	}
 	cookie, csrf := w.logIn("admin", password)
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
@@ -138,15 +139,64 @@ func tidy(path string) string {
 	return "/" + strings.Join(parts, "/")
 }
 
-// open serves somebody who need not be logged in. Those have a room of their own: who sends a login an octet at a time, or
-// does not read what he asked for, is in nobody's way who is logged in.
+// open serves somebody who need not be logged in. Those have a room of their own: who does not read what he asked for is
+// in nobody's way who is logged in. It is entered with the body at hand: who sends one an octet at a time waits outside,
+// where each address has few places.
 func (s *Server) open(h handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := &request{Request: r, s: s, w: w, view: s.c.View()}
-		within(s.lobby, q, func() {
-			q.hurry()
-			s.serve(q, h)
-		})
+		if err := q.receive(); err != nil {
+			s.finish(q, answer{}, err)
+			return
+		}
+		within(s.lobby, q, func() { s.serve(q, h) })
+	}
+}
+
+// receive reads the body of who is not logged in.
+func (q *request) receive() error {
+	if q.Method == http.MethodGet || q.Method == http.MethodHead {
+		q.Body = http.NoBody // none of these has one
+		return nil
+	}
+	if !q.s.outside.enter(q.address()) {
+		return refuse(http.StatusServiceUnavailable, "%d requests of this address, which nobody is logged in for, are on their way already", maxOutsideEach)
+	}
+	defer q.s.outside.leave(q.address())
+	q.hurry()
+	body, err := q.body(maxLogin)
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	return err
+}
+
+// crowd counts requests by whose they are, so that nobody takes all places.
+type crowd struct {
+	most, each int
+
+	mu  sync.Mutex
+	by  map[string]int
+	all int
+}
+
+func newCrowd(most, each int) *crowd { return &crowd{most: most, each: each, by: map[string]int{}} }
+
+func (c *crowd) enter(who string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == c.most || c.by[who] == c.each {
+		return false
+	}
+	c.all++
+	c.by[who]++
+	return true
+}
+
+func (c *crowd) leave(who string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.by[who]--; c.by[who] == 0 {
+		delete(c.by, who)
 	}
 }
 
@@ -174,6 +224,11 @@ func (s *Server) closed(h handle) http.HandlerFunc {
 			s.finish(q, answer{}, err)
 			return
 		}
+		if !s.users.enter(q.who.User) {
+			s.finish(q, answer{}, refuse(http.StatusServiceUnavailable, "%d requests of user %s are under way already", maxRequestsEach, q.who.User))
+			return
+		}
+		defer s.users.leave(q.who.User)
 		within(s.room, q, func() { s.serve(q, h) })
 	}
 }
@@ -223,6 +278,9 @@ func (s *Server) finish(q *request, a answer, err error) {
 func words(err error) string {
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
+		if big.Limit < 1<<20 {
+			return fmt.Sprintf("the body is larger than %d KB", big.Limit>>10)
+		}
 		return fmt.Sprintf("the body is larger than %d MB", big.Limit>>20)
 	}
 	return err.Error()
@@ -274,11 +332,50 @@ func (q *request) body(limit int64) ([]byte, error) {
 // json reads a body of JSON up to a limit. A member that stands twice in it is refused: readers keep one of the two, and
 // which one is meant nobody can tell.
 func (q *request) json(limit int64) ([]byte, error) {
+	if coding := q.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %s is not taken; send the body as it is", coding)
+	}
 	b, err := q.body(limit)
 	if err != nil {
 		return nil, err
 	}
 	return b, q.once(b)
+}
+
+// into reads a body of JSON that only we know, so that a member which is none of it is a mistake.
+func into(body []byte, in any, expected string) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(in)
+	if err == nil && dec.More() {
+		err = errors.New("something stands behind it")
+	}
+	return shape(err, expected)
+}
+
+// shape says what is wrong with JSON, and what would be right; nil: nothing.
+func shape(err error, expected string) error {
+	if err == nil {
+		return nil
+	}
+	words := strings.TrimPrefix(err.Error(), "json: ")
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		words = "the body is empty"
+	case errors.As(err, &wrong) && wrong.Field != "":
+		words = wrong.Field + " cannot be " + article(wrong.Value)
+	case errors.As(err, &wrong):
+		words = "got " + article(wrong.Value)
+	}
+	return refuse(http.StatusBadRequest, "expected %s: %s", expected, words)
+}
+
+func article(noun string) string {
+	if strings.IndexByte("aeiou", noun[0]) >= 0 {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 func (q *request) once(body []byte) error {

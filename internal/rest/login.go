@@ -41,8 +41,8 @@ func (q *request) login() (answer, error) {
 		in.Username, in.Password = form.Get("username"), form.Get("password")
 	} else if err := q.once(body); err != nil {
 		return answer{}, err
-	} else if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"username\": ..., \"password\": ...}: %v", err)
+	} else if err := shape(json.Unmarshal(body, &in), `{"username": ..., "password": ...}`); err != nil {
+		return answer{}, err
 	}
 	if in.Username == "" || in.Password == "" {
 		return answer{}, refuse(http.StatusUnauthorized, "Invalid credentials: username and password must be given")
@@ -113,7 +113,9 @@ func (q *request) admit() error {
 func (q *request) identify() error {
 	if name, password, ok := q.BasicAuth(); ok {
 		who, err := q.s.c.Basic(name, password, q.address())
-		q.who = who
+		if q.who = who; err != nil {
+			q.challenge()
+		}
 		return err
 	}
 	for _, name := range []string{sessionCookie, aviCookie} {
@@ -124,9 +126,7 @@ func (q *request) identify() error {
 		}
 	}
 	if q.session == nil {
-		if q.Header.Get("Authorization") == "" {
-			q.w.Header().Set("WWW-Authenticate", `Basic realm="carillon"`)
-		}
+		q.challenge()
 		return refuse(http.StatusUnauthorized, "Authentication credentials were not provided: log in at /login, or send them with the request")
 	}
 	q.who = q.session.Who
@@ -144,6 +144,9 @@ func (q *request) identify() error {
 	}
 	return nil
 }
+
+// challenge says how to log in (RFC 9110 section 11.6.1).
+func (q *request) challenge() { q.w.Header().Set("WWW-Authenticate", `Basic realm="carillon"`) }
 
 // setTenant reads X-Avi-Tenant and X-Avi-Tenant-UUID.
 func (q *request) setTenant() error {

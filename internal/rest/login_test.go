@@ -2,6 +2,7 @@ package rest
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -316,12 +317,12 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestSlowLogins holds that those who send a login an octet at a time are in nobody's way who is logged in, and get an
-// end.
+// TestSlowLogins holds that those who send a login an octet at a time are in nobody's way: neither who is logged in, nor
+// who asks whether all is well, nor who logs in from elsewhere.
 func TestSlowLogins(t *testing.T) {
 	w := newWorld(t)
 	addr := strings.TrimPrefix(w.api.URL(), "https://")
-	for range maxOpen {
+	for range 2 * maxOpen {
 		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
@@ -331,11 +332,25 @@ func TestSlowLogins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for len(w.api.lobby) < maxOpen && t.Context().Err() == nil {
+	under := func() int {
+		w.api.outside.mu.Lock()
+		defer w.api.outside.mu.Unlock()
+		return w.api.outside.by["127.0.0.1"]
+	}
+	for under() < maxOutsideEach && t.Context().Err() == nil {
 		runtime.Gosched()
 	}
-	if r := w.send("GET", "/api/initial-data", nil); r.status != 503 {
-		t.Errorf("one more who is not logged in: %d %s", r.status, r.body)
+	login := map[string]string{"username": "admin", "password": password}
+	if r := w.send("POST", "/login", login); r.status != 503 {
+		t.Errorf("one more of the same address: %d %s", r.status, r.body)
+	}
+	if r := w.send("GET", "/api/carillon/readiness", nil); r.status != 200 {
+		t.Errorf("is all well? %d %s", r.status, r.body)
 	}
 	w.must(200, "GET", "/api/whoami", nil)
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	w.http = &http.Client{Transport: &http.Transport{DialContext: from.DialContext, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	if r := w.send("POST", "/login", login); r.status != 200 {
+		t.Errorf("a login of another address: %d %s", r.status, r.body)
+	}
 }

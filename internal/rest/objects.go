@@ -65,8 +65,13 @@ func (q *request) unreadable(kind string) bool {
 	return yes && q.who.All()
 }
 
-// sees reports whether an object is of the caller's tenant, or of admin and for everybody.
+// sees reports whether an object is of the caller's tenant, or of admin and for everybody. Of tenants it is those that
+// the caller has access to, and admin, which all borrow from.
 func (q *request) sees(r *catalog.Record) bool {
+	if r.Kind() == "Tenant" && r.UUID() != catalog.AdminTenant && !q.who.All() {
+		_, member := q.who.In(q.view, r.UUID())
+		return member
+	}
 	return q.all || controller.Visible(r, q.who.Tenant)
 }
 

@@ -23,21 +23,24 @@ const AviVersion = "30.2.1"
 
 // Limits of the API.
 const (
-	MaxBody      = 16 << 20  // octets of a request
-	MaxBulk      = 64 << 20  // likewise of a macro, an import and a preview
-	maxDrain     = 256 << 20 // what is read of a body that is too large, and thrown away
-	maxExplain   = 256 << 10
-	MaxRequests  = 256 // at a time, of who is logged in
-	maxOpen      = 64  // likewise of who is not
-	MaxPage      = 200 // objects in a page
-	defaultPage  = 25
-	headerTime   = 10 * time.Second
-	bodyTime     = 60 * time.Second
-	openTime     = 10 * time.Second     // for the body of who is not logged in
-	writeTime    = 30 * time.Second     // for the answer to be read
-	requestTime  = bodyTime + 2*maxWait // for all of a request
-	idleTime     = 2 * time.Minute
-	shutdownTime = 5 * time.Second
+	MaxBody         = 16 << 20  // octets of a request
+	MaxBulk         = 64 << 20  // likewise of a macro, an import and a preview
+	maxDrain        = 256 << 20 // what is read of a body that is too large, and thrown away
+	maxExplain      = 256 << 10
+	MaxRequests     = 256             // at a time, of who is logged in
+	maxRequestsEach = MaxRequests / 2 // likewise of one user: some wait for engines, or read traces, for long
+	maxOpen         = 64              // likewise of who is not
+	maxOutside      = 1024            // of these, whose bodies are on their way
+	maxOutsideEach  = 16              // likewise of one address
+	MaxPage         = 200             // objects in a page
+	defaultPage     = 25
+	headerTime      = 10 * time.Second
+	bodyTime        = 60 * time.Second
+	openTime        = 10 * time.Second     // for the body of who is not logged in
+	writeTime       = 30 * time.Second     // for the answer to be read
+	requestTime     = bodyTime + 2*maxWait // for all of a request
+	idleTime        = 2 * time.Minute
+	shutdownTime    = 5 * time.Second
 )
 
 // Config is what a server is started with.
@@ -53,15 +56,17 @@ type Config struct {
 
 // Server is a running API.
 type Server struct {
-	cfg   Config
-	c     *controller.Controller
-	log   *slog.Logger
-	http  *http.Server
-	ln    net.Listener
-	tls   bool
-	room  chan struct{}
-	lobby chan struct{} // for who is not logged in
-	done  chan struct{}
+	cfg     Config
+	c       *controller.Controller
+	log     *slog.Logger
+	http    *http.Server
+	ln      net.Listener
+	tls     bool
+	room    chan struct{}
+	lobby   chan struct{} // for who is not logged in
+	outside *crowd        // bodies of those, on their way, by address
+	users   *crowd        // requests of who is logged in, by user
+	done    chan struct{}
 
 	started  time.Time
 	counts   requestCounts
@@ -73,7 +78,7 @@ func Serve(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), lobby: make(chan struct{}, maxOpen), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
+	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), lobby: make(chan struct{}, maxOpen), outside: newCrowd(maxOutside, maxOutsideEach), users: newCrowd(MaxRequests, maxRequestsEach), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
 	addr, plain, err := where(cfg.Addr)
 	if err != nil {
 		return nil, err
@@ -83,6 +88,9 @@ func Serve(cfg Config) (*Server, error) {
 		cert, err := certificate(cfg)
 		if err != nil {
 			return nil, err
+		}
+		if now := time.Now(); now.Before(cert.Leaf.NotBefore) || now.After(cert.Leaf.NotAfter) {
+			s.log.Warn("the certificate of the API is not good now: is the clock right?", "from", cert.Leaf.NotBefore, "until", cert.Leaf.NotAfter)
 		}
 		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		s.tls = true

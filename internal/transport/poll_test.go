@@ -34,3 +34,21 @@ func TestPollingFollowsWhatItGains(t *testing.T) {
 		}
 	}
 }
+
+// Who was off the CPU while it polled leaves it to others for a while, and then polls again.
+func TestPollingGivesWay(t *testing.T) {
+	p := poller{least: 5 * time.Microsecond, most: 60 * time.Microsecond}
+	p.between(pollGap)
+	if p.window() != p.least {
+		t.Fatal("an interrupt ended polling")
+	}
+	p.between(pollGap + 1)
+	for i := range pollSits {
+		if got := p.window(); got != 0 {
+			t.Fatalf("wait %d polls for %v", i, got)
+		}
+	}
+	if p.window() != p.least {
+		t.Fatal("it polls no more")
+	}
+}

@@ -167,11 +167,15 @@ func (s *Socket) await(b *Batch, wait time.Duration) (int, syscall.Errno) {
 		return s.sleep(b, wait)
 	}
 	start := time.Now()
-	for window := s.poll.window(); time.Since(start) < window; {
+	window, last := s.poll.window(), time.Duration(0)
+	for last < window {
 		if n, e := s.recvmmsg(b, unix.MSG_DONTWAIT); e != syscall.EAGAIN {
 			s.poll.waited(0)
 			return n, e
 		}
+		since := time.Since(start)
+		s.poll.between(since - last)
+		last = since
 	}
 	n, e := s.sleep(b, wait)
 	s.poll.waited(time.Since(start))
