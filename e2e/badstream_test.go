@@ -29,9 +29,9 @@ func TestBadStreams(t *testing.T) {
 	}
 	lab.Require(t, "sipp", "openssl")
 	server := lab.Addr(t, "127.0.0.11")
-	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, T1: lab.Patient})
+	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, Transport: "t1"})
 	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Secure: lab.Addr(t, "127.0.0.1"), Cert: lab.MakeCert(t, nil, time.Now().Add(time.Hour), "example.test"),
-		Pools: []lab.EdgePool{{Name: "pool", Over: "udp", Servers: []lab.PoolServer{{Addr: server}}}}}
+		Pools: []lab.EdgePool{{Name: "pool", Over: "tcp", Servers: []lab.PoolServer{{Addr: server}}}}}
 	b := e.Start(t, lab.Setup{})
 	var callers []*lab.SIPp
 	for transport, to := range map[string]netip.AddrPort{"t1": e.Listen, "l1": e.Secure} {

@@ -24,9 +24,9 @@ func TestCertificateReloads(t *testing.T) {
 	lab.Require(t, "sipp")
 	const reloads, settled = 1000, 200
 	server := lab.Addr(t, "127.0.0.11")
-	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, T1: lab.Patient})
+	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, Transport: "t1"})
 	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Secure: lab.Addr(t, "127.0.0.1"), Cert: lab.MakeCert(t, nil, time.Now().Add(time.Hour), "0.example.test"),
-		Pools: []lab.EdgePool{{Name: "pool", Over: "udp", Servers: []lab.PoolServer{{Addr: server}}}}}
+		Pools: []lab.EdgePool{{Name: "pool", Over: "tcp", Servers: []lab.PoolServer{{Addr: server}}}}}
 	// With GOGC at 25 the goal of the next collection is the living heap and a quarter.
 	b := e.Start(t, lab.Setup{Env: []string{"GOGC=25"}})
 	early := dialTLS(t, e)

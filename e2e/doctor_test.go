@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -101,6 +102,23 @@ VsVip: [{name: nonlocal, vip: [10.9.0.78]}]
 		`======\n(.*\n)*bad +addresses of nonlocal: the engine listens on 10.9.0.78:5061, which no interface of this machine has`)
 }
 
+// expectLegs wants the probes in a capture file: segments on the legs of TCP and TLS, datagrams on all others.
+func expectLegs(t *testing.T, file string, listen, secure netip.AddrPort) {
+	t.Helper()
+	for filter, want := range map[string]int{
+		"sip && tcp.port == " + strconv.Itoa(int(listen.Port())): 4, "sip && tcp.port == " + strconv.Itoa(int(secure.Port())): 4, "sip && udp": 16,
+		"_ws.malformed || tcp.analysis.flags": 0,
+	} {
+		out, err := exec.Command("tshark", "-r", file, "-d", "tcp.port==1-65535,sip", "-d", "udp.port==1-65535,sip", "-Y", filter).Output()
+		if err != nil {
+			t.Fatalf("tshark: %v", err)
+		}
+		if got := strings.Count(string(out), "\n"); got != want {
+			t.Errorf("%s: %d packets, want %d\n%s", filter, got, want, out)
+		}
+	}
+}
+
 // says wants every pattern in a text.
 func says(t *testing.T, text string, patterns ...string) {
 	t.Helper()
@@ -123,6 +141,7 @@ func TestDoctorProbes(t *testing.T) {
 		t.Skip("the stand-in has no doctor")
 	}
 	listen, servers := lab.Addrs(t, "127.0.0.1", "127.0.0.1"), lab.Addrs(t, "127.0.0.2")
+	lab.Require(t, "tshark")
 	lab.StartAnswerer(t, servers[0], false)
 	dir, api := t.TempDir(), lab.NewAPI(t, lab.TCPAddr(t))
 	p := startKept(t, dir, api)
@@ -135,7 +154,15 @@ func TestDoctorProbes(t *testing.T) {
 	if said := tool("apply", "-f", streamFile(t, listen[0], listen[1], "udp", servers), "--wait", "10s"); strings.Contains(said, "carillon:") {
 		t.Fatal(said)
 	}
+	file := filepath.Join(dir, "probes.pcapng")
+	const messages = 3 * 2 * 2 // listeners, methods, request and response
+	trace := lab.Start(t, lab.Command{Name: "trace", Path: lab.Carillon(t), Args: []string{"trace", "--pcap", file, "--count", strconv.Itoa(messages)}, Env: shellEnv(dir, api)})
+	trace.WaitLine("Tracing")
 	text := tool("doctor")
+	if status := trace.WaitExit(lab.Patience); status != 0 {
+		t.Errorf("trace: status %d\n%s", status, trace.Output())
+	}
+	expectLegs(t, file, listen[0], listen[1])
 	for _, over := range []string{"udp " + listen[0].String(), "tcp " + listen[0].String(), "tls " + listen[1].String()} {
 		says(t, text, `ok +OPTIONS through vs, `+regexp.QuoteMeta(over)+`: 200 OK after`, `ok +REGISTER through vs, `+regexp.QuoteMeta(over)+`: 200 OK after`)
 	}

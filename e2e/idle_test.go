@@ -113,9 +113,9 @@ func startIdle(t *testing.T) (*lab.Edge, *lab.Balancer) {
 	lab.Require(t, "sipp")
 	lab.RequireFiles(t, manyClients+4000)
 	server := lab.Addr(t, "127.0.0.11")
-	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, T1: lab.Patient})
+	lab.StartSIPp(t, lab.SIPpSpec{Name: "server", Scenario: "server", Local: server, Transport: "t1"})
 	e := &lab.Edge{Listen: lab.Addr(t, "127.0.0.1"), Secure: lab.Addr(t, "127.0.0.1"), Cert: lab.MakeCert(t, nil, time.Now().Add(time.Hour), "one.example.test"),
-		Pools: []lab.EdgePool{{Name: "pool", Over: "udp", Servers: []lab.PoolServer{{Addr: server}}}}}
+		Pools: []lab.EdgePool{{Name: "pool", Over: "tcp", Servers: []lab.PoolServer{{Addr: server}}}}}
 	return e, e.Start(t, lab.Setup{})
 }
 

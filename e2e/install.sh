@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip, Kamailio, Ansible and tmux. It does nothing when all is
+# Installs what the end-to-end tests need on Debian or Ubuntu: SIPp, baresip, Kamailio, Ansible, tmux and tshark. It does nothing when all is
 # there, and starts no service: Kamailio's own is kept down by a policy that is taken away again.
 set -eu
 
@@ -11,6 +11,9 @@ need sipp sip-tester
 need baresip baresip-core
 need kamailio kamailio
 need tmux tmux
+need tshark tshark
+need ip iproute2
+need setpriv util-linux
 need openssl openssl
 need ansible-playbook ansible
 [ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev" # bench/sipgen

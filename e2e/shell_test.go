@@ -54,8 +54,19 @@ func (tm *terminal) press(keys ...string) {
 // shows waits until the screen has a text.
 func (tm *terminal) shows(text string) {
 	tm.t.Helper()
+	tm.showsWithin(10*time.Second, text)
+}
+
+// gone waits until the screen has a text no more.
+func (tm *terminal) gone(text string) {
+	tm.t.Helper()
+	lab.Until(tm.t, "the screen shows no more: "+text, func() bool { return !strings.Contains(tm.tmux("capture-pane", "-p"), text) })
+}
+
+func (tm *terminal) showsWithin(limit time.Duration, text string) {
+	tm.t.Helper()
 	var screen string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if screen = tm.tmux("capture-pane", "-p"); strings.Contains(screen, text) {
 			return
 		}
@@ -145,12 +156,38 @@ func TestShellTimesOut(t *testing.T) {
 	tm.shows("Invalid credentials")
 	tm.tmux("send-keys", lab.AdminPassword, "Enter")
 	tm.shows("Tenant: admin")
-	tm.press("C-l", "where", "Enter")
+	tm.press("C-l")
+	tm.gone("Tenant: admin")
+	tm.press("where", "Enter")
 	for i := range 3 {
 		tm.shows("pool is kept.\n" + strings.Repeat("Password of admin:\nInvalid credentials\n", i) + "Password of admin:")
 		tm.tmux("send-keys", "wrong", "Enter")
 	}
 	tm.shows("It ended with 1")
+}
+
+// An apply of thousands shows on a terminal how far it is, and leaves nothing of that behind; the end says what became of all.
+func TestProgressTerminal(t *testing.T) {
+	if lab.StandIn() {
+		t.Skip("the stand-in has no API")
+	}
+	lab.Require(t, "tmux")
+	dir, api := t.TempDir(), lab.NewAPI(t, lab.TCPAddr(t))
+	startKept(t, dir, api)
+	const pools = 6000
+	var b strings.Builder
+	b.WriteString("Pool:\n")
+	for i := range pools {
+		fmt.Fprintf(&b, "- {name: p%d, health_monitor_refs: [System-SIP], servers: [\"10.0.%d.%d:5060\"]}\n", i, i/250, i%250+1)
+	}
+	file := filepath.Join(dir, "many.yaml")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tm := startTerminal(t, "env '"+strings.Join(shellEnv(dir, api), "' '")+"' "+lab.Carillon(t)+" apply -f "+file+" --wait 60s; echo It ended with $?; cat")
+	tm.tmux("resize-window", "-x", "60", "-y", "20")
+	tm.shows(" objects, ")
+	tm.showsWithin(time.Minute, "pool/p5999 created\n6,000 objects: 6,000 created\nruns on 1 engine\nIt ended with 0")
 }
 
 // startKept starts a balancer with an API and what is kept in a directory.

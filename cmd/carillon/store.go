@@ -201,7 +201,11 @@ func storeStatus() *cobra.Command {
 			return printBackup(cmd.OutOrStdout(), b)
 		}
 		return f.with(cmd.Context(), func(st *store.Store) error {
-			return printStatus(cmd.OutOrStdout(), st.Status(cmd.Context()), st.Room(cmd.Context()))
+			full := st.Room(cmd.Context())
+			if full == nil && f.where == storeEmbedded { // the process that runs it may not be this one
+				full = store.DiskRoom(filepath.Join(f.dir(), "store"))
+			}
+			return printStatus(cmd.OutOrStdout(), st.Status(cmd.Context()), full)
 		})
 	}
 	return cmd

@@ -13,34 +13,46 @@ import (
 // trouble with the store: err is not nil while it cannot be reached, and the view is then the last one known. It
 // returns when ctx ends.
 func Follow(ctx context.Context, st *store.Store, log *slog.Logger, f func(v *View, err error)) {
-	v, lost := Empty(), false // lost: a batch was not understood, so those behind it do not fit
+	w := &follower{st: st, log: log, v: Empty()}
 	for b := range st.Follow(ctx, Prefix) {
-		if b.Err != nil {
-			f(v, b.Err)
-			continue
+		if news, err := w.take(ctx, b); news {
+			f(w.v, err)
 		}
-		if lost && !b.Reset {
-			whole, err := again(ctx, st)
-			if err != nil {
-				f(v, err)
-				continue
-			}
-			b = whole
-		}
-		if !b.Reset && b.Revision <= v.Revision {
-			continue // again was ahead of it
-		}
-		next, err := v.Advance(b)
-		if lost = err != nil; lost {
-			f(v, err)
-			continue
-		}
-		for _, fault := range next.Faults[min(len(v.Faults), len(next.Faults)):] {
-			log.Warn("a record of the store cannot be read, what it was before goes on", "key", fault.Key, "error", fault.Err)
-		}
-		v = next
-		f(v, nil)
 	}
+}
+
+// follower is how far somebody who follows is.
+type follower struct {
+	st   *store.Store
+	log  *slog.Logger
+	v    *View
+	lost bool // a batch was not understood, so those behind it do not fit
+}
+
+// take brings in a batch, and reports whether there is something to tell.
+func (w *follower) take(ctx context.Context, b store.Batch) (news bool, err error) {
+	if b.Err != nil {
+		return true, b.Err
+	}
+	if w.lost && !b.Reset {
+		whole, err := again(ctx, w.st)
+		if err != nil {
+			return true, err
+		}
+		b = whole
+	}
+	if !b.Reset && b.Revision <= w.v.Revision {
+		return false, nil // somebody was ahead of it
+	}
+	next, err := w.v.Advance(b)
+	if w.lost = err != nil; w.lost {
+		return true, err
+	}
+	for _, fault := range next.Faults[min(len(w.v.Faults), len(next.Faults)):] {
+		w.log.Warn("a record of the store cannot be read, what it was before goes on", "key", fault.Key, "error", fault.Err)
+	}
+	w.v = next
+	return true, nil
 }
 
 // again is the whole content as a batch.

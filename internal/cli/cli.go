@@ -175,10 +175,7 @@ func kindArg(text string) (object.KindInfo, error) {
 	if k, ok := object.FindKind(shortKinds[strings.ToLower(text)]); ok {
 		return k, nil
 	}
-	var names []string
-	for _, k := range object.Kinds() {
-		names = append(names, k.Path)
-	}
+	names := types()
 	if near := object.Nearest(strings.ToLower(text), names); near != "" {
 		return object.KindInfo{}, usage("there is no type of object %q; did you mean %s?", text, near)
 	}
@@ -188,11 +185,22 @@ func kindArg(text string) (object.KindInfo, error) {
 // args refuses a number of arguments, in words.
 func args(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 && strings.HasPrefix(what, "TYPE") {
+			return usage("expected %s %s; types are %s", cmd.CommandPath(), what, strings.Join(types(), ", "))
+		}
 		if len(args) < least || len(args) > most {
 			return usage("expected %s %s", cmd.CommandPath(), what)
 		}
 		return nil
 	}
+}
+
+func types() []string {
+	var out []string
+	for _, k := range object.Kinds() {
+		out = append(out, k.Path)
+	}
+	return out
 }
 
 // onlyFlag refuses arguments of a command that takes its files by -f, which is easily forgotten.
@@ -212,8 +220,7 @@ func (a *app) completeTypes(cmd *cobra.Command, args []string, _ string) ([]stri
 	var out []string
 	if len(args) == 0 {
 		for _, k := range object.Kinds() {
-			info, _ := object.Describe(k.Name, "")
-			out = append(out, k.Path+"\t"+info.Doc)
+			out = append(out, k.Path+"\t"+view.KindHelp(k.Name))
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -69,7 +69,7 @@ func noField(k object.KindInfo, path string) error {
 func explain(cmd *cobra.Command, k object.KindInfo, path string, info object.FieldInfo) {
 	say(cmd, "%s: %s", strings.TrimSuffix(k.Name+"."+path, "."), info.Type)
 	if info.Doc != "" {
-		say(cmd, "\n  %s", info.Doc)
+		say(cmd, "\n%s", screen(cmd).Wrap("  "+info.Doc, 2))
 	}
 	rows := [][2]string{{"range", info.Range}, {"unit", info.Unit}, {"default", strings.Trim(string(info.Default), `"`)}, {"short form", info.Short}, {"refers to", info.Ref},
 		{"with type", info.When}}
@@ -104,7 +104,7 @@ func explain(cmd *cobra.Command, k object.KindInfo, path string, info object.Fie
 			rowsOf = append(rowsOf, []string{"  " + m, f.Type, f.Doc})
 		}
 	}
-	screen(cmd).Table([]string{"  Field", "Type", "Meaning"}, rowsOf)
+	screen(cmd).Wrapped([]string{"  Field", "Type", "Meaning"}, rowsOf)
 	if n := len(info.Members) - len(rowsOf); n > 0 {
 		say(cmd, "\n%s", fmt.Sprintf("and %d that are kept, without effect, or refused.", n))
 	}

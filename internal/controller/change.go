@@ -185,6 +185,9 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 	if err != nil {
 		return 0, false, unavailable(err)
 	}
+	if ok {
+		c.source.Committed(ctx, p.before, &t, revision)
+	}
 	return revision, ok, nil
 }
 

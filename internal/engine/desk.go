@@ -66,6 +66,7 @@ func (cs *desks) give(c *desk) {
 
 // begin turns to a connection.
 func (c *desk) begin(s *stream) {
+	c.worker.hangup = false
 	c.serve(s.group)
 	in := &c.worker.input
 	in.From, in.Local, in.Flow = s.conn.Remote, s.conn.Local.Addr(), s.flow

@@ -177,3 +177,40 @@ func TestConnectionFlood(t *testing.T) {
 	client := newUA(t, sip.TCP, "127.0.0.1")
 	call(client, server, listenerFor(e), listenerFor(e), "sip:bob@example.com", "meanwhile", true)
 }
+
+// fail_action closes the connection of a request that no server may get, once it is answered, and counts that.
+func TestFailActionCloses(t *testing.T) {
+	server := newUA(t, sip.UDP, "127.0.0.1")
+	set := streamSet(t, []string{"127.0.0.1"}, sip.UDP, server.addr)
+	set.Pools[0].Servers[0].Enabled, set.Pools[0].GracefulDisableTimeoutMin = false, 0
+	set.Pools[0].FailAction.Type = object.FailClose
+	if err := set.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := start(t, set)
+	client := newUA(t, sip.TCP, "127.0.0.1")
+	conn, err := net.Dial("tcp", listenerFor(e)(client).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, strings.ReplaceAll(client.request("INVITE", "sip:bob@example.com", "a", "", "none", 1, nil), "\n", "\r\n"))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	got, err := io.ReadAll(conn)
+	if !strings.HasPrefix(string(got), "SIP/2.0 503 ") || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	closed := func() (n uint64) {
+		for _, l := range e.Status().Services[0].Listeners {
+			if l.Conns != nil {
+				n += l.Conns.Closed[transport.NoServer]
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(10 * time.Second); closed() != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d closed", closed())
+		}
+	}
+}

@@ -22,6 +22,7 @@ type stream struct {
 	link  *link                          // of one that we opened; nil for others
 	relay atomic.Pointer[transport.Conn] // to the process that decides now; nil: this one does
 
+	claimed  bool             // whether it is an alias has been looked at
 	touched  atomic.Bool      // something is queued that somebody is about to send
 	underway underway         // of one to a server
 	server   *snapshot.Server // that it leads to; nil: nobody of a pool
@@ -108,7 +109,7 @@ func (s *stream) until() (time.Time, transport.Reason) {
 // end closes the connection. Who did not speak SIP gets no last words.
 func (s *stream) end(r transport.Reason) {
 	switch r {
-	case transport.FramingLost:
+	case transport.FramingLost, transport.NoServer:
 		s.conn.End(r)
 	default:
 		s.conn.Close(r)
@@ -193,7 +194,11 @@ func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transpo
 		case sip.FrameMessage:
 			s.conn.CountIn()
 			c.message(b[used:used+f.Len], sip.NoFault)
+			s.claim(&c.worker.msg)
 			s.began = time.Time{}
+			if c.worker.hangup {
+				return used, n, transport.NoServer
+			}
 		case sip.FrameLost:
 			reason = lostReason(b[used:])
 			if reason == transport.FramingLost && f.Len > 0 {

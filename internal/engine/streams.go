@@ -36,6 +36,7 @@ type streams struct {
 	byFlow map[uint64]*stream
 	byPeer map[neighbour]*stream // of several to one address the one that came last
 	links  map[linkKey]*link
+	alias  map[neighbour]*stream // connections of servers, by where these listen: see claim
 	next   uint64
 	closed bool
 }
@@ -64,7 +65,7 @@ type link struct {
 }
 
 func newStreams(e *Engine) *streams {
-	return &streams{e: e, byFlow: map[uint64]*stream{}, byPeer: map[neighbour]*stream{}, links: map[linkKey]*link{}, next: rand.Uint64()}
+	return &streams{e: e, byFlow: map[uint64]*stream{}, byPeer: map[neighbour]*stream{}, links: map[linkKey]*link{}, alias: map[neighbour]*stream{}, next: rand.Uint64()}
 }
 
 // add gives a connection its number. It reports false when the engine has ended.
@@ -91,6 +92,11 @@ func (ss *streams) remove(s *stream) {
 	p := neighbour{s.group, s.conn.Remote}
 	if ss.byPeer[p] == s {
 		delete(ss.byPeer, p)
+	}
+	if s.server != nil && s.link == nil {
+		if k := (neighbour{s.group, s.server.Addr}); ss.alias[k] == s {
+			delete(ss.alias, k)
+		}
 	}
 	ss.mu.Unlock()
 	if s.link != nil {
@@ -148,6 +154,11 @@ func (l *link) get(ss *streams, f *snapshot.Face, server *snapshot.Server, early
 	defer l.mu.Unlock()
 	if l.stream != nil && l.stream.conn.Closed() == transport.NotClosed {
 		return l.stream
+	}
+	if server != nil {
+		if a := ss.aliasOf(l.key.neighbour); a != nil {
+			return a
+		}
 	}
 	now := time.Now()
 	if now.Before(l.after) && (early || l.fails > 1) {

@@ -48,6 +48,7 @@ type gear struct {
 	text    []byte    // of a message that goes on a stream
 	late    bool      // the batch is through; what is decided now is about its failures
 
+	hangup   bool      // the connection that the message came on is to end
 	taps     *tap.List // nil: nobody traces
 	sighting tap.Sighting
 	left     []byte // what was written last; valid iff taps
@@ -282,6 +283,7 @@ func (w *worker) act(v *proxy.Verdict, what string) {
 	if w.taps != nil {
 		w.tapped(what, v, w.left)
 	}
+	w.hangup = w.hangup || v.Hangup
 	if v.Suspect != nil {
 		w.e.suspect(v.Suspect)
 	}

@@ -101,9 +101,11 @@ func (d *doctor) count(state string) int {
 func (d *doctor) print() {
 	colours := map[string]string{"ok": "green", "warn": "yellow", "bad": "red", "skipped": "faint"}
 	for _, f := range d.found {
-		d.e.say("%s  %s: %s", d.e.Screen.Paint(colours[f.State], fmt.Sprintf("%-7s", f.State)), f.Name, f.Says)
+		const indent = 9
+		state := d.e.Screen.Paint(colours[f.State], f.State) + strings.Repeat(" ", indent-len(f.State))
+		d.e.say("%s", state+d.e.Screen.Indented(f.Name+": "+f.Says, indent))
 		if f.Mend != "" {
-			d.e.say("         %s", f.Mend)
+			d.e.say("%s", strings.Repeat(" ", indent)+d.e.Screen.Indented(f.Mend, indent))
 		}
 	}
 	d.e.say("\n%s looked at: %d fine, %d to think about, %d wrong, %d not looked at.", plural(len(d.found), "thing"), d.count("ok"), d.count("warn"), d.count("bad"), d.count("skipped"))

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // DrainOptions are which server is to be drained, and how.
@@ -89,7 +91,11 @@ func (e *Eyes) awaitDrain(ctx context.Context, uuid string, o DrainOptions) erro
 		d := &list[0]
 		switch {
 		case e.Screen.Terminal:
-			_, _ = fmt.Fprintf(e.Screen.Out, "\r\x1b[K%s", d.words(time.Now())) // a terminal that has gone
+			line := d.words(time.Now())
+			if w := e.Screen.Width(); w > 1 {
+				line = view.Cut(line, w-1) // a line that goes on below cannot be taken back
+			}
+			_, _ = fmt.Fprintf(e.Screen.Out, "\r\x1b[K%s", line) // a terminal that has gone
 		case said != d.short():
 			said = d.short()
 			e.say("%s", d.words(time.Now()))

@@ -24,8 +24,11 @@ func invite(id string, body int) string {
 func tshark(t *testing.T, file string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("tshark")
+	if err != nil && os.Getenv("CI") != "" {
+		t.Fatal(err)
+	}
 	if err != nil {
-		t.Skip("tshark is not here; e2e/need brings it")
+		t.Skip("tshark is not here: apt-get install tshark")
 	}
 	var out, said bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), path, append([]string{"-r", file, "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"}, args...)...)

@@ -102,7 +102,12 @@ func (e *Eyes) previewed(p *preview) {
 	for i := range p.Pools {
 		e.previewPool(&p.Pools[i])
 	}
-	for _, w := range p.Warnings {
+	const most = 20 // of thousands of like objects nobody reads them
+	for i, w := range p.Warnings {
+		if i == most {
+			e.say("%s", e.Screen.Paint("yellow", fmt.Sprintf("Warning: and %d more like these", len(p.Warnings)-most)))
+			break
+		}
 		e.say("%s", e.Screen.Paint("yellow", "Warning: "+w))
 	}
 }

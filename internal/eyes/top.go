@@ -324,7 +324,7 @@ func (e *Eyes) topPlain(ctx context.Context, o TopOptions) error {
 		if n > 0 {
 			e.say("")
 		}
-		e.say("%s  %s", is.at.Local().Format("15:04:05"), summary(was, is))
+		e.say("%s", e.Screen.Wrap(is.at.Local().Format("15:04:05")+"  "+summary(was, is), 10))
 		e.Screen.Table(g.head, g.texts())
 		was = is
 	}

@@ -103,7 +103,7 @@ var inCloud = quiet(keptText, `cloud_ref="Default-Cloud"`)
 var keptFields = map[string][]keptField{
 	"VirtualService": virtualServiceKept, "PerformanceLimits": performanceLimitsKept, "Service": serviceKept, "DNSInfo": dnsInfoKept,
 	"VsVip": vsVipKept, "Vip": vipKept,
-	"Pool": poolKept, "Server": serverKept,
+	"Pool": poolKept, "FailAction": failActionKept, "Server": serverKept,
 	"PoolGroup": poolGroupKept, "PoolGroupMember": poolGroupMemberKept,
 	"RateProfile": quiet(keptObject, `action`), "RateLimiter": slices.Concat(quiet(keptText, `name`), quiet(keptNumber, `burst_sz`)),
 	"HealthMonitor": healthMonitorKept, "TCPMonitor": tcpMonitorKept,

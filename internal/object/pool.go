@@ -30,6 +30,7 @@ type Pool struct {
 	MaxConnRatePerServer      RateProfile    `json:"max_conn_rate_per_server" doc:"requests of new calls and other new transactions that a server may be chosen for in a time, counted by each engine: with so many it gets no new calls until the time has passed; what it has stays with it"`
 	RetryBudgetPercent        int            `json:"retry_budget_percent" default:"20" range:"0..100" unit:"%" own:"" doc:"requests that may be tried at a second server, as a share of all requests to the pool"`
 	RetryBudgetPerSecond      int            `json:"retry_budget_per_second" default:"10" range:"0..100000" unit:"per s" own:"" doc:"second tries allowed whatever the share"`
+	FailAction                FailAction     `json:"fail_action" optional:"" doc:"what becomes of requests while no server may get them; that of the group counts where the pool is in one"`
 	ServerReselect            ServerReselect `json:"server_reselect" doc:"final responses that make a request go to another server, within the retry budget"`
 	SSLProfileRef             string         `json:"ssl_profile_ref" ref:"SSLProfile" doc:"servers are spoken to over TLS, by this profile; none: in plain"`
 	SSLKeyAndCertificateRef   string         `json:"ssl_key_and_certificate_ref" ref:"SSLKeyAndCertificate" doc:"certificate that is shown to servers over TLS"`
@@ -65,7 +66,7 @@ var poolKept = slices.Concat(
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
 	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),
-	noted(keptObject, `conn_pool_properties fail_action horizon_profile http2_properties`),
+	noted(keptObject, `conn_pool_properties horizon_profile http2_properties`),
 	refuse(keptList, "NSX groups are not supported; list the servers", `nsx_securitygroup`),
 	refuse(keptText, "groups of addresses are not supported yet; list the servers", `ipaddrgroup_ref`),
 	refuse(keptBool, "the client's port cannot be kept toward servers yet; give servers a port", `use_service_port`),

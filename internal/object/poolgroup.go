@@ -14,6 +14,7 @@ type PoolGroup struct {
 	MinServers                  int               `json:"min_servers" default:"0" range:"0..65535" special:"0 is as 1" doc:"servers that must be up in all pools of a priority together for it to take new calls; where no priority has so many, the highest with any takes them"`
 	ImplicitPriorityLabels      bool              `json:"implicit_priority_labels" default:"false" doc:"priorities follow from the order of the members, the first being the highest"`
 	DeactivatePrimaryPoolOnDown bool              `json:"deactivate_primary_pool_on_down" default:"false" doc:"once a priority went down its pools take no new calls until this is false; else they take them again as soon as they are up"`
+	FailAction                  FailAction        `json:"fail_action" optional:"" doc:"what becomes of requests while no server of any pool may get them"`
 	Kept                        Kept              `json:"-"`
 }
 
@@ -30,7 +31,6 @@ var poolGroupKept = slices.Concat(
 	quiet(keptText, `deployment_policy_ref`),
 	quiet(keptBool, `enable_http2`),
 	noted(keptText, `priority_labels_ref`),
-	noted(keptObject, `fail_action`),
 )
 
 var poolGroupMemberKept = quiet(keptText, `deployment_state`)

@@ -102,6 +102,8 @@ PKIProfile.crl_check true
 // TestOwnDefaults holds our own fields, which must change nothing for a user of Avi's alone.
 func TestOwnDefaults(t *testing.T) {
 	want := strings.TrimSpace(`
+FailAction.retry_after 0 0..86400
+FailAction.sip_status 0 400..699 0
 HealthMonitor.jitter_percent 10 0..50
 Pool.dialog_state_shared false
 Pool.inline_health_max_ejected 50 0..100

@@ -20,6 +20,9 @@ func (s *Set) Warnings() []*FieldError {
 			switch k.name {
 			case "Pool":
 				w.pool(&s.Pools[j])
+				w.failAction(&s.Pools[j].FailAction)
+			case "PoolGroup":
+				w.failAction(&s.PoolGroups[j].FailAction)
 			case "SSLProfile":
 				w.sslProfile(&s.SSLProfiles[j])
 			case "PKIProfile":

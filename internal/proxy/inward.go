@@ -30,7 +30,7 @@ func (p *Proxy) inward(r *request) Verdict {
 	}
 	c := p.place(r)
 	if c.server == nil {
-		return p.refuse(r.Input, 503, "Service Unavailable", NoServer)
+		return p.noServer(r)
 	}
 	return p.sendToServer(r, c)
 }
@@ -82,7 +82,7 @@ func (p *Proxy) sendToServer(r *request, c choice) Verdict {
 		hop = r.uri // a Route that leads elsewhere is the server's to follow, and stays as it is
 	}
 	p.routeEdits(r, hop)
-	p.via(face, in, r, c.attempt)
+	p.via(face, in, r, c.attempt, aliasTo(face, c.server))
 	p.receivedEdit(r)
 	p.recordRoute(r, usual, in, &token.Route{Server: c.server.ID, Opener: p.sealer.Hash24(r.m.Bytes(r.m.From.Tag))}, r.clientFlow())
 	if r.m.Method == sip.Register && r.svc.Path {

@@ -344,6 +344,9 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			pool.ServerTransport = "SERVER_TRANSPORT_" + v
 		case "server_tls":
 			pool.SSLProfileRef = "System-Standard"
+			if v == "cert" {
+				pool.SSLKeyAndCertificateRef = "cert"
+			}
 		case "reselect": // codes, and how often: 500,404*2
 			codes, retries, _ := strings.Cut(v, "*")
 			pool.ServerReselect.Enabled = true
@@ -351,6 +354,13 @@ func (l *ladder) profiles(vs *object.VirtualService, pool *object.Pool, p *objec
 			for c := range strings.SplitSeq(codes, ",") {
 				n, _ := strconv.Atoi(c)
 				pool.ServerReselect.SvrRespCode.Codes = append(pool.ServerReselect.SvrRespCode.Codes, n)
+			}
+		case "fail_action": // CLOSE_CONN, or a status and Retry-After: 480/120
+			pool.FailAction = object.FailAction{Type: object.FailClose}
+			if status, after, is := strings.Cut(v, "/"); is {
+				pool.FailAction.Type = object.FailAnswer
+				pool.FailAction.SIPStatus, _ = strconv.Atoi(status)
+				pool.FailAction.RetryAfterS, _ = strconv.Atoi(after)
 			}
 		case "retry_timeout":
 			pool.ServerReselect.Enabled, pool.ServerReselect.RetryTimeoutMS = true, n
@@ -595,6 +605,9 @@ func (l *ladder) show(in *Input, v *Verdict, raw []byte) string {
 	}
 	if v.BackoffS > 0 {
 		fmt.Fprintf(&out, "\nbackoff %s %d s", v.Server.Addr, v.BackoffS)
+	}
+	if v.Hangup {
+		fmt.Fprintf(&out, "\nhang up")
 	}
 	if v.Final {
 		fmt.Fprintf(&out, "\nfinal")

@@ -41,7 +41,7 @@ func (p *Proxy) outward(r *request) Verdict {
 	}
 	p.bindRequest(r)
 	p.routeEdits(r, hop)
-	p.via(face, in, r, 0)
+	p.via(face, in, r, 0, false)
 	p.receivedEdit(r)
 	if r.server != nil {
 		p.knowCall(r, r.server, false)

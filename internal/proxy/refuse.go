@@ -64,6 +64,19 @@ func (p *Proxy) refuse(in *Input, status int, reason string, why Reason) Verdict
 	return Verdict{Action: Answer, Reason: why, Status: status, To: to, Face: face, Order: p.sealer.CallHash(m.Bytes(m.CallID))}
 }
 
+// noServer answers what no server may get, as fail_action says.
+func (p *Proxy) noServer(r *request) Verdict {
+	f := &r.svc.Fail
+	p.refusal.extras = append(p.refusal.extras, f.RetryAfter...)
+	text := "Service Unavailable"
+	if f.Status != 503 {
+		text = "No Server Available"
+	}
+	v := p.refuse(r.Input, f.Status, text, NoServer)
+	v.Hangup = f.Close && r.Flow != 0
+	return v
+}
+
 // statelessTag is a To tag that is the same for each retransmission (8.2.7).
 func (p *Proxy) statelessTag(m *sip.Msg) []byte {
 	b := append(p.material[:0], m.Bytes(m.CallID)...)

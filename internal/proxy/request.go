@@ -158,7 +158,7 @@ func (p *Proxy) localRequest(r *request) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	if r.svc.Selectable() == 0 {
-		return p.refuse(r.Input, 503, "Service Unavailable", NoServer), true
+		return p.noServer(r), true
 	}
 	p.refusal.extra("Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n")
 	return p.refuse(r.Input, 200, "OK", OptionsAnswered), true
@@ -224,7 +224,7 @@ func (p *Proxy) hops() {
 }
 
 // via pushes our own Via: the face's text, the sealed branch.
-func (p *Proxy) via(face *snapshot.Face, in *snapshot.Face, r *request, attempt uint8) {
+func (p *Proxy) via(face *snapshot.Face, in *snapshot.Face, r *request, attempt uint8, alias bool) {
 	start := len(p.text)
 	p.text = append(p.text, face.Via...)
 	b := token.Branch{Attempt: attempt, Listener: in.ID, Salt: r.salt, Binding: r.bind}
@@ -233,6 +233,9 @@ func (p *Proxy) via(face *snapshot.Face, in *snapshot.Face, r *request, attempt 
 		branch := p.text[len(p.text)-token.Len:]
 		p.text = append(p.text, ";i="...)
 		p.text = p.sealer.AppendVia(p.text, r.Flow, branch)
+	}
+	if alias {
+		p.text = append(p.text, ";alias"...)
 	}
 	p.text = append(p.text, '\r', '\n')
 	p.edit.PushVia(p.text[start:])

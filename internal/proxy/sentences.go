@@ -21,7 +21,7 @@ var sentences = [NumReasons]string{
 	SIPSNotAllowed:       "SIPS was asked for, and there is no TLS: 480 with Warning 380.",
 	TooManyHops:          "Max-Forwards was used up: 483.",
 	UnknownExtension:     "Proxy-Require asked for an extension: 420.",
-	NoServer:             "No server of the pool may get the request: 503.",
+	NoServer:             "No server of the pool may get the request: 503, or as `fail_action` says.",
 	TrafficOff:           "`traffic_enabled` is false: a new call got 503.",
 	NoRoute:              "A server's request leads to no address that can be sent to: 404.",
 	NoTransport:          "A Route or Request-URI wants another transport, or a family that the service has no address of: 500.",

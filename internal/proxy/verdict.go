@@ -41,6 +41,7 @@ type Verdict struct {
 	BackoffS int
 	// LatencyUS is the time from the request to this final response, in µs; valid iff Final.
 	LatencyUS uint64
+	Hangup    bool          // the connection that it came on is to be closed after the answer
 	Final     bool          // the message is the final response of a transaction that was open
 	Host      []byte        // that Resolve is about; Status is its port
 	Lookup    sip.Transport // for which it is to be looked up

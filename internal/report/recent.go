@@ -110,35 +110,67 @@ func recently(told *Recent, sum func() Recent) Recent {
 type Baseline struct {
 	At       time.Time
 	services map[string]Recent
-	pools    map[string]Recent
-	servers  map[serverKey]Recent
+	pools    map[string]poolBase
 }
 
-type serverKey struct {
-	pool string
-	addr netip.AddrPort
+// poolBase is a pool of a Baseline. There may be thousands of servers, so of each it has what servers count, no more.
+type poolBase struct {
+	full    uint64
+	servers []serverBase
+}
+
+type serverBase struct {
+	addr                                                  netip.AddrPort
+	requests, answered, failed, failovers, timed, timedUS uint64
+}
+
+func (b *serverBase) recent() Recent {
+	return Recent{Requests: b.requests, Answered: b.answered, Failed: b.failed, Failovers: b.failovers, Timed: b.timed, TimeUS: b.timedUS}
 }
 
 // NewBaseline remembers what a report says.
 func NewBaseline(e *Engine, at time.Time) *Baseline {
-	b := &Baseline{At: at, services: map[string]Recent{}, pools: map[string]Recent{}, servers: map[serverKey]Recent{}}
+	b := &Baseline{At: at, services: map[string]Recent{}, pools: map[string]poolBase{}}
 	for i := range e.Services {
-		keep(b.services, e.Services[i].Name, e.Services[i].sum())
+		if r := e.Services[i].sum(); r != (Recent{}) {
+			b.services[e.Services[i].Name] = r
+		}
 	}
 	for i := range e.Pools {
-		p := &e.Pools[i]
-		keep(b.pools, p.Name, p.sum())
-		for j := range p.Servers {
-			keep(b.servers, serverKey{p.Name, p.Servers[j].Addr}, p.Servers[j].sum())
+		if p := baseOf(&e.Pools[i]); p.full > 0 || len(p.servers) > 0 {
+			b.pools[e.Pools[i].Name] = p
 		}
 	}
 	return b
 }
 
-func keep[K comparable](m map[K]Recent, k K, r Recent) {
-	if r != (Recent{}) {
-		m[k] = r
+func baseOf(p *Pool) poolBase {
+	out := poolBase{full: p.Full}
+	for i := range p.Servers {
+		s := &p.Servers[i]
+		r := s.sum()
+		if r == (Recent{}) {
+			continue
+		}
+		if out.servers == nil {
+			out.servers = make([]serverBase, 0, len(p.Servers)-i)
+		}
+		out.servers = append(out.servers, serverBase{s.Addr, r.Requests, r.Answered, r.Failed, r.Failovers, r.Timed, r.TimeUS})
 	}
+	return out
+}
+
+// server finds a server. It stands where it stood, or before that if others had counted nothing.
+func (p *poolBase) server(addr netip.AddrPort, at int) Recent {
+	if at < len(p.servers) && p.servers[at].addr == addr {
+		return p.servers[at].recent()
+	}
+	for i := range p.servers {
+		if p.servers[i].addr == addr {
+			return p.servers[i].recent()
+		}
+	}
+	return Recent{}
 }
 
 // Since says of everything in the report what was counted since a baseline.
@@ -155,10 +187,11 @@ func (e *Engine) Since(b *Baseline, now time.Time) {
 	}
 	for i := range e.Pools {
 		p := &e.Pools[i]
-		p.Recent = after(p.sum(), b.pools[p.Name])
+		base := b.pools[p.Name]
+		p.Recent = after(p.sum(), Recent{Full: base.full})
 		for j := range p.Servers {
 			s := &p.Servers[j]
-			s.Recent = after(s.sum(), b.servers[serverKey{p.Name, s.Addr}])
+			s.Recent = after(s.sum(), base.server(s.Addr, j))
 		}
 	}
 }

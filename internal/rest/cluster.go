@@ -131,8 +131,8 @@ func (q *request) changePassword() (answer, error) {
 		return answer{}, err
 	}
 	var in userAccount
-	if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"old_password\": ..., \"password\": ...}: %v", err)
+	if err := shape(json.Unmarshal(body, &in), `{"old_password": ..., "password": ...}`); err != nil {
+		return answer{}, err
 	}
 	if err := q.s.c.ChangePassword(q.Context(), q.who, in.OldPassword, in.Password); err != nil {
 		return answer{}, err

@@ -54,8 +54,12 @@ func (q *request) enable(on bool) (answer, error) {
 		return answer{}, err
 	}
 	var in drainBody
-	if err := json.Unmarshal(body, &in); err != nil || in.Server == "" {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"server\": \"10.0.0.1:5060\", \"deadline\": \"30m\"}")
+	const expected = `{"server": "10.0.0.1:5060", "deadline": "30m"}`
+	if err := into(body, &in, expected); err != nil {
+		return answer{}, err
+	}
+	if in.Server == "" {
+		return answer{}, refuse(http.StatusBadRequest, "expected %s: server is missing", expected)
 	}
 	patch := map[string]any{}
 	if in.Deadline != "" {

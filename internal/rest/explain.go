@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
 
@@ -28,8 +27,8 @@ func (q *request) explain() (answer, error) {
 		return answer{}, err
 	}
 	var in explainRequest
-	if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"message\": \"INVITE ...\", \"source\": \"192.0.2.1:5060\"} or {\"call_id\": ...}: %v", err)
+	if err := into(body, &in, `{"message": "INVITE ...", "source": "192.0.2.1:5060"} or {"call_id": ...}`); err != nil {
+		return answer{}, err
 	}
 	if (in.Message == "") == (in.CallID == "") {
 		return answer{}, refuse(http.StatusBadRequest, "message: give a message or a call_id, one of them")

@@ -169,30 +169,34 @@ func (q *request) receive() error {
 	return err
 }
 
-// outside counts the requests whose bodies are on their way, by address.
-type outside struct {
+// crowd counts requests by whose they are, so that nobody takes all places.
+type crowd struct {
+	most, each int
+
 	mu  sync.Mutex
 	by  map[string]int
 	all int
 }
 
-func (o *outside) enter(address string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.all == maxOutside || o.by[address] == maxOutsideEach {
+func newCrowd(most, each int) *crowd { return &crowd{most: most, each: each, by: map[string]int{}} }
+
+func (c *crowd) enter(who string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == c.most || c.by[who] == c.each {
 		return false
 	}
-	o.all++
-	o.by[address]++
+	c.all++
+	c.by[who]++
 	return true
 }
 
-func (o *outside) leave(address string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all--
-	if o.by[address]--; o.by[address] == 0 {
-		delete(o.by, address)
+func (c *crowd) leave(who string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.by[who]--; c.by[who] == 0 {
+		delete(c.by, who)
 	}
 }
 
@@ -220,6 +224,11 @@ func (s *Server) closed(h handle) http.HandlerFunc {
 			s.finish(q, answer{}, err)
 			return
 		}
+		if !s.users.enter(q.who.User) {
+			s.finish(q, answer{}, refuse(http.StatusServiceUnavailable, "%d requests of user %s are under way already", maxRequestsEach, q.who.User))
+			return
+		}
+		defer s.users.leave(q.who.User)
 		within(s.room, q, func() { s.serve(q, h) })
 	}
 }
@@ -269,6 +278,9 @@ func (s *Server) finish(q *request, a answer, err error) {
 func words(err error) string {
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
+		if big.Limit < 1<<20 {
+			return fmt.Sprintf("the body is larger than %d KB", big.Limit>>10)
+		}
 		return fmt.Sprintf("the body is larger than %d MB", big.Limit>>20)
 	}
 	return err.Error()
@@ -328,6 +340,42 @@ func (q *request) json(limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return b, q.once(b)
+}
+
+// into reads a body of JSON that only we know, so that a member which is none of it is a mistake.
+func into(body []byte, in any, expected string) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(in)
+	if err == nil && dec.More() {
+		err = errors.New("something stands behind it")
+	}
+	return shape(err, expected)
+}
+
+// shape says what is wrong with JSON, and what would be right; nil: nothing.
+func shape(err error, expected string) error {
+	if err == nil {
+		return nil
+	}
+	words := strings.TrimPrefix(err.Error(), "json: ")
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		words = "the body is empty"
+	case errors.As(err, &wrong) && wrong.Field != "":
+		words = wrong.Field + " cannot be " + article(wrong.Value)
+	case errors.As(err, &wrong):
+		words = "got " + article(wrong.Value)
+	}
+	return refuse(http.StatusBadRequest, "expected %s: %s", expected, words)
+}
+
+func article(noun string) string {
+	if strings.IndexByte("aeiou", noun[0]) >= 0 {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 func (q *request) once(body []byte) error {

@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -155,4 +157,69 @@ func TestBodiesAsTheyAre(t *testing.T) {
 			t.Errorf("%q: %d %q", headers, r.status, r.header.Get("WWW-Authenticate"))
 		}
 	}
+}
+
+// TestShapes holds that a body of the wrong shape is refused in words of JSON, and that what is none of it is not passed
+// over.
+func TestShapes(t *testing.T) {
+	w := newWorld(t)
+	pool := w.must(201, "POST", "/api/pool", `{"name":"edge"}`).text("uuid")
+	for _, c := range []struct{ path, body, words string }{
+		{"/api/preview", ``, "the body is empty"},
+		{"/api/preview", `[]`, "got an array"},
+		{"/api/preview", `{"changes":7}`, "changes cannot be a number"},
+		{"/api/preview", `{"action":"delete","kind":"Pool"}`, `unknown field "kind"`},
+		{"/api/preview", `{"changes":[{"action":"patch","type":"pool","uuid":"x","body":{}}]}`, `unknown field "body"`},
+		{"/api/preview", `{} {}`, "something stands behind it"},
+		{"/api/explain", `{"message":1}`, "message cannot be a number"},
+		{"/api/explain", `{"bogus":1,"call_id":"x"}`, `unknown field "bogus"`},
+		{"/api/explain", `{"message":"` + strings.Repeat("x", maxExplain) + `"}`, "larger than 256 KB"},
+		{"/api/pool/" + pool + "/drain", `{"Server":{}}`, "cannot be an object"},
+		{"/api/pool/" + pool + "/drain", `{"server":"127.0.0.1:5060","deadlin":"1m"}`, `unknown field "deadlin"`},
+		{"/api/pool/" + pool + "/drain", `{}`, "server is missing"},
+		{"/api/macro", `{"model_name":1}`, "model_name cannot be a number"},
+		{"/api/macro", `7`, "got a number"},
+		{"/api/analytics/metrics/collection", `"x"`, "got a string"},
+		{"/login", `{"username":{}}`, "cannot be an object"},
+	} {
+		r := w.admin("POST", c.path, c.body)
+		if r.status != 400 && r.status != 413 || !strings.Contains(r.text("error"), c.words) || strings.Contains(r.text("error"), "Go ") {
+			t.Errorf("%s %.60s: %d %.300s, want %q", c.path, c.body, r.status, r.body, c.words)
+		}
+	}
+}
+
+// TestOneUserLeavesRoom holds that a user who waits for engines as often as may be keeps nobody else out.
+func TestOneUserLeavesRoom(t *testing.T) {
+	w := newWorld(t)
+	w.startEngine("se-1")
+	w.must(201, "POST", "/api/user", `{"name":"eve","password":"watching only","access":[{"role_ref":"/api/role?name=viewer","tenant_ref":"admin"}]}`)
+	ctx, done := context.WithCancel(t.Context())
+	defer done()
+	if r := w.send("GET", "/api/whoami", nil, basic("eve", "watching only")); r.status != 200 {
+		t.Fatal(r.status)
+	}
+	refused := make(chan int, 2*MaxRequests)
+	for range 2 * MaxRequests {
+		go func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", w.api.URL()+"/api/live?revision=1000000000&wait=60s", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.SetBasicAuth("eve", "watching only")
+			resp, err := w.http.Do(req)
+			if err == nil {
+				refused <- resp.StatusCode
+				_ = resp.Body.Close()
+			}
+		}()
+	}
+	for range 2*MaxRequests - maxRequestsEach {
+		if status := <-refused; status != 503 {
+			t.Fatalf("one more of the same user: %d", status)
+		}
+	}
+	w.must(200, "GET", "/api/whoami", nil)
+	w.must(201, "POST", "/api/pool?wait=10s", `{"name":"beside"}`)
 }

@@ -41,8 +41,8 @@ func (q *request) login() (answer, error) {
 		in.Username, in.Password = form.Get("username"), form.Get("password")
 	} else if err := q.once(body); err != nil {
 		return answer{}, err
-	} else if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"username\": ..., \"password\": ...}: %v", err)
+	} else if err := shape(json.Unmarshal(body, &in), `{"username": ..., "password": ...}`); err != nil {
+		return answer{}, err
 	}
 	if in.Username == "" || in.Password == "" {
 		return answer{}, refuse(http.StatusUnauthorized, "Invalid credentials: username and password must be given")

@@ -29,8 +29,8 @@ func (q *request) readMacro() (m macro, info object.KindInfo, err error) {
 	if err != nil {
 		return m, info, err
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		return m, info, refuse(http.StatusBadRequest, "expected {\"model_name\": \"VirtualService\", \"data\": {...}}: %v", err)
+	if err := shape(json.Unmarshal(body, &m), `{"model_name": "VirtualService", "data": {...}}`); err != nil {
+		return m, info, err
 	}
 	info, ok := object.FindKind(m.ModelName)
 	if !ok {
@@ -176,8 +176,8 @@ func (q *request) macroDelete() (answer, error) {
 		return answer{}, err
 	}
 	var id struct{ UUID, Name string }
-	if err := json.Unmarshal(m.Data, &id); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "data: expected {\"uuid\": ...}: %v", err)
+	if err := shape(json.Unmarshal(m.Data, &id), `{"uuid": ...} as data`); err != nil {
+		return answer{}, err
 	}
 	r := q.view.Get(info.Name, id.UUID)
 	if id.UUID == "" {

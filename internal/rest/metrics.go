@@ -121,8 +121,8 @@ func (q *request) metricsCollection() (answer, error) {
 	var in struct {
 		Requests []metricRequest `json:"metric_requests"`
 	}
-	if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"metric_requests\": [{\"id\": ..., \"entity_uuid\": ..., \"metric_id\": ..., \"step\": 5, \"limit\": 12}]}: %v", err)
+	if err := shape(json.Unmarshal(body, &in), `{"metric_requests": [{"id": ..., "entity_uuid": ..., "metric_id": ..., "step": 5, "limit": 12}]}`); err != nil {
+		return answer{}, err
 	}
 	if len(in.Requests) > maxMetricRequests {
 		return answer{}, refuse(http.StatusBadRequest, "metric_requests: %d of them, must be at most %d", len(in.Requests), maxMetricRequests)

@@ -30,8 +30,8 @@ func (q *request) preview() (answer, error) {
 		previewChange
 		Changes []previewChange `json:"changes"`
 	}
-	if err := json.Unmarshal(body, &in); err != nil {
-		return answer{}, refuse(http.StatusBadRequest, "expected {\"changes\": [{\"action\": \"update\", \"type\": \"pool\", \"name\": ..., \"data\": {...}}]}: %v", err)
+	if err := into(body, &in, `{"changes": [{"action": "update", "type": "pool", "name": ..., "data": {...}}]}`); err != nil {
+		return answer{}, err
 	}
 	if len(in.Changes) == 0 {
 		in.Changes = []previewChange{in.previewChange}

@@ -23,23 +23,24 @@ const AviVersion = "30.2.1"
 
 // Limits of the API.
 const (
-	MaxBody        = 16 << 20  // octets of a request
-	MaxBulk        = 64 << 20  // likewise of a macro, an import and a preview
-	maxDrain       = 256 << 20 // what is read of a body that is too large, and thrown away
-	maxExplain     = 256 << 10
-	MaxRequests    = 256  // at a time, of who is logged in
-	maxOpen        = 64   // likewise of who is not
-	maxOutside     = 1024 // of these, whose bodies are on their way
-	maxOutsideEach = 16   // likewise of one address
-	MaxPage        = 200  // objects in a page
-	defaultPage    = 25
-	headerTime     = 10 * time.Second
-	bodyTime       = 60 * time.Second
-	openTime       = 10 * time.Second     // for the body of who is not logged in
-	writeTime      = 30 * time.Second     // for the answer to be read
-	requestTime    = bodyTime + 2*maxWait // for all of a request
-	idleTime       = 2 * time.Minute
-	shutdownTime   = 5 * time.Second
+	MaxBody         = 16 << 20  // octets of a request
+	MaxBulk         = 64 << 20  // likewise of a macro, an import and a preview
+	maxDrain        = 256 << 20 // what is read of a body that is too large, and thrown away
+	maxExplain      = 256 << 10
+	MaxRequests     = 256             // at a time, of who is logged in
+	maxRequestsEach = MaxRequests / 2 // likewise of one user: some wait for engines, or read traces, for long
+	maxOpen         = 64              // likewise of who is not
+	maxOutside      = 1024            // of these, whose bodies are on their way
+	maxOutsideEach  = 16              // likewise of one address
+	MaxPage         = 200             // objects in a page
+	defaultPage     = 25
+	headerTime      = 10 * time.Second
+	bodyTime        = 60 * time.Second
+	openTime        = 10 * time.Second     // for the body of who is not logged in
+	writeTime       = 30 * time.Second     // for the answer to be read
+	requestTime     = bodyTime + 2*maxWait // for all of a request
+	idleTime        = 2 * time.Minute
+	shutdownTime    = 5 * time.Second
 )
 
 // Config is what a server is started with.
@@ -65,7 +66,8 @@ type Server struct {
 	tls     bool
 	room    chan struct{}
 	lobby   chan struct{} // for who is not logged in
-	outside outside
+	outside *crowd        // bodies of those, on their way, by address
+	users   *crowd        // requests of who is logged in, by user
 	done    chan struct{}
 
 	started  time.Time
@@ -78,7 +80,7 @@ func Serve(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), lobby: make(chan struct{}, maxOpen), outside: outside{by: map[string]int{}}, done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
+	s := &Server{cfg: cfg, c: cfg.Controller, log: cfg.Logger, room: make(chan struct{}, MaxRequests), lobby: make(chan struct{}, maxOpen), outside: newCrowd(maxOutside, maxOutsideEach), users: newCrowd(MaxRequests, maxRequestsEach), done: make(chan struct{}), counts: newRequestCounts(), started: time.Now(), document: sync.OnceValue(document)}
 	addr, plain, err := where(cfg.Addr)
 	if err != nil {
 		return nil, err

@@ -105,7 +105,10 @@ func types() []string {
 	return out
 }
 
-func (s *Shell) exit(context.Context, []string, []byte) error {
+func (s *Shell) exit(_ context.Context, words []string, _ []byte) error {
+	if len(words) > 0 {
+		return fmt.Errorf("exit takes nothing more, got %q", words[0])
+	}
 	s.done = true
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 // Candidate is a word that may stand somewhere, and a line of help.
@@ -76,8 +77,7 @@ func (s *Shell) topCandidates(ctx context.Context, words []string) []Candidate {
 func kinds() []Candidate {
 	var out []Candidate
 	for _, k := range object.Kinds() {
-		info, _ := object.Describe(k.Name, "")
-		out = append(out, Candidate{k.Path, info.Doc})
+		out = append(out, Candidate{k.Path, view.KindHelp(k.Name)})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Word < out[j].Word })
 	return out

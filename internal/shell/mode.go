@@ -223,7 +223,11 @@ var modeCommands = []Candidate{
 // inMode runs a command inside of an object.
 func (s *Shell) inMode(ctx context.Context, words []string) error {
 	f := s.frames[len(s.frames)-1]
-	switch strings.ToLower(words[0]) {
+	first := strings.ToLower(words[0])
+	if len(words) > 1 && slices.Contains([]string{"save", "exit", "cancel", "where"}, first) {
+		return fmt.Errorf("%s takes nothing more, got %q: nothing was done", first, words[1])
+	}
+	switch first {
 	case "save", "exit":
 		return s.save(ctx)
 	case "cancel":

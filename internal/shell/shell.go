@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -216,6 +217,10 @@ func (s *Shell) run(ctx context.Context, words []string, body []byte) error {
 		return s.inMode(ctx, words)
 	}
 	c := find(topCommands(), words[0])
+	inside := slices.ContainsFunc(modeCommands, func(m Candidate) bool { return m.Word == strings.ToLower(words[0]) })
+	if c == nil && inside {
+		return fmt.Errorf("%s is for inside of an object, and you are in none: configure TYPE NAME enters one", words[0])
+	}
 	if c == nil {
 		return unknown("command", words[0], namesOf(topCommands()))
 	}

@@ -249,15 +249,28 @@ func (s *Shell) auditRow(n *view.Node) []string {
 	var what []string
 	const most = 3
 	if list := n.Get("objects"); list != nil {
+		total := changed(list.Items)
 		for i, o := range list.Items {
 			if i == most {
-				what = append(what, fmt.Sprintf("and %d more", len(list.Items)-most))
+				what = append(what, fmt.Sprintf("and %s more", view.Thousands(total-most)))
 				break
 			}
 			what = append(what, o.Get("action").String()+" "+o.Get("kind").String()+"/"+o.Get("name").String())
 		}
 	}
 	return []string{at, n.Get("user").String(), n.Get("address").String(), n.Get("tenant").String(), strings.Join(what, ", ")}
+}
+
+// changed is how many objects a change touched: the last item of a large one says how many more there were.
+func changed(items []*view.Node) int {
+	if len(items) == 0 {
+		return 0
+	}
+	more := 0
+	if _, err := fmt.Sscanf(items[len(items)-1].Get("action").String(), "and %d more", &more); err != nil {
+		return len(items)
+	}
+	return len(items) - 1 + more
 }
 
 var inventoryHead = []string{"Name", "State", "Health", "Pools", "Used by"}

@@ -7,6 +7,8 @@
 package snapshot
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -157,6 +159,7 @@ type Service struct {
 	MaxConns          int                // of streams, open at a time; 0: as many as by default
 	ConnRate          object.RateProfile // of streams that come
 	ConnRatePerSource int                // a second; 0: any
+	Fail              Fail               // what becomes of requests that no server may get
 	TLS               *identity.TLS      // with clients; nil without a certificate
 
 	Listeners []*Listener
@@ -225,6 +228,28 @@ type StreamLimits struct {
 	Handshake, Message, Write time.Duration
 	MaxMessage                int
 	MaxPerSource              int
+}
+
+// Fail is what becomes of requests that no server may get.
+type Fail struct {
+	Status     int
+	Close      bool   // the connection that it came on
+	RetryAfter []byte // a header field; nil: none
+}
+
+// fail makes one of an object.
+func fail(a *object.FailAction) Fail {
+	f := Fail{Status: 503}
+	switch a.Type {
+	case object.FailClose:
+		f.Close = true
+	case object.FailAnswer:
+		f.Status = cmp.Or(a.SIPStatus, f.Status)
+		if a.RetryAfterS > 0 {
+			f.RetryAfter = fmt.Appendf(nil, "Retry-After: %d\r\n", a.RetryAfterS)
+		}
+	}
+	return f
 }
 
 // Wildcard reports whether the listener is bound to every address of its family.

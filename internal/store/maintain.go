@@ -36,6 +36,10 @@ func Holds(dir string) bool {
 	return err == nil
 }
 
+// DiskRoom says why the disk of a data directory does not do for changes, whoever runs
+// the store in it.
+func DiskRoom(dir string) error { return disk{dir: dir}.room(diskReserve, 0) }
+
 // maintainTime is what one step of Defragment may take, on one member.
 const maintainTime = 5 * time.Minute
 

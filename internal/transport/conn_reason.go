@@ -26,6 +26,7 @@ const (
 	TooManyFromSource        // the source has as many as it may
 	TooFast                  // more came to the service in a time than may
 	TooFastFromSource        // likewise from the source
+	NoServer                 // the service has no server, and fail_action closes
 	NotAServer               // a stranger at a listener that is only for servers
 	ListenerClosed           // we ended it
 	HandedOver               // another process has it now
@@ -34,7 +35,7 @@ const (
 
 var reasonNames = [NumReasons]string{"none", "peer_closed", "peer_reset", "idle", "read_timeout", "write_timeout", "slow_peer", "framing_lost",
 	"not_tls", "tls_on_plain", "http", "handshake_timeout", "handshake_failed", "bad_certificate", "connect_failed",
-	"too_many", "too_many_from_source", "too_fast", "too_fast_from_source", "not_a_server", "listener_closed", "handed_over"}
+	"too_many", "too_many_from_source", "too_fast", "too_fast_from_source", "no_server", "not_a_server", "listener_closed", "handed_over"}
 
 // String is the reason as a metric label.
 func (r Reason) String() string {

@@ -93,7 +93,7 @@ const (
 
 // Table writes columns without lines between them, each line cut to the width.
 func (s *Screen) Table(head []string, rows [][]string) {
-	widths := s.fit(head, rows, gap, 0)
+	widths, room := s.fit(head, rows, gap, 0), s.Width()
 	line := func(cells []string, paint func(string) string) {
 		var b strings.Builder
 		for i, cell := range cells {
@@ -107,12 +107,96 @@ func (s *Screen) Table(head []string, rows [][]string) {
 				b.WriteString(paint(cell))
 			}
 		}
-		_, _ = io.WriteString(s.Out, strings.TrimRight(b.String(), " ")+"\n") // a reader that has gone
+		text := strings.TrimRight(b.String(), " ")
+		if room > 0 { // more columns than there is room for
+			text = Cut(text, room)
+		}
+		_, _ = io.WriteString(s.Out, text+"\n") // a reader that has gone
 	}
 	line(head, func(w string) string { return s.Paint("bold", w) })
 	for _, row := range rows {
 		line(row, func(w string) string { return s.stateIn(w) })
 	}
+}
+
+// Cut ends a line at a width, with a ~ where something is missing.
+func Cut(line string, room int) string {
+	if text.StringWidthWithoutEscSequences(line) <= room {
+		return line
+	}
+	return text.Snip(line, room, "~")
+}
+
+// Wrapped writes columns like Table, but what the last one has no room for goes on below it, word by word.
+func (s *Screen) Wrapped(head []string, rows [][]string) {
+	const least = 20
+	last := len(head) - 1
+	widths, indent := make([]int, len(head)), 0
+	for _, row := range append([][]string{head}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(cell))
+		}
+	}
+	for _, w := range widths[:last] {
+		indent += w + gap
+	}
+	room := s.Width()
+	if room > 0 && room-indent < least {
+		indent = min(indent, 4) // the last column stands below the others
+	}
+	for i, row := range append([][]string{head}, rows...) {
+		var b strings.Builder
+		for j, cell := range row[:last] {
+			b.WriteString(text.Pad(cell, widths[j]+gap, ' '))
+		}
+		start := b.String()
+		if text.StringWidthWithoutEscSequences(start) > indent {
+			start = strings.TrimRight(start, " ") + "\n" + strings.Repeat(" ", indent)
+		}
+		line := start + wrap(row[last], room-indent, indent)
+		if i == 0 {
+			line = s.Paint("bold", line)
+		}
+		_, _ = io.WriteString(s.Out, strings.TrimRight(line, " ")+"\n") // a reader that has gone
+	}
+}
+
+// Indented breaks at words what stands behind an indent; the lines behind the first get it too.
+func (s *Screen) Indented(words string, indent int) string {
+	return wrap(words, max(0, s.Width()-indent), indent)
+}
+
+// Wrap breaks a line at words, as wide as the terminal; lines behind the first begin with an indent.
+func (s *Screen) Wrap(line string, indent int) string {
+	room := s.Width()
+	if room <= 0 || text.StringWidthWithoutEscSequences(line) <= room {
+		return line
+	}
+	return wrap(line, room-indent, indent)
+}
+
+// wrap breaks a text at words into lines of a width, with an indent before each but the first. A word that is longer stays
+// whole: it may be something to copy.
+func wrap(words string, room, indent int) string {
+	if room <= 0 {
+		return words
+	}
+	var b strings.Builder
+	at := 0
+	for i, w := range strings.Split(words, " ") {
+		n := text.StringWidthWithoutEscSequences(w)
+		switch {
+		case i > 0 && at+1+n > room:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = 0
+		case i > 0:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(w)
+		at += n
+	}
+	return b.String()
 }
 
 func (s *Screen) stateIn(padded string) string {
@@ -132,6 +216,9 @@ func (s *Screen) Grid(head []string, rows [][]string) {
 		columns = append(columns, table.ColumnConfig{Number: i + 1, WidthMax: widths[i], WidthMaxEnforcer: text.WrapHard})
 	}
 	t.SetColumnConfigs(columns)
+	if room := s.Width(); room > 0 {
+		t.SetAllowedRowLength(room)
+	}
 	t.AppendHeader(cells(head, func(w string) string { return w }))
 	for _, row := range rows {
 		t.AppendRow(cells(row, s.state))

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/object"
 )
 
 // Tables and grids fit the width whatever stands in them, as long as every column has six places.
@@ -72,5 +74,42 @@ func TestAsFile(t *testing.T) {
 	}
 	if got, want := string(AsFile("Pool", n).JSON()), `{"name":"p","health_monitor_refs":["a b"]}`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// On a terminal that is too narrow for all columns lines are cut or broken at words; a word is never broken, and no line
+// is wider unless a word is.
+func TestNarrow(t *testing.T) {
+	var b bytes.Buffer
+	s := &Screen{Out: &b, width: func() int { return 30 }}
+	s.Table([]string{"One", "Two", "Three", "Four", "Five", "Six"}, [][]string{{"first", "second", "third1", "fourth", "fifth1", "sixth1"}})
+	if got := b.String(); got != "One    Two     Three   Four  ~\nfirst  second  third1  fourth~\n" {
+		t.Errorf("%q", got)
+	}
+	b.Reset()
+	s.Wrapped([]string{"Field", "Type", "Meaning"}, [][]string{{"a_long_name", "number", "what it means in so many words"}})
+	if got := b.String(); got != "Field        Type\n    Meaning\na_long_name  number\n    what it means in so many\n    words\n" {
+		t.Errorf("%q", got)
+	}
+	if got := s.Indented("carillon context trust --fingerprint 0123456789abcdef0123456789", 4); got != "carillon context trust\n    --fingerprint\n    0123456789abcdef0123456789" {
+		t.Errorf("%q", got)
+	}
+	b.Reset()
+	wide := &Screen{Out: &b}
+	wide.Wrapped([]string{"Field", "Meaning"}, [][]string{{"a", strings.Repeat("word ", 50) + "."}})
+	if strings.Count(b.String(), "\n") != 2 || wide.Indented(strings.Repeat("word ", 50), 4) != strings.Repeat("word ", 50) {
+		t.Errorf("a pipe gets broken lines: %q", b.String())
+	}
+}
+
+// Each kind says what it is for.
+func TestKindHelp(t *testing.T) {
+	for _, k := range object.Kinds() {
+		if KindHelp(k.Name) == "" {
+			t.Errorf("%s says nothing of itself", k.Name)
+		}
+	}
+	if len(kindHelp) != len(object.Kinds()) {
+		t.Errorf("%d kinds of %d", len(kindHelp), len(object.Kinds()))
 	}
 }
