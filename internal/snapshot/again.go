@@ -86,6 +86,7 @@ func (c *compiler) again(v *Service, now map[*Pool]*Pool) {
 	if p := now[v.Pool]; p != nil {
 		s.Pool = p
 	}
+	s.ofPools()
 	s.reach = c.reachOf(&s)
 	c.out.Services[s.Index] = &s
 	d := &drier{service: &s, faces: map[*Face]*Face{}}

@@ -45,7 +45,10 @@ func nextSet(t *rapid.T, set *object.Set) *object.Set {
 	out.Pools = slices.Clone(set.Pools)
 	for range rapid.IntRange(0, 2).Draw(t, "pools") {
 		p := &out.Pools[rapid.IntRange(0, len(out.Pools)-1).Draw(t, "pool")]
-		switch rapid.IntRange(0, 4).Draw(t, "what") {
+		switch rapid.IntRange(0, 5).Draw(t, "what") {
+		case 5:
+			p.FailAction.Type = rapid.SampledFrom([]string{object.FailClose, object.FailAnswer}).Draw(t, "fail")
+			p.FailAction.SIPStatus = rapid.SampledFrom([]int{0, 480}).Draw(t, "status")
 		case 0:
 			p.Enabled = !p.Enabled
 		case 1:
@@ -178,7 +181,9 @@ func told(s, prev *Snapshot) string {
 		fmt.Fprintln(&out)
 	}
 	for _, v := range s.Services {
-		fmt.Fprintln(&out, v.Name, v.Index, v.ports, v.names, v.Pool.Name, v.Group != nil, v.Usual, v.Speaks)
+		says := *v // every field that leads nowhere
+		says.Pool, says.Group, says.reach, says.Listeners, says.TLS = nil, nil, nil, nil, nil
+		fmt.Fprintf(&out, "%+v %s %v\n", says, v.Pool.Name, v.Group != nil)
 		for _, p := range v.Pools() {
 			fmt.Fprintln(&out, " pool", p.Name, v.Chooses(p), v.Has(p))
 		}

@@ -133,10 +133,7 @@ func (c *compiler) services() {
 			s.names = append(s.names, strings.ToLower(strings.TrimSuffix(n, ".")))
 		}
 		s.TLS = c.serviceTLS(s.ID, vs)
-		s.Fail = fail(&pool.Object.FailAction)
-		if group != nil {
-			s.Fail = fail(&group.Object.FailAction)
-		}
+		s.ofPools()
 		s.reach = c.reachOf(s)
 		c.out.byService[s.ID] = int32(len(c.out.Services))
 		c.out.Services = append(c.out.Services, s)

@@ -237,6 +237,14 @@ type Fail struct {
 	RetryAfter []byte // a header field; nil: none
 }
 
+// ofPools takes from the pool of a service, or its group, what counts for the whole of it. Again asks it too.
+func (s *Service) ofPools() {
+	s.Fail = fail(&s.Pool.Object.FailAction)
+	if s.Group != nil {
+		s.Fail = fail(&s.Group.Object.FailAction)
+	}
+}
+
 // fail makes one of an object.
 func fail(a *object.FailAction) Fail {
 	f := Fail{Status: 503}
