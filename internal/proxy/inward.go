@@ -135,8 +135,7 @@ func (p *Proxy) silent(r *request, pn *pin, sv *snapshot.Server) bool {
 		return false
 	}
 	heard := aged.Tick(sv.Traffic.Heard.Load())
-	sentMS := uint32(r.Now) - uint32(sinceUS(r.NowNS, pn.sentTick)/1000)
-	alive := heard != 0 && aged.Tick(sentMS).Before(heard)
+	alive := heard != 0 && sentAt(r.Input, pn.sentTick).Before(heard)
 	return pn.method == sip.Invite || !alive || timeout > 0 || pn.again >= limit+2
 }
 

@@ -89,6 +89,13 @@ func sinceUS(now int64, sent uint32) uint64 {
 	return uint64(tick(now)-sent) << tickShift / 1000
 }
 
+// sentAt is a sentTick on the clock of Now: the same whenever it is asked for.
+func sentAt(in *Input, sent uint32) aged.Tick {
+	now := in.NowNS >> tickShift
+	then := now - int64(uint32(now)-sent)
+	return in.Now - aged.Tick(in.NowNS/1e6-then<<tickShift/1e6)
+}
+
 // Transactions and Calls count what is held now; Full counts what was not
 // remembered because a table was at its limit.
 func (s *State) Transactions() int        { return s.pins.Len() }
