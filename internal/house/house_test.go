@@ -67,7 +67,7 @@ const (
 )
 
 // wider are rooms that a decision record lets be larger.
-var wider = map[string]int{"internal/engine": 6900, "internal/object": 6500} // ADR 12, 13
+var wider = map[string]int{"internal/engine": 7200, "internal/object": 6500} // ADR 12, 13
 
 // forbidden imports, with the reason. The message path is sip, token, aged,
 // balance, snapshot, proxy and engine.

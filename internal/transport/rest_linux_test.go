@@ -55,7 +55,7 @@ func TestRest(t *testing.T) {
 			t.Fatalf("received %d, %v", n, err)
 		}
 		var waited time.Duration
-		for range 5 { // a signal to the thread ends a wait early, now and then
+		for range 50 { // a signal to the thread ends a wait early, now and then
 			begin := time.Now()
 			if n, err := s.Recv(in, 50*time.Millisecond); n != 0 || err != nil {
 				t.Fatalf("received %d, %v", n, err)
