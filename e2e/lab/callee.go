@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -143,6 +144,8 @@ func (c *Callee) Messages() []Message {
 
 // Stop ends it: from then on the kernel refuses what comes for it.
 func (c *Callee) Stop() {
+	syscall.ForkLock.RLock() // a child that is being started would keep the port
+	defer syscall.ForkLock.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -19,9 +17,8 @@ import (
 // recentCall is the idle time below which a call counts as recent.
 const recentCall = time.Minute
 
-// Calls lists Call-IDs that are known or up. The table holds a keyed hash and what proxy.CallTrace tells: not the text, since 24
-// octets for each are what a million of them may cost. Texts are those that a trace has seen. Its shards are locked one after
-// the other, for some 10 µs at a time.
+// Calls lists Call-IDs that are known or up. Of their texts the table holds keyed hashes: a trace knows those that it has seen.
+// Its shards are locked one after the other, for some 10 µs at a time.
 func (e *Engine) Calls(q report.CallsQuery) *report.Calls {
 	l := e.live.Load()
 	now := e.tick(time.Now())
@@ -88,10 +85,9 @@ func (c *callLister) add(k proxy.CallTrace, hash uint64) {
 		return
 	}
 	call := report.Call{Key: key, Service: c.service.Name, Pool: sv.Pool.Name, Server: sv.Name, Addr: sv.Addr, Up: k.UpMS > 0,
-		AgeS: float64(k.AgeMS) / 1000, LeftS: left.Seconds(), Seen: c.e.seenCalls.get(hash)}
+		AgeS: float64(k.AgeMS) / 1000, LeftS: left.Seconds(), Seen: c.e.seenCalls.Get(hash)}
 	if k.LeftMS > 0 {
-		seconds := idle.Seconds()
-		call.IdleS = &seconds
+		call.IdleS = new(idle.Seconds())
 	}
 	if k.Method != sip.Unknown || k.LeftMS > 0 {
 		call.Method = k.Method.String()
@@ -116,46 +112,4 @@ func serverFits(sv *snapshot.Server, text string) bool {
 	}
 	a, err := netip.ParseAddr(text)
 	return err == nil && a == sv.Addr.Addr()
-}
-
-// maxSeen is how many Call-IDs that traces have seen are remembered.
-const maxSeen = 4096
-
-// seenCalls remembers what traces have seen of calls. It is off the message path: readers of taps write it.
-type seenCalls struct {
-	mu    sync.Mutex
-	calls map[uint64]*report.SeenCall
-	order []uint64 // as they were first seen
-}
-
-func (s *seenCalls) note(hash uint64, m *report.TraceMessage) {
-	last := m.Method
-	if m.Status > 0 {
-		last = strconv.Itoa(m.Status) + " " + m.Method
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.calls[hash]
-	if c == nil {
-		if s.calls == nil {
-			s.calls = map[uint64]*report.SeenCall{}
-		}
-		if len(s.order) >= maxSeen {
-			delete(s.calls, s.order[0])
-			s.order = s.order[1:]
-		}
-		c = &report.SeenCall{CallID: m.CallID, From: m.From, To: m.To, First: m.At}
-		s.calls[hash], s.order = c, append(s.order, hash)
-	}
-	c.Last, c.At = last, m.At
-}
-
-func (s *seenCalls) get(hash uint64) *report.SeenCall {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.calls[hash]; c != nil {
-		copied := *c
-		return &copied
-	}
-	return nil
 }

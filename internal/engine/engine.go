@@ -66,7 +66,7 @@ type Engine struct {
 	live atomic.Pointer[live]
 
 	taps      tap.Taps
-	seenCalls seenCalls
+	seenCalls tap.Seen
 
 	halting  atomic.Bool              // workers are to stop reading
 	farewell atomic.Pointer[Farewell] // set once another process serves in the place of this one

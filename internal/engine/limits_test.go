@@ -112,6 +112,11 @@ func TestStreamLimits(t *testing.T) {
 	}
 	check("long", plain, transport.FramingLost, before)
 
+	apply(func(p *object.TCPProxyProfile, _ *object.VirtualService) { p.LenientContentLength = true })
+	bystander.send(plain, strings.Replace(bystander.request("OPTIONS", "sip:bob@example.com", "a", "", "lenient", 1, nil), "Content-Length: 0\n", "", 1))
+	server.answer(server.recv("OPTIONS"), "200 OK")
+	bystander.recv("SIP/2.0 200")
+
 	apply(func(p *object.TCPProxyProfile, _ *object.VirtualService) { p.MaxConnectionsPerSource = 1 })
 	before = counted(secure, transport.TooManyFromSource)
 	ends(dial(secure)) // the bystander has one at the other listener

@@ -179,7 +179,8 @@ func (s *stream) keep(b []byte) {
 // frames decides about what stands in b, of which it says how much is done with, and how many frames there were in all.
 func (s *stream) frames(c *desk, b []byte, n int) (used, all int, reason transport.Reason) {
 	c.begin(s)
-	s.framer.Max = c.worker.input.Listener.Stream.MaxMessage
+	st := &c.worker.input.Listener.Stream
+	s.framer.Max, s.framer.NoBody = st.MaxMessage, st.NoBody
 	for {
 		f := s.framer.Next(b[used:])
 		switch f.Kind {

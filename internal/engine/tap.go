@@ -55,6 +55,6 @@ func (w *worker) tappedJunk(d *transport.Datagram, reason proxy.Reason) {
 // seen remembers a message of a call that a trace has read.
 func (e *Engine) seen(m *report.TraceMessage) {
 	if m.CallID != "" {
-		e.seenCalls.note(e.sealer.CallHash([]byte(m.CallID)), m)
+		e.seenCalls.Note(e.sealer.CallHash([]byte(m.CallID)), m)
 	}
 }

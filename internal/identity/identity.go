@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/carillon-sip/carillon/internal/object"
@@ -22,7 +24,8 @@ import (
 type TLS struct {
 	Config  *tls.Config // must not be changed, but for its session tickets
 	Tickets bool        // sessions may be taken up again
-	made    [32]byte    // hash of what it was made of
+	names   Names
+	made    [32]byte // hash of what it was made of
 	roots   *x509.CertPool
 	revoked revoked
 }
@@ -35,6 +38,14 @@ type Parts struct {
 	Certificates [][2]string // certificates and key, PEM
 	Profile      *object.SSLProfile
 	PKI          *object.PKIProfile
+	Names        Names // of servers
+}
+
+// Names is what servers are called beside their own names.
+type Names struct {
+	Asked string   // by SNI, and one that certificates may have; "": each by its own
+	Also  []string // that certificates may have too
+	Mute  bool     // none is asked for
 }
 
 // Made reports whether t was made of the same parts, as Hash tells them apart.
@@ -78,6 +89,10 @@ func (p *Parts) Hash() (sum [32]byte) {
 			write(k.CRLs[i].Body)
 		}
 	}
+	if n := &p.Names; n.Asked != "" || n.Mute || len(n.Also) > 0 {
+		write("names", n.Asked, strconv.FormatBool(n.Mute))
+		write(n.Also...)
+	}
 	return [32]byte(h.Sum(nil))
 }
 
@@ -86,7 +101,7 @@ var curves = map[string]tls.CurveID{"X25519MLKEM768": tls.X25519MLKEM768, "X2551
 
 // Make makes what its parts say.
 func Make(p *Parts) (*TLS, error) {
-	t := &TLS{made: p.Hash(), Tickets: true, Config: &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}}
+	t := &TLS{made: p.Hash(), names: p.Names, Tickets: true, Config: &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}}
 	for _, c := range p.Certificates {
 		cert, err := tls.X509KeyPair([]byte(c[0]), []byte(c[1]))
 		if err != nil {
@@ -169,7 +184,9 @@ func (t *TLS) Toward(host string, a netip.Addr) *tls.Config {
 	if host == "" {
 		host = addr
 	}
-	c.ServerName = host
+	if c.ServerName = cmp.Or(t.names.Asked, host); t.names.Mute {
+		c.ServerName = ""
+	}
 	c.InsecureSkipVerify = true // or the names that RFC 5922 does not know would count
 	if t.roots != nil {
 		c.VerifyConnection = func(cs tls.ConnectionState) error { return t.verify(&cs, host, addr) }
@@ -188,11 +205,17 @@ func (t *TLS) verify(cs *tls.ConnectionState, host, addr string) error {
 	if err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
 	}
-	if !Names(leaf, host) && !Names(leaf, addr) {
+	if !t.is(leaf, host) && !Covers(leaf, addr) {
 		err := x509.HostnameError{Certificate: leaf, Host: host}
 		return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
 	}
 	return t.revoked.check(cs.PeerCertificates, chains)
+}
+
+// is reports whether a certificate has the name of a server, or one that all servers may have.
+func (t *TLS) is(leaf *x509.Certificate, host string) bool {
+	return Covers(leaf, host) || t.names.Asked != "" && Covers(leaf, t.names.Asked) ||
+		slices.ContainsFunc(t.names.Also, func(n string) bool { return Covers(leaf, n) })
 }
 
 // Proves reports whether whoever is at the other end of a connection has shown, by a certificate that was verified, that it
@@ -202,11 +225,11 @@ func Proves(cs *tls.ConnectionState, host string, a netip.Addr) bool {
 		return false
 	}
 	leaf := cs.VerifiedChains[0][0]
-	return Names(leaf, host) || Names(leaf, a.String())
+	return Covers(leaf, host) || Covers(leaf, a.String())
 }
 
-// Names reports whether a certificate is one of a SIP host.
-func Names(c *x509.Certificate, host string) bool {
+// Covers reports whether a certificate is one of a SIP host.
+func Covers(c *x509.Certificate, host string) bool {
 	for _, u := range c.URIs {
 		if strings.EqualFold(u.Scheme, "sip") {
 			if strings.EqualFold(u.Opaque, host) {

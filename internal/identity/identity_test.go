@@ -21,7 +21,7 @@ func TestS1_CertificateNames(t *testing.T) {
 	c.Subject.CommonName = "c.example"
 	for host, want := range map[string]bool{"a.example": true, "A.EXAMPLE": true, "b.example": true, "192.0.2.1": true,
 		"u.example": false, "h.example": false, "x.w.example": false, "c.example": false, "192.0.2.2": false} {
-		if Names(c, host) != want {
+		if Covers(c, host) != want {
 			t.Errorf("%s: %v", host, !want)
 		}
 	}

@@ -185,10 +185,43 @@ func TestHashTellsApart(t *testing.T) {
 	for i, p := range []Parts{{}, {Profile: &object.SSLProfile{}}, {PKI: &object.PKIProfile{}}, {PKI: &object.PKIProfile{CRLCheck: true}},
 		{PKI: &object.PKIProfile{CRLs: []object.CRL{{Body: "a"}}}}, {PKI: &object.PKIProfile{LeafAlone: true}},
 		{Profile: &object.SSLProfile{AcceptedCiphers: "AES"}}, {Profile: &object.SSLProfile{CipherEnums: []string{"AES"}}},
+		{Names: Names{Asked: "a"}}, {Names: Names{Mute: true}}, {Names: Names{Also: []string{"a"}}},
 		{Profile: &object.SSLProfile{EnableSessionReuse: true}}, {Certificates: [][2]string{{"a", "b"}}}} {
 		if j, twice := seen[p.Hash()]; twice {
 			t.Errorf("%d is %d", i, j)
 		}
 		seen[p.Hash()] = i
+	}
+}
+
+// All servers of a pool may have a name in common, by which they are asked for or not.
+func TestNamesInCommon(t *testing.T) {
+	root := issue(t, 1, nil, nil)
+	cert := issue(t, 2, root, func(c *x509.Certificate) { c.DNSNames = []string{"sip.example"} })
+	k := object.New[object.PKIProfile]("pki")
+	k.CACerts = []object.SSLCertificate{{Certificate: root.pem()}}
+	for _, c := range []struct {
+		names       Names
+		asked, want string
+	}{
+		{Names{}, "a.example", "a.example"},
+		{Names{Asked: "sip.example"}, "sip.example", ""},
+		{Names{Also: []string{"x.example", "sip.example"}}, "a.example", ""},
+		{Names{Also: []string{"sip.example"}, Mute: true}, "", ""},
+	} {
+		mine, err := Make(&Parts{PKI: &k, Names: c.names})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := "nobody"
+		server := &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			asked = h.ServerName
+			return &tls.Certificate{Certificate: [][]byte{cert.cert.Raw}, PrivateKey: cert.key}, nil
+		}}
+		said, _ := shake(t, mine.Toward("a.example", netip.MustParseAddr("192.0.2.1")), server)
+		check(t, "names", said, c.want)
+		if asked != c.asked {
+			t.Errorf("%+v: asked for %q", c.names, asked)
+		}
 	}
 }

@@ -59,6 +59,7 @@ type TCPProxyProfile struct {
 	MessageTimeoutS               int    `json:"message_timeout" default:"30" range:"1..300" unit:"s" own:"" doc:"time from the first octet of a message to its last"`
 	WriteTimeoutS                 int    `json:"write_timeout" default:"10" range:"1..300" unit:"s" own:"" doc:"time for a peer to read on, once what waits for it is more than the kernel takes"`
 	MaxMessageBytes               int    `json:"max_message" default:"65535" range:"1024..65535" unit:"bytes" own:"" doc:"longest message; a longer one gets 513, and the connection is closed"`
+	LenientContentLength          bool   `json:"lenient_content_length" default:"false" own:"" doc:"a message without Content-Length has no body, as some phones mean it; else it gets 400 and the connection is closed (RFC 3261 sections 18.3 and 20.14)"`
 	MaxRetransmissions            int    `json:"max_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a connection is given up"`
 	MaxSYNRetransmissions         int    `json:"max_syn_retransmissions" default:"8" range:"3..8" idle:"" doc:"tries before a new connection is given up"`
 	ReceiveWindowKB               int    `json:"receive_window" default:"64" range:"2..65536" unit:"KB" idle:"" doc:"receive window"`

@@ -35,6 +35,9 @@ type Pool struct {
 	SSLProfileRef             string         `json:"ssl_profile_ref" ref:"SSLProfile" doc:"servers are spoken to over TLS, by this profile; none: in plain"`
 	SSLKeyAndCertificateRef   string         `json:"ssl_key_and_certificate_ref" ref:"SSLKeyAndCertificate" doc:"certificate that is shown to servers over TLS"`
 	PKIProfileRef             string         `json:"pki_profile_ref" ref:"PKIProfile" doc:"servers must show a certificate that these authorities have signed, for their hostname or address (RFC 5922); none: any is taken"`
+	ServerName                string         `json:"server_name" doc:"name that servers are asked for over TLS (SNI), and that their certificates may have; none: the hostname of each"`
+	SNIEnabled                bool           `json:"sni_enabled" default:"true" doc:"false: servers are not told over TLS which name is meant"`
+	DomainName                []string       `json:"domain_name" items:"0..10" doc:"further names that certificates of servers may have, such as that of their SIP domain (RFC 5922)"`
 	ServerTransport           string         `json:"server_transport" default:"SERVER_TRANSPORT_SAME" words:"SERVER_TRANSPORT_ SAME UDP TCP AUTO" own:"" doc:"transport to servers of a pool without ssl_profile_ref; SAME: UDP for what came over UDP, TCP for what came over TCP or TLS; AUTO: as SAME, and connections to all servers are tried, so that requests of more than 1,300 octets go over TCP to those that take them (RFC 3261 section 18.1.1), as they do with SAME where the virtual service listens on TCP"`
 	DialogStateShared         bool           `json:"dialog_state_shared" default:"false" own:"" doc:"true: servers share dialogs, so a request in a dialog of a server that is down may go to another"`
 	Kept                      Kept           `json:"-"`
@@ -58,14 +61,15 @@ var poolKept = slices.Concat(
 	quiet(keptList, `networks placement_networks`),
 	quiet(keptObject, `analytics_policy sp_gs_info`),
 	noted(keptText, `append_port="NON_DEFAULT_80_443":NON_DEFAULT_80_443|NEVER|ALWAYS application_persistence_profile_ref autoscale_launch_config_ref
-		autoscale_policy_ref server_name`),
+		autoscale_policy_ref`),
+	quiet(keptBool, `host_check_enabled`), // it is always done
 	noted(keptBool, `capacity_estimation delete_server_on_dns_refresh=true enable_http2 gslb_sp_enabled
-		host_check_enabled lb_algo_rr_per_se lookup_server_by_name request_queue_enabled
-		rewrite_host_header_to_server_name rewrite_host_header_to_sni routing_pool sni_enabled=true`),
+		lb_algo_rr_per_se lookup_server_by_name request_queue_enabled
+		rewrite_host_header_to_server_name rewrite_host_header_to_sni routing_pool`),
 	noted(keptNumber, `capacity_estimation_ttfb_thresh=0:1..5000,0 fewest_tasks_feedback_delay=10:1..300
 		graceful_hm_down_disable_timeout=-1:1..432000,0,-1 lb_algorithm_core_nonaffinity=2:1..65535 request_queue_depth=128:1..2147483647
 		server_timeout=0:0..21600000`),
-	noted(keptList, `autoscale_networks domain_name external_autoscale_groups`),
+	noted(keptList, `autoscale_networks external_autoscale_groups`),
 	noted(keptObject, `conn_pool_properties horizon_profile http2_properties`),
 	refuse(keptList, "NSX groups are not supported; list the servers", `nsx_securitygroup`),
 	refuse(keptText, "groups of addresses are not supported yet; list the servers", `ipaddrgroup_ref`),

@@ -123,6 +123,7 @@ SIPServiceProfile.path SIP_PATH_NEVER
 SIPServiceProfile.record_route false
 SIPServiceProfile.retry_on_503 true
 TCPProxyProfile.handshake_timeout 10 1..300
+TCPProxyProfile.lenient_content_length false
 TCPProxyProfile.max_connections_per_source 10000 1..1000000
 TCPProxyProfile.max_message 65535 1024..65535
 TCPProxyProfile.message_timeout 30 1..300
@@ -250,7 +251,7 @@ func TestGoBuiltSet(t *testing.T) {
 	p.Servers = []Server{NewServer(netip.MustParseAddrPort("10.0.0.1:5060")), {}}
 	p.LBAlgorithm = "consistent-hash"
 	p.LBAlgorithmHash = ""
-	p.Kept = Kept{"lb_algorithms": []byte("1"), "sni_enabled": []byte("1"), "server_name": []byte(`"x`)}
+	p.Kept = Kept{"lb_algorithms": []byte("1"), "routing_pool": []byte("1"), "autoscale_policy_ref": []byte(`"x`)}
 	p.HealthMonitorRefs = []string{"/api/healthmonitor?name=System-SIP", ""}
 	p.Description = "\xff"
 	s := &Set{Pools: []Pool{p, {}}}
@@ -261,9 +262,9 @@ Pool/edge: servers[1].ratio: 0 is out of range: must be 1 to 20
 Pool/edge: lb_algorithm: "consistent-hash" must be written LB_ALGORITHM_CONSISTENT_HASH
 Pool/edge: lb_algorithm_hash: missing: expected call-id, source-address, source-address-port, uri, header or custom-string
 Pool/edge: health_monitor_refs[1]: missing: expected the name of a HealthMonitor
+Pool/edge: autoscale_policy_ref: expected text
 Pool/edge: lb_algorithms: unknown field; did you mean lb_algorithm?
-Pool/edge: server_name: expected text
-Pool/edge: sni_enabled: expected true or false
+Pool/edge: routing_pool: expected true or false
 Pool[1]: name: missing: expected text
 Pool[1]: default_server_port: 0 is out of range: must be 1 to 65535
 Pool[1]: lb_algorithm: missing: expected consistent-hash, least-connections, round-robin, random, fewest-tasks, fastest-response, least-load, fewest-servers or core-affinity
@@ -289,7 +290,7 @@ Pool/edge: health_monitor_refs[0]: must be the name, "System-SIP"`)
 func TestNewIsAlone(t *testing.T) {
 	a, b := New[Pool]("a"), New[Pool]("a")
 	a.Servers = append(a.Servers, NewServer(netip.MustParseAddrPort("10.0.0.1:1")))
-	a.Kept = Kept{"server_name": []byte(`""`)}
+	a.Kept = Kept{"autoscale_policy_ref": []byte(`""`)}
 	if !reflect.DeepEqual(b, New[Pool]("a")) {
 		t.Error("a change of one shows in another")
 	}

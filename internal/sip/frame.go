@@ -27,12 +27,13 @@ type Frame struct {
 // comes octet by octet costs no more than one that comes at once. The zero Framer stands between two messages.
 type Framer struct {
 	Max    int  // longest message, in octets; 0: MaxMessage
+	NoBody bool // a message without Content-Length has no body, against RFC 3261 20.14
 	looked int  // octets from the start of the message on that hold no end of the header section
 	whole  int  // length of the message; 0: not known yet
 	begun  bool // the start line has come and may be SIP's
 }
 
-func (f *Framer) reset() { *f = Framer{Max: f.Max} }
+func (f *Framer) reset() { *f = Framer{Max: f.Max, NoBody: f.NoBody} }
 
 func (f *Framer) most() int {
 	if f.Max == 0 {
@@ -60,6 +61,9 @@ func (f *Framer) Next(b []byte) Frame {
 			return Frame{}
 		}
 		n, fault := frameLength(b[:head])
+		if fault == FaultNoContentLength && f.NoBody {
+			n, fault = 0, NoFault
+		}
 		if fault == NoFault && head+n > f.most() {
 			fault = FaultTooLong
 		}

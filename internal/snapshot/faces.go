@@ -294,7 +294,7 @@ func (l *Listener) limit(p *object.TCPProxyProfile) {
 		l.IdleAfter = time.Duration(p.IdleConnectionTimeoutS) * time.Second
 	}
 	l.Stream = StreamLimits{Handshake: time.Duration(p.HandshakeTimeoutS) * time.Second, Message: time.Duration(p.MessageTimeoutS) * time.Second,
-		Write: time.Duration(p.WriteTimeoutS) * time.Second, MaxMessage: p.MaxMessageBytes, MaxPerSource: p.MaxConnectionsPerSource}
+		Write: time.Duration(p.WriteTimeoutS) * time.Second, MaxMessage: p.MaxMessageBytes, MaxPerSource: p.MaxConnectionsPerSource, NoBody: p.LenientContentLength}
 }
 
 func (c *compiler) listener(s *Service, k Key, advertise netip.Addr) *Listener {

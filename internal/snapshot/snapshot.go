@@ -228,6 +228,7 @@ type StreamLimits struct {
 	Handshake, Message, Write time.Duration
 	MaxMessage                int
 	MaxPerSource              int
+	NoBody                    bool // lenient_content_length
 }
 
 // Fail is what becomes of requests that no server may get.

@@ -41,6 +41,7 @@ func (c *compiler) poolTLS(o *object.Pool, prev *Pool) *identity.TLS {
 		return nil
 	}
 	p := c.partsToward(o.SSLProfileRef, o.PKIProfileRef, o.SSLKeyAndCertificateRef)
+	p.Names = identity.Names{Asked: o.ServerName, Also: o.DomainName, Mute: !o.SNIEnabled}
 	made := p.Hash()
 	if prev != nil && prev.TLS.Made(made) {
 		return prev.TLS
