@@ -88,7 +88,7 @@ func (c *desk) serve(g *group) {
 	w.serve(l, ln)
 	w.tellTime()
 	w.flight.clear()
-	w.proxy = c.proxies[family(g.key)]
+	w.proxy = c.proxies[g.key.Family()]
 	b := l.books[ln.Service.Index]
 	t := c.tallies[b]
 	if t == nil {

@@ -14,7 +14,7 @@ func (w *worker) pickUp() error {
 	if w.gear != nil {
 		return nil
 	}
-	f := family(w.group.key)
+	f := w.group.key.Family()
 	select {
 	case w.gear = <-w.e.spare[f]:
 	default:
@@ -49,7 +49,7 @@ func (w *worker) layDown() {
 	g.live, g.book, g.tally, g.input, g.nFailed, g.late = nil, nil, nil, proxy.Input{}, 0, false
 	g.msg.Buf, g.taps, g.sighting, g.left = nil, nil, tap.Sighting{}, nil
 	select {
-	case w.e.spare[family(w.group.key)] <- g:
+	case w.e.spare[w.group.key.Family()] <- g:
 	default:
 		g.in.Close()
 	}

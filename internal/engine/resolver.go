@@ -66,16 +66,6 @@ func newResolver(e *Engine) *resolver {
 		proxies: [2]*proxy.Proxy{proxy.New(e.sealer, e.names[0]), proxy.New(e.sealer, e.names[1])}}
 }
 
-// family is 0 for a listener on IPv4 and 1 for one on IPv6. Names are known for each
-// by themselves: one with addresses of both goes to that of the family in which it
-// was asked for, which the service speaks for certain (RFC 3263 4.2 leaves it open).
-func family(k snapshot.Key) int {
-	if k.Addr.Addr().Is4() {
-		return 0
-	}
-	return 1
-}
-
 // ask hands over the message that a worker has just decided about. It copies, so
 // it allocates: names are for the few, and the queue is bounded.
 func (r *resolver) ask(w *worker, v *proxy.Verdict) bool {
@@ -209,7 +199,7 @@ func (r *resolver) serve(q *waiting) {
 		l, ln = q.live, q.live.snap.Listener(q.key)
 	}
 	w.serve(l, ln)
-	w.proxy = r.proxies[family(q.key)]
+	w.proxy = r.proxies[q.key.Family()]
 	b := l.books[ln.Service.Index]
 	if b.names == nil {
 		b.names = b.begin()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/explain"
 	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/metric"
 	"github.com/carillon-sip/carillon/internal/proxy"
@@ -272,7 +273,7 @@ func (e *Engine) poolStatus(p *snapshot.Pool, known map[drainKey]*health.ServerS
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(),
 			LatencySum: time.Duration(t.Answers().LatencyUS.Load()) * time.Microsecond,
 			LatencyP50: time.Duration(t.Answers().LatencyQuantileUS(.5) * 1000), LatencyP99: time.Duration(t.Answers().LatencyQuantileUS(.99) * 1000)}
-		ss.State, ss.Reason = stateWords(view.Condition(sv.Index), h, t)
+		ss.State, ss.Reason = explain.State(view.Condition(sv.Index), h, t)
 		ss.Since = since(h, t)
 		ss.CallsUp = max(0, sv.State.Dialogs.Load())
 		ss.Drain = e.drainStatus(p, sv)
@@ -325,28 +326,4 @@ func since(h health.ServerStatus, t *snapshot.Traffic) time.Time {
 		return time.Unix(0, at)
 	}
 	return h.Since
-}
-
-// stateWords says in words what the flags of a server mean together.
-func stateWords(c balance.Condition, h health.ServerStatus, t *snapshot.Traffic) (state, reason string) {
-	reason = h.Reason.String()
-	if h.State == health.Unknown {
-		reason = "not probed yet"
-	}
-	switch {
-	case c&balance.Disabled != 0:
-		return "disabled", reason
-	case c&balance.Up == 0:
-		return "down", reason
-	case c&balance.Draining != 0:
-		return "draining", reason
-	case c&balance.Backoff != 0:
-		return "backoff", "503 with Retry-After"
-	case c&balance.Ejected != 0:
-		if why := t.Ejected.Load(); why != nil {
-			reason = *why
-		}
-		return "ejected", reason
-	}
-	return "up", reason
 }

@@ -16,7 +16,7 @@ func (e *Engine) Tap(f report.TraceFilter) (*tap.Tap, error) { return e.taps.Ope
 // sight is what the worker knows of the message at hand, for taps. It has taps.
 func (w *worker) sight(what string, from netip.AddrPort, local netip.Addr, v *proxy.Verdict) *tap.Sighting {
 	s := &w.sighting
-	*s = tap.Sighting{What: what, Listener: w.input.Listener, Server: v.Server, From: from, Local: local, Action: actionWords[v.Action],
+	*s = tap.Sighting{What: what, Listener: w.input.Listener, Server: v.Server, From: from, Local: local, Action: v.Action.String(),
 		Answered: v.Action == proxy.Answer, FromServer: v.Reason == proxy.FromServer, Reason: v.Reason.String(), Sentence: v.Reason.Sentence()}
 	return s
 }
@@ -43,7 +43,7 @@ func (w *worker) tapped(what string, v *proxy.Verdict, left []byte) {
 // tappedAck is tapped for the ACK of a refusal, which no verdict of its own tells of.
 func (w *worker) tappedAck(v *proxy.Verdict, ack []byte, to netip.AddrPort, face *snapshot.Face) {
 	s := w.sight(report.TraceAck, w.input.From, w.input.Local, v)
-	s.Action, s.Answered, s.To, s.Face = actionWords[proxy.Forward], false, to, face
+	s.Action, s.Answered, s.To, s.Face = proxy.Forward.String(), false, to, face
 	w.taps.Show(s, &w.msg, nil, ack)
 }
 

@@ -19,6 +19,11 @@ const (
 	Resolve               // look up the host name in Verdict.Host, then decide again
 )
 
+var actionNames = [...]string{Drop: "drop", Forward: "forward", Answer: "answer", Resend: "resend", Resolve: "resolve"}
+
+// String is the action as a word of reports.
+func (a Action) String() string { return actionNames[a] }
+
 // Verdict is a decision about one message.
 type Verdict struct {
 	Action Action

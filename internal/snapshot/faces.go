@@ -22,6 +22,16 @@ type Key struct {
 	Port uint16
 }
 
+// Family is 0 for a listener on IPv4 and 1 for one on IPv6. Names are known for each
+// by themselves: one with addresses of both goes to that of the family in which it
+// was asked for, which the service speaks for certain (RFC 3263 4.2 leaves it open).
+func (k Key) Family() int {
+	if k.Addr.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
 // Want is what one virtual service listens on.
 type Want struct {
 	ID   string // of the service

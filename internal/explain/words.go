@@ -1,4 +1,4 @@
-package engine
+package explain
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
@@ -17,7 +18,7 @@ var hashWords = [...]string{snapshot.HashCallID: "the Call-ID", snapshot.HashSou
 	snapshot.HashSourcePort: "the source address and port", snapshot.HashRequestURI: "the Request-URI", snapshot.HashHeader: "a header field"}
 
 // noSIP tells of what is no SIP message.
-func (x *explainer) noSIP(kind sip.Kind) {
+func (x *explanation) noSIP(kind sip.Kind) {
 	reason, what := proxy.Junk, "no SIP"
 	switch kind {
 	case sip.KindKeepAlive:
@@ -34,7 +35,7 @@ func (x *explainer) noSIP(kind sip.Kind) {
 }
 
 // parsed tells how reading went.
-func (x *explainer) parsed() {
+func (x *explanation) parsed() {
 	m, o := &x.msg, &x.out.Parse
 	o.OK = m.Err == sip.NoFault
 	switch {
@@ -83,7 +84,7 @@ var responseSteps = []struct {
 }
 
 // checks tells which steps of the validation were passed.
-func (x *explainer) checks() {
+func (x *explanation) checks() {
 	list := steps
 	if !x.msg.IsRequest {
 		list = responseSteps
@@ -105,7 +106,7 @@ func (x *explainer) checks() {
 }
 
 // affinity tells what ties the message to a server, in the order in which it is looked for.
-func (x *explainer) affinity() {
+func (x *explanation) affinity() {
 	t := x.trace
 	if !x.msg.IsRequest {
 		x.out.Direction = "from a server toward the client: where the Via below ours says"
@@ -137,7 +138,7 @@ func (x *explainer) affinity() {
 	}
 }
 
-func (x *explainer) transaction() report.Affinity {
+func (x *explanation) transaction() report.Affinity {
 	a := report.Affinity{Name: "transaction", Detail: "not known: the request is none that was sent before"}
 	pin := x.trace.Pin
 	if pin == nil {
@@ -157,7 +158,7 @@ func (x *explainer) transaction() report.Affinity {
 	return a
 }
 
-func (x *explainer) knownCall() report.Affinity {
+func (x *explanation) knownCall() report.Affinity {
 	a := report.Affinity{Name: "Call-ID", Detail: "not known"}
 	k := x.trace.Known
 	if k == nil {
@@ -180,7 +181,7 @@ func serverWords(sv *snapshot.Server) string {
 }
 
 // key tells what the hash of a pool is taken of.
-func (x *explainer) key(p *snapshot.Pool, text string) {
+func (x *explanation) key(p *snapshot.Pool, text string) {
 	k := &report.HashKey{Of: hashWords[p.Hash], Text: text, Value: fmt.Sprintf("%#016x", x.trace.Hash)}
 	if p.Hash == snapshot.HashHeader {
 		k.Of = "header field " + p.Header
@@ -192,7 +193,7 @@ func (x *explainer) key(p *snapshot.Pool, text string) {
 }
 
 // candidates lists the servers of the pool, and which of them it is.
-func (x *explainer) candidates() {
+func (x *explanation) candidates() {
 	svc := x.listener.Service
 	if !x.msg.IsRequest || x.trace.ToClient {
 		return
@@ -208,7 +209,7 @@ func (x *explainer) candidates() {
 	}
 }
 
-func (x *explainer) keyText(p *snapshot.Pool) string {
+func (x *explanation) keyText(p *snapshot.Pool) string {
 	m := &x.msg
 	switch p.Hash {
 	case snapshot.HashSource:
@@ -228,8 +229,8 @@ func (x *explainer) keyText(p *snapshot.Pool) string {
 const maxCandidates = 200
 
 // listPool lists the servers of a copied pool, choice being the one that it is; -1: none of them.
-func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
-	live := x.live.snap.Pool(p.ID)
+func (x *explanation) listPool(p *snapshot.Pool, choice int32) {
+	live := x.world.Snapshot.Pool(p.ID)
 	if live == nil {
 		return // it has left the configuration
 	}
@@ -249,10 +250,10 @@ func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
 		if i >= maxCandidates && mark == "" {
 			continue
 		}
-		h, _ := x.e.health.ServerStatus(live.ID, sv.Addr)
+		h, _ := x.world.Health.ServerStatus(live.ID, sv.Addr)
 		c := report.Candidate{Server: sv.Name, Addr: sv.Addr.String(), Ratio: live.Object.Servers[i].Ratio, HashShare: shares[i],
 			OpenTransactions: sv.State.OpenTransactions.Load(), Calls: sv.State.Calls.Load(), Mark: mark}
-		c.State, c.Reason = stateWords(view.Condition(int32(i)), h, sv.Traffic)
+		c.State, c.Reason = State(view.Condition(int32(i)), h, sv.Traffic)
 		if limit := int64(live.Object.MaxConnectionsPerServer); c.State == "up" && limit > 0 && c.OpenTransactions >= limit {
 			c.Reason = "max_concurrent_connections_per_server"
 		}
@@ -264,7 +265,7 @@ func (x *explainer) listPool(p *snapshot.Pool, choice int32) {
 }
 
 // summary is the whole in a sentence.
-func (x *explainer) summary() string {
+func (x *explanation) summary() string {
 	v := &x.out.Verdict
 	var b strings.Builder
 	fmt.Fprintf(&b, "The %s ", x.out.Parse.Kind)
@@ -318,4 +319,28 @@ func changeWords(edits []string) []string {
 		}
 	}
 	return out
+}
+
+// State says in words what the flags of a server mean together.
+func State(c balance.Condition, h health.ServerStatus, t *snapshot.Traffic) (state, reason string) {
+	reason = h.Reason.String()
+	if h.State == health.Unknown {
+		reason = "not probed yet"
+	}
+	switch {
+	case c&balance.Disabled != 0:
+		return "disabled", reason
+	case c&balance.Up == 0:
+		return "down", reason
+	case c&balance.Draining != 0:
+		return "draining", reason
+	case c&balance.Backoff != 0:
+		return "backoff", "503 with Retry-After"
+	case c&balance.Ejected != 0:
+		if why := t.Ejected.Load(); why != nil {
+			reason = *why
+		}
+		return "ejected", reason
+	}
+	return "up", reason
 }
