@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +14,9 @@ import (
 )
 
 // What the command says and how it ends when it is used wrongly or can't do what it is asked.
+// shownPlace is a line of a file that is shown, or the caret below it.
+var shownPlace = regexp.MustCompile(`^ +[0-9]* \|`)
+
 func TestCommandLine(t *testing.T) {
 	if lab.StandIn() {
 		t.Skip("it is about Carillon")
@@ -81,10 +85,10 @@ func (c invocation) run(t *testing.T) {
 	}
 	p := lab.Start(t, lab.Command{Name: "carillon", Path: lab.Carillon(t), Args: c.args, User: c.user})
 	code := p.WaitExit(lab.Patience)
-	// Log lines are JSON; "Try ..." is the hint after wrong usage. What is left is the one clear line.
+	// Log lines are JSON; "Try ..." is the hint after wrong usage; what has a bar shows a place in a file. What is left is the one clear line.
 	var lines []string
 	for _, line := range strings.Split(p.Output(), "\n") {
-		if line != "" && !strings.HasPrefix(line, "{") && !strings.HasPrefix(line, "Try ") {
+		if line != "" && !strings.HasPrefix(line, "{") && !strings.HasPrefix(line, "Try ") && !shownPlace.MatchString(line) {
 			lines = append(lines, line)
 		}
 	}

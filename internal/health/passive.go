@@ -89,6 +89,7 @@ type passiveServer struct {
 	times   int    // how often it was out, less what good behaviour took off
 	forgive time.Time
 	until   time.Time // out until then; zero: it is in
+	down    bool      // while it is out: monitors have seen it go down
 	why     string
 	window  Seen // what came in the window
 }
@@ -144,7 +145,11 @@ func (p *Passive) back(now time.Time, seen []Seen, out int) (changes []Ejection)
 		case s.until.IsZero():
 		case !now.Before(s.until):
 			changes = append(changes, s.comeBack(now, &seen[i], ""))
-		case seen[i].Up: // one that is down is out anyway
+		case !seen[i].Up: // it is out anyway
+			s.down = true
+		case s.down: // what it was taken out for was that
+			changes = append(changes, s.comeBack(now, &seen[i], "it went down, and is up again"))
+		default:
 			left = append(left, &seen[i])
 		}
 	}
@@ -157,13 +162,13 @@ func (p *Passive) back(now time.Time, seen []Seen, out int) (changes []Ejection)
 
 func (s *passiveServer) comeBack(now time.Time, seen *Seen, why string) Ejection {
 	s.forget(seen)
-	s.forgive, s.until, s.why = now, time.Time{}, ""
+	s.forgive, s.until, s.down, s.why = now, time.Time{}, false, ""
 	return Ejection{Server: seen.Server, Why: why}
 }
 
 // forget has a server judged by what it does from now on.
 func (s *passiveServer) forget(seen *Seen) {
-	*s = passiveServer{times: s.times, forgive: s.forgive, until: s.until, why: s.why, at: 1}
+	*s = passiveServer{times: s.times, forgive: s.forgive, until: s.until, down: s.down, why: s.why, at: 1}
 	s.ring[0] = *seen
 }
 

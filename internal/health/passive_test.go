@@ -130,6 +130,33 @@ func TestPassiveForgetsWhenDown(t *testing.T) {
 	}
 }
 
+// A server that died is taken out, and goes down; once monitors say that it is up again, it need not wait for the end of its time.
+func TestPassiveEndsWithTheOutage(t *testing.T) {
+	p := newPassivePool(3, 1)
+	good := slowly(10, 8)
+	p.second(Seen{}, good, good)
+	p.second(Seen{Unreachable: 20}, good, good)
+	if got := p.second(Seen{Unreachable: 20}, good, good); len(got) > 0 && !got[0].Out {
+		t.Fatalf("%v, want one that is out", got)
+	}
+	if _, _, out := p.Out(p.sums[0].Server); !out {
+		t.Fatal("it is in")
+	}
+	p.sums[0].Up = false
+	if got := p.second(Seen{}, good, good); len(got) > 0 {
+		t.Fatal(got)
+	}
+	p.sums[0].Up = true
+	if got := p.second(Seen{}, good, good); len(got) != 1 || got[0].Out {
+		t.Errorf("%v, want it back", got)
+	}
+	for range passiveWindow {
+		if got := p.second(good, good, good); len(got) > 0 {
+			t.Errorf("%v: it is judged by what it did before", got)
+		}
+	}
+}
+
 // Whatever happens: no more are out than may be, nobody is out for longer than the limit, and who is out comes back.
 func TestPassiveNeverTooMany(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
