@@ -18,6 +18,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/view"
 )
 
@@ -30,6 +31,7 @@ type runFlags struct {
 	algorithm   string
 	noMonitor   bool
 	secretFile  string
+	cert, key   string
 	print       bool
 
 	store  storeFlags
@@ -54,10 +56,12 @@ API. With --store none there is neither store nor API, only the engine and the f
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.file, "file", "f", "", "file of objects, YAML or JSON; applied anew when it changes, and on SIGHUP")
-	fl.StringArrayVar(&f.listen, "listen", nil, "address to listen on, as udp://10.0.0.10:5060, udp://[2001:db8::1]:5060 or udp://0.0.0.0:5060; may be repeated")
-	fl.StringArrayVar(&f.servers, "server", nil, "server of the pool, as 10.0.0.1:5060; may be repeated")
+	fl.StringArrayVar(&f.listen, "listen", nil, "address to listen on, as udp://10.0.0.10:5060, tcp://[2001:db8::1]:5060 or tls://0.0.0.0:5061; udp://:5060 is all addresses; may be repeated")
+	fl.StringArrayVar(&f.servers, "server", nil, "server of the pool, as 10.0.0.1:5060, spoken to over UDP or TCP as the client came, or udp://10.0.0.1:5060, tcp:// or tls://; may be repeated")
+	fl.StringVar(&f.cert, "cert", "", "certificate for --listen tls://, PEM, with those that lead to a root (with --server)")
+	fl.StringVar(&f.key, "key", "", "private key of --cert, PEM (with --server)")
 	fl.BoolVar(&f.recordRoute, "record-route", true, "stay on the path of dialogs (with --server)")
-	fl.StringVar(&f.algorithm, "algorithm", "consistent-hash", "how servers are chosen: consistent-hash, round-robin, random, least-connections, fewest-tasks (with --server)")
+	fl.StringVar(&f.algorithm, "algorithm", "consistent-hash", "how servers are chosen: consistent-hash, round-robin, random, least-connections, fewest-tasks, least-load, fastest-response (with --server)")
 	fl.BoolVar(&f.noMonitor, "no-monitor", false, "servers count as up, and are not probed (with --server)")
 	fl.StringVar(&f.secretFile, "secret-file", "", "file with the secret of tokens and placement; engines that share calls share it (default: made at the first start, and kept with the objects)")
 	fl.BoolVar(&f.print, "print", false, "print the objects that would be run, with all defaults, and end")
@@ -266,7 +270,21 @@ func (f *runFlags) load() (*object.Set, error) {
 	if !ok {
 		return nil, usage{fmt.Errorf("--algorithm %q: must be one of %s", f.algorithm, strings.Join(slices.Sorted(maps.Keys(algorithms)), ", "))}
 	}
-	set, err := object.Quick(f.listen, f.servers, object.QuickOptions{Algorithm: algorithm, NoMonitor: f.noMonitor})
+	o := quick.Options{Algorithm: algorithm, NoMonitor: f.noMonitor}
+	for _, file := range []struct {
+		flag, name string
+		to         *string
+	}{{"--cert", f.cert, &o.Certificate}, {"--key", f.key, &o.Key}} {
+		if file.name == "" {
+			continue
+		}
+		data, err := os.ReadFile(file.name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.flag, err)
+		}
+		*file.to = string(data)
+	}
+	set, err := quick.Set(f.listen, f.servers, o)
 	if err != nil {
 		return nil, usage{err}
 	}
@@ -282,6 +300,8 @@ var algorithms = map[string]object.LBAlgorithm{
 	"random":            object.Random,
 	"least-connections": object.LeastConnections,
 	"fewest-tasks":      object.FewestTasks,
+	"least-load":        object.LeastLoad,
+	"fastest-response":  object.FastestResponse,
 }
 
 func loadFile(name string) (*object.Set, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/store"
 )
@@ -69,9 +70,9 @@ func put(t *testing.T, s *store.Store, set *object.Set) int64 {
 	return revision
 }
 
-func quick(t *testing.T, server string) *object.Set {
+func quickSet(t *testing.T, server string) *object.Set {
 	t.Helper()
-	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{server}, object.QuickOptions{NoMonitor: true})
+	set, err := quick.Set([]string{"udp://127.0.0.1:0"}, []string{server}, quick.Options{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	revision := put(t, st, quick(t, "192.0.2.1:5060"))
+	revision := put(t, st, quickSet(t, "192.0.2.1:5060"))
 	until(t, "the revision of the store is applied", func() bool { return a.Registration().Applied >= revision })
 	if s := a.Engine().Status(); len(s.Services) != 1 || s.Revision != uint64(revision) {
 		t.Errorf("the engine runs %+v", s)

@@ -11,6 +11,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/health"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/quick"
 )
 
 // How servers are probed: quickly, since people watch.
@@ -66,7 +67,7 @@ func (f *farm) objects(enabled []bool) (*object.Set, error) {
 	for i, s := range f.servers {
 		servers[i] = s.Addr().String()
 	}
-	set, err := object.Quick([]string{"udp://" + f.listen.String()}, servers, object.QuickOptions{})
+	set, err := quick.Set([]string{"udp://" + f.listen.String()}, servers, quick.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func TestAddressesAndRoutesThatChange(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	f := &fakeMachine{addrs: []netip.Prefix{host(one)}, routes: map[netip.Addr]netip.Addr{server.addr.Addr(): one}}
 	log := make(lines, 100)
-	e, err := Start(Config{Set: quick(t, "0.0.0.0:0", server), Revision: 1, Secret: []byte("a secret for tests"), Workers: 2,
+	e, err := Start(Config{Set: quickSet(t, "0.0.0.0:0", server), Revision: 1, Secret: []byte("a secret for tests"), Workers: 2,
 		Logger: slog.New(log), machine: f.machine()})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestAddressesAndRoutesThatChange(t *testing.T) {
 // leave, of several addresses, depends on its links.
 func TestLinksThatChange(t *testing.T) {
 	f := &fakeMachine{addrs: []netip.Prefix{host(netip.MustParseAddr("127.0.0.1"))}}
-	e, err := Start(Config{Set: quick(t, "127.0.0.1:0", newPeer(t, "127.0.0.1:0")), Revision: 1, Secret: []byte("a secret for tests"), Workers: 1, machine: f.machine()})
+	e, err := Start(Config{Set: quickSet(t, "127.0.0.1:0", newPeer(t, "127.0.0.1:0")), Revision: 1, Secret: []byte("a secret for tests"), Workers: 1, machine: f.machine()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 // up until its BYE is.
 func TestCallsTell(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", server)
+	set := quickSet(t, "127.0.0.1:0", server)
 	set.ApplicationProfiles[0].SIPServiceProfile.RecordRoute = true
 	e, lb := start(t, set)
 	step := func(method, call, branch string, status int) {

@@ -167,7 +167,7 @@ HealthMonitor:
 // A server at max_concurrent_connections_per_server gets no new call until one of those it has is over, and that is shown.
 func TestConnectionsPerServer(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", server)
+	set := quickSet(t, "127.0.0.1:0", server)
 	set.Pools[0].MaxConnectionsPerServer = 1
 	e, lb := start(t, set)
 	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
@@ -194,7 +194,7 @@ func TestConnectionsPerServer(t *testing.T) {
 // With fewer than min_servers_up the pool is down for new calls, and it is said: by the log and by the status.
 func TestMinServersUp(t *testing.T) {
 	a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", a, b)
+	set := quickSet(t, "127.0.0.1:0", a, b)
 	set.Pools[0].MinServersUp, set.Pools[0].LBAlgorithm = 2, object.RoundRobin
 	set.Pools[0].Servers[1].Hostname = "b"
 	log := make(lines, 100)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
 
@@ -72,13 +73,13 @@ func (p *peer) request(method, callID, branch, extra string) string {
 		method, p.addr, branch, callID, method, extra)
 }
 
-func quick(t *testing.T, listen string, servers ...*peer) *object.Set {
+func quickSet(t *testing.T, listen string, servers ...*peer) *object.Set {
 	t.Helper()
 	var addrs []string
 	for _, s := range servers {
 		addrs = append(addrs, s.addr.String())
 	}
-	set, err := object.Quick([]string{"udp://" + listen}, addrs, object.QuickOptions{NoMonitor: true})
+	set, err := quick.Set([]string{"udp://" + listen}, addrs, quick.Options{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func next(e *Engine) uint64 { return e.Status().Revision + 1 }
 
 func TestCallBothWays(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", server))
 	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
 	m, from := server.recv()
 	if from != lb || m.NVia != 2 || m.MaxForwards != 69 {
@@ -135,7 +136,7 @@ func TestCallBothWays(t *testing.T) {
 // A wildcard listener answers from the address it was asked at (N1).
 func TestWildcardAnswersFromWhereItWasAsked(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	_, lb := start(t, quick(t, "0.0.0.0:0", server))
+	_, lb := start(t, quickSet(t, "0.0.0.0:0", server))
 	lb = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), lb.Port())
 	client.send(lb, client.request("OPTIONS", "call-1", "x1", ""))
 	m, from := server.recv()
@@ -151,7 +152,7 @@ func TestWildcardAnswersFromWhereItWasAsked(t *testing.T) {
 // A client on IPv4, a server on IPv6 (M1).
 func TestFamiliesBridged(t *testing.T) {
 	server, client := newPeer(t, "[::1]:0"), newPeer(t, "127.0.0.1:0")
-	_, lb := start(t, quick(t, "127.0.0.1:0", server))
+	_, lb := start(t, quickSet(t, "127.0.0.1:0", server))
 	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
 	m, from := server.recv()
 	if !from.Addr().Is6() || strings.Count(string(m.Buf), "Record-Route: ") != 2 {
@@ -180,7 +181,7 @@ func TestEgressPort(t *testing.T) {
 		}
 		return from
 	}
-	set := quick(t, gone.addr.String(), server)
+	set := quickSet(t, gone.addr.String(), server)
 	for _, id := range []string{"call-1", "call-2"} {
 		e, lb := start(t, set)
 		if from := call(lb, id); from.Port() != own {
@@ -189,7 +190,7 @@ func TestEgressPort(t *testing.T) {
 		e.Stop()
 	}
 	e, lb := start(t, set)
-	both := quick(t, gone.addr.String(), server)
+	both := quickSet(t, gone.addr.String(), server)
 	both.VsVips[0].Vip = append(both.VsVips[0].Vip, object.Vip{Enabled: true, VipID: "6", IPAddress: netip.IPv6Loopback()})
 	if err := e.Apply(both, next(e)); err != nil {
 		t.Fatal(err)
@@ -208,7 +209,7 @@ func TestEgressPort(t *testing.T) {
 // A server whose port is closed: the caller sees one call that works (X6).
 func TestPortUnreachableIsNoCallersConcern(t *testing.T) {
 	alive, dead, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", alive, dead))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", alive, dead))
 	dead.conn.Close()
 	const calls = 20
 	for i := range calls {
@@ -234,12 +235,12 @@ func TestPortUnreachableIsNoCallersConcern(t *testing.T) {
 // new ones, a listener that is gone answers what is under way.
 func TestApply(t *testing.T) {
 	a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", a)
+	set := quickSet(t, "127.0.0.1:0", a)
 	e, lb := start(t, set)
 	client.send(lb, client.request("INVITE", "call-1", "x1", ""))
 	first, from := a.recv()
 
-	two := quick(t, "127.0.0.1:0", a, b)
+	two := quickSet(t, "127.0.0.1:0", a, b)
 	two.Pools[0].Servers[0].Enabled = false // a drains
 	if err := e.Apply(two, next(e)); err != nil {
 		t.Fatal(err)
@@ -255,7 +256,7 @@ func TestApply(t *testing.T) {
 		b.answer(m, from, 200, "OK")
 		client.recv()
 	}
-	if err := e.Apply(quick(t, "127.0.0.2:0", b), next(e)); err != nil {
+	if err := e.Apply(quickSet(t, "127.0.0.2:0", b), next(e)); err != nil {
 		t.Fatal(err)
 	}
 	a.answer(first, from, 200, "OK") // its listener and its server have left
@@ -270,15 +271,15 @@ func TestApply(t *testing.T) {
 // A change that can't be had leaves everything as it was.
 func TestApplyRefused(t *testing.T) {
 	a, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", a))
-	err := e.Apply(quick(t, taken.addr.String(), a), next(e))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", a))
+	err := e.Apply(quickSet(t, taken.addr.String(), a), next(e))
 	if err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("error: %v", err)
 	}
 	if st := e.Status(); st.Revision != 1 || st.Services[0].Listeners[0].Addr != lb {
 		t.Errorf("status: %+v", st)
 	}
-	if _, err := Start(Config{Set: quick(t, lb.String(), a), Strict: true, Secret: []byte("another secret")}); err == nil {
+	if _, err := Start(Config{Set: quickSet(t, lb.String(), a), Strict: true, Secret: []byte("another secret")}); err == nil {
 		t.Error("a second engine started on the same address")
 	}
 }
@@ -291,7 +292,7 @@ func TestTokensSurviveARestart(t *testing.T) {
 	}
 	client := newPeer(t, "127.0.0.1:0")
 	// one server now; afterwards five: the hash alone would mostly err
-	e, err := Start(Config{Set: quick(t, "127.0.0.1:0", servers[0]), Secret: []byte("a secret for tests")})
+	e, err := Start(Config{Set: quickSet(t, "127.0.0.1:0", servers[0]), Secret: []byte("a secret for tests")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func TestTokensSurviveARestart(t *testing.T) {
 	e.Stop()
 	route := string(m.Bytes(m.FirstRecordRoute))
 	route = "Route" + strings.TrimSpace(strings.TrimPrefix(route, "Record-Route")) + "\n"
-	_, again := start(t, quick(t, lb.String(), servers...))
+	_, again := start(t, quickSet(t, lb.String(), servers...))
 	bye := strings.Replace(client.request("BYE", "call-1", "x2", route), "To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=b", 1)
 	client.send(again, bye)
 	if m, _ := servers[0].recv(); m.Method.String() != "BYE" {
@@ -313,8 +314,8 @@ func TestTokensSurviveARestart(t *testing.T) {
 // counted once, when its name is known, and with its service.
 func TestNames(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", server)
-	other := quick(t, "127.0.0.2:0", server)
+	set := quickSet(t, "127.0.0.1:0", server)
+	other := quickSet(t, "127.0.0.2:0", server)
 	other.VirtualServices[0].Name, other.VirtualServices[0].VsVipRef, other.VsVips[0].Name = "other", "other", "other"
 	set.VirtualServices, set.VsVips = append(set.VirtualServices, other.VirtualServices...), append(set.VsVips, other.VsVips...)
 	e, lb := start(t, set)
@@ -343,7 +344,7 @@ func TestNameOfBothFamilies(t *testing.T) {
 	for _, lb := range []string{"127.0.0.1", "::1"} {
 		host := netip.MustParseAddr(lb)
 		server, client := newPeer(t, netip.AddrPortFrom(host, 0).String()), newPeer(t, netip.AddrPortFrom(host, 0).String())
-		e, at := start(t, quick(t, netip.AddrPortFrom(host, 0).String(), server))
+		e, at := start(t, quickSet(t, netip.AddrPortFrom(host, 0).String(), server))
 		port := client.addr.Port()
 		six, four := netip.AddrPortFrom(netip.IPv6Loopback(), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 		for name, addrs := range map[string][]netip.AddrPort{"six-first": {six, four}, "four-first": {four, six}} {

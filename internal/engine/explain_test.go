@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
@@ -96,7 +97,7 @@ func TestExplainTellsTheTruth(t *testing.T) {
 			for range 4 {
 				c.servers = append(c.servers, newPeer(t, "127.0.0.1:0"))
 			}
-			set := quick(t, "127.0.0.1:0", c.servers...)
+			set := quickSet(t, "127.0.0.1:0", c.servers...)
 			set.Pools[0].LBAlgorithm = algorithm
 			set.Pools[0].Servers[3].Enabled = false
 			e, lb := start(t, set)
@@ -174,7 +175,7 @@ func (c *chat) learn(text string, m *sip.Msg, to *peer) {
 func TestExplainWords(t *testing.T) {
 	set := &object.Set{}
 	for _, name := range []string{"first", "second"} {
-		one, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{"192.0.2.1:5060", "192.0.2.2:5060"}, object.QuickOptions{NoMonitor: true})
+		one, err := quick.Set([]string{"udp://127.0.0.1:0"}, []string{"192.0.2.1:5060", "192.0.2.2:5060"}, quick.Options{NoMonitor: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ func twoServices(t *testing.T, first, second string, a, b *peer) *object.Set {
 		name, at string
 		server   *peer
 	}{{"first", first, a}, {"second", second, b}} {
-		one := quick(t, s.at, s.server)
+		one := quickSet(t, s.at, s.server)
 		vs, vip, pool := one.VirtualServices[0], one.VsVips[0], one.Pools[0]
 		vs.Name, vs.UUID, vs.VsVipRef, vs.PoolRef, vip.Name, pool.Name = s.name, "virtualservice-"+s.name, s.name, s.name, s.name, s.name
 		if i == 0 {

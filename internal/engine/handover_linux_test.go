@@ -15,6 +15,7 @@ import (
 	"github.com/carillon-sip/carillon/internal/handover"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/proxy"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/sip"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
@@ -229,7 +230,7 @@ func TestHandOverGivenUp(t *testing.T) {
 // A successor that is stopped before it has taken over leaves the sockets as they were.
 func TestHandOverStopped(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", server)
+	set := quickSet(t, "127.0.0.1:0", server)
 	e, lb := start(t, set)
 	a, b := talk(t)
 	done := make(chan error)
@@ -292,7 +293,7 @@ func BenchmarkHandOver(b *testing.B) {
 
 // haltOf is for how long nobody read, and what both processes did from the asking for tables on.
 func haltOf(b *testing.B, nCalls, conns int) (halted, cpu time.Duration) {
-	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, object.QuickOptions{NoMonitor: true})
+	set, err := quick.Set([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, quick.Options{NoMonitor: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 	"github.com/carillon-sip/carillon/internal/transport"
 )
 
@@ -24,7 +24,7 @@ func BenchmarkDrain(b *testing.B) {
 				s := listen(b, fmt.Sprintf("127.0.0.%d:0", 11+i))
 				servers = append(servers, s.LocalAddr().String())
 			}
-			set, err := object.Quick([]string{"udp://127.0.0.1:0"}, servers, object.QuickOptions{NoMonitor: true})
+			set, err := quick.Set([]string{"udp://127.0.0.1:0"}, servers, quick.Options{NoMonitor: true})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func TestFullQueueWithFailures(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	server.conn.SetReadBuffer(16 << 20)
 	// from 127.0.0.1 there is no way to an address elsewhere
-	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{server.addr.String(), "192.0.2.1:5060"}, object.QuickOptions{NoMonitor: true})
+	set, err := quick.Set([]string{"udp://127.0.0.1:0"}, []string{server.addr.String(), "192.0.2.1:5060"}, quick.Options{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestFullQueueWithFailures(t *testing.T) {
 func TestFailOverWaitsForNobody(t *testing.T) {
 	const rounds, calls = 20, 2 * helpFrom
 	alive, dead, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", alive, dead)
+	set := quickSet(t, "127.0.0.1:0", alive, dead)
 	set.Pools[0].RetryBudgetPercent, set.Pools[0].RetryBudgetPerSecond = 100, 1000
 	set.Pools[0].Servers[0].Ratio = 20 // the other gets a few: more errors would wake the one that sleeps after all
 	// of a train that loopback refuses only the first datagram is reported

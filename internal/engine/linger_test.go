@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 )
 
 // whoHas waits until one of the peers has a datagram to read.
@@ -45,7 +46,7 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 			set := func(change func(*object.Set)) *object.Set {
-				s := quick(t, "127.0.0.1:0", a, b)
+				s := quickSet(t, "127.0.0.1:0", a, b)
 				s.Pools[0].LBAlgorithm = object.RoundRobin
 				if change != nil {
 					change(s)
@@ -89,11 +90,11 @@ func TestTransactionsOutliveTheirService(t *testing.T) {
 // time is over.
 func TestRefusedChangeBringsNothingBack(t *testing.T) {
 	server, taken := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, _ := start(t, quick(t, "127.0.0.1:0", server))
-	if err := e.Apply(quick(t, "127.0.0.2:0", server), next(e)); err != nil {
+	e, _ := start(t, quickSet(t, "127.0.0.1:0", server))
+	if err := e.Apply(quickSet(t, "127.0.0.2:0", server), next(e)); err != nil {
 		t.Fatal(err)
 	}
-	both, err := object.Quick([]string{"udp://127.0.0.1:0", "udp://" + taken.addr.String()}, []string{server.addr.String()}, object.QuickOptions{NoMonitor: true})
+	both, err := quick.Set([]string{"udp://127.0.0.1:0", "udp://" + taken.addr.String()}, []string{server.addr.String()}, quick.Options{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +115,10 @@ func TestRefusedChangeBringsNothingBack(t *testing.T) {
 func TestCountsNeverFall(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	set := func(at ...string) *object.Set { // names of services, each with its address
-		s := quick(t, "127.0.0.1:0", server)
+		s := quickSet(t, "127.0.0.1:0", server)
 		s.VirtualServices, s.VsVips = nil, nil
 		for i := 0; i < len(at); i += 2 {
-			one := quick(t, at[i+1]+":0", server)
+			one := quickSet(t, at[i+1]+":0", server)
 			vs, vip := one.VirtualServices[0], one.VsVips[0]
 			vs.Name, vs.VsVipRef, vip.Name = at[i], at[i], at[i]
 			s.VirtualServices, s.VsVips = append(s.VirtualServices, vs), append(s.VsVips, vip)

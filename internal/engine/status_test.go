@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 )
 
 // large starts an engine with a pool of n servers under a monitor that hardly ever probes.
@@ -14,7 +15,7 @@ func large(t testing.TB, n int) *Engine {
 	for i := range n {
 		servers = append(servers, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), 5060).String())
 	}
-	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, servers, object.QuickOptions{})
+	set, err := quick.Set([]string{"udp://127.0.0.1:0"}, servers, quick.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func BenchmarkStatus10000Servers(b *testing.B) {
 // What the monitors know of a server is with that server, whatever pools there are beside its own.
 func TestStatusHasTheHealthOfEachServer(t *testing.T) {
 	a, b := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", a, b)
+	set := quickSet(t, "127.0.0.1:0", a, b)
 	other := set.Pools[0]
 	other.Name, other.Servers = "other", []object.Server{object.NewServer(b.addr)}
 	other.HealthMonitorRefs = []string{"rare"}

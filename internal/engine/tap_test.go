@@ -54,7 +54,7 @@ func word(m report.TraceMessage) string {
 
 func TestTapSeesACall(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", server))
 	_, read := trace(t, e, report.TraceFilter{CallID: "call-1"})
 	client.send(lb, client.request("OPTIONS", "call-2", "y1", "")) // of no interest
 	server.recv()
@@ -89,7 +89,7 @@ func TestTapSeesACall(t *testing.T) {
 // What the balancer says itself, drops and takes elsewhere is told too.
 func TestTapSeesWhatEndsHere(t *testing.T) {
 	dead, server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	set := quick(t, "127.0.0.1:0", dead, server)
+	set := quickSet(t, "127.0.0.1:0", dead, server)
 	e, lb := start(t, set)
 	_, read := trace(t, e, report.TraceFilter{})
 	client.send(lb, strings.Replace(client.request("OPTIONS", "call-1", "x1", ""), "Max-Forwards: 70", "Max-Forwards: 0", 1))
@@ -116,7 +116,7 @@ func TestTapSeesWhatEndsHere(t *testing.T) {
 
 func TestTapFilters(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", server))
 	name := e.Status().Pools[0].Servers[0].Name
 	for i, tt := range []struct {
 		filter report.TraceFilter
@@ -171,7 +171,7 @@ func more(tr *tap.Tap) bool {
 
 func TestTapsAreBounded(t *testing.T) {
 	server := newPeer(t, "127.0.0.1:0")
-	e, _ := start(t, quick(t, "127.0.0.1:0", server))
+	e, _ := start(t, quickSet(t, "127.0.0.1:0", server))
 	tr, _ := trace(t, e, report.TraceFilter{})
 	for range tap.MaxTaps - 1 {
 		trace(t, e, report.TraceFilter{})

@@ -15,7 +15,7 @@ import (
 // transaction behind.
 func TestLongestRequest(t *testing.T) {
 	server, client := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	e, lb := start(t, quick(t, "127.0.0.1:0", server))
+	e, lb := start(t, quickSet(t, "127.0.0.1:0", server))
 	send := func(id string, size int) {
 		text := strings.ReplaceAll(strings.TrimSuffix(client.request("MESSAGE", id, id, ""), "Content-Length: 0\n\n"), "\n", "\r\n")
 		head := func(body int) string { return fmt.Sprintf("%sContent-Length: %d\r\n\r\n", text, body) }
@@ -55,7 +55,7 @@ func TestLongestRequest(t *testing.T) {
 // What cannot be sent for its size is counted, and no server is blamed for it.
 func TestTooLongIsNobodysFault(t *testing.T) {
 	server := newPeer(t, "127.0.0.1:0")
-	e, _ := start(t, quick(t, "127.0.0.1:0", server))
+	e, _ := start(t, quickSet(t, "127.0.0.1:0", server))
 	w := newWorker(e, e.live.Load().groups[0], new(lane))
 	if err := w.pickUp(); err != nil {
 		t.Fatal(err)

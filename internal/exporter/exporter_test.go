@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/quick"
 )
 
 func serve(t *testing.T, set *object.Set) string {
@@ -41,9 +42,9 @@ func get(t *testing.T, url string) (int, string) {
 	return r.StatusCode, string(b)
 }
 
-func quick(t *testing.T) *object.Set {
+func quickSet(t *testing.T) *object.Set {
 	t.Helper()
-	set, err := object.Quick([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, object.QuickOptions{NoMonitor: true})
+	set, err := quick.Set([]string{"udp://127.0.0.1:0"}, []string{"127.0.0.1:9"}, quick.Options{NoMonitor: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func quick(t *testing.T) *object.Set {
 
 // Every metric of ours that is shown has its line in docs/metrics.md.
 func TestMetricsAreDocumented(t *testing.T) {
-	status, text := get(t, serve(t, quick(t))+"/metrics")
+	status, text := get(t, serve(t, quickSet(t))+"/metrics")
 	if status != 200 {
 		t.Fatalf("status %d", status)
 	}
@@ -77,13 +78,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 }
 
 func TestHealthzAndReadyz(t *testing.T) {
-	url := serve(t, quick(t))
+	url := serve(t, quickSet(t))
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if status, text := get(t, url+path); status != 200 || text != "ok\n" {
 			t.Errorf("%s: %d %q", path, status, text)
 		}
 	}
-	set := quick(t)
+	set := quickSet(t)
 	set.Pools[0].Servers[0].Enabled = false
 	status, text := get(t, serve(t, set)+"/readyz")
 	if status != 503 || !strings.Contains(text, "no server of Pool/default is up") {
@@ -93,7 +94,7 @@ func TestHealthzAndReadyz(t *testing.T) {
 
 // A service that answers every request with 503 is not ready, whatever its pool is.
 func TestReadyzWithoutTraffic(t *testing.T) {
-	set := quick(t)
+	set := quickSet(t)
 	set.VirtualServices[0].TrafficEnabled = false
 	if status, text := get(t, serve(t, set)+"/readyz"); status != 503 || text != "VirtualService/default: traffic_enabled is false\n" {
 		t.Errorf("/readyz: %d %q", status, text)
@@ -102,7 +103,7 @@ func TestReadyzWithoutTraffic(t *testing.T) {
 
 // What is too few to serve is said in the words of the field that says so, and a server by its hostname.
 func TestWordsOfTheObjects(t *testing.T) {
-	set := quick(t)
+	set := quickSet(t)
 	set.Pools[0].MinServersUp, set.Pools[0].Servers[0].Hostname = 2, "as1"
 	url := serve(t, set)
 	if status, text := get(t, url+"/readyz"); status != 503 || text != "VirtualService/default: servers of Pool/default that are up: 1, min_servers_up is 2\n" {

@@ -344,7 +344,7 @@ type shortForm struct {
 // shortForms are those that have one. The fault of read says what would be right.
 var shortForms = map[reflect.Type]shortForm{
 	reflect.TypeFor[Server](): {"address:port", func(v reflect.Value, text string) string {
-		ap, fault := parseAddrPort(text, 0)
+		ap, fault := ParseAddrPort(text, 0)
 		sv := v.Addr().Interface().(*Server)
 		sv.IP, sv.Port = ap.Addr(), ap.Port()
 		return fault
@@ -382,8 +382,8 @@ var shortForms = map[reflect.Type]shortForm{
 	}},
 }
 
-// parseAddrPort reads an address with or without a port.
-func parseAddrPort(text string, port uint16) (ap netip.AddrPort, fault string) {
+// ParseAddrPort reads an address, with a port or without: then it is the one given. fault says what is wrong, and is empty if nothing is.
+func ParseAddrPort(text string, port uint16) (ap netip.AddrPort, fault string) {
 	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")); err == nil {
 		return netip.AddrPortFrom(a, port), addrFault(a)
 	}

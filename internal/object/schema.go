@@ -396,6 +396,13 @@ type Kind interface {
 		NetworkSecurityPolicy | IpAddrGroup | Tenant | Cloud | ServiceEngineGroup | ServiceEngine | VrfContext | User | Role
 }
 
+// NewVip returns an address of a VsVip, with every default.
+func NewVip(id string, addr netip.Addr) Vip {
+	v := theSchema().shapes[reflect.TypeFor[Vip]()].zero.Interface().(Vip)
+	v.VipID, v.IPAddress = id, addr
+	return v
+}
+
 // NewServer returns a server with that address and every default. Port 0 takes the pool's.
 func NewServer(addr netip.AddrPort) Server {
 	sv := theSchema().shapes[reflect.TypeFor[Server]()].zero.Interface().(Server)

@@ -83,6 +83,6 @@ func (w *warner) pool(p *Pool) {
 	}
 	i := slices.IndexFunc(p.Servers, func(sv Server) bool { return sv.Port == 0 })
 	if i >= 0 && p.DefaultServerPort == 80 {
-		w.warn(root.field("servers").item(i), "takes port "+strconv.Itoa(int(p.DefaultServerPort))+" from default_server_port; that of SIP is "+strconv.Itoa(sipPort))
+		w.warn(root.field("servers").item(i), "takes port "+strconv.Itoa(int(p.DefaultServerPort))+" from default_server_port; that of SIP is "+strconv.Itoa(5060))
 	}
 }
