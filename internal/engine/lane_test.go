@@ -221,7 +221,7 @@ func TestFailOverWaitsForNobody(t *testing.T) {
 		}
 		took += time.Since(begin)
 	}
-	if took > rounds*recvWait/20 {
+	if took > rounds*recvWait/4 { // waiting for the one that sleeps is recvWait a round; a machine that stands still takes part of one or two
 		t.Errorf("fail-over took %v in %d rounds", took, rounds)
 	}
 	if n := e.Status().Services[0].Reasons["failed_over_icmp"]; n < rounds {
