@@ -85,9 +85,9 @@ func (d *doctor) through(ctx context.Context, v *report.Service, l *report.Liste
 func (d *doctor) judge(name, method string, p *probe, status int, phrase string, err error, took time.Duration) {
 	switch {
 	case err != nil && p.transport == "udp":
-		d.note("bad", name, "'carillon trace --source "+p.local.Addr().String()+"' shows whether it comes in; a firewall may drop UDP to "+p.to.String()+".", "%v", err)
+		d.note("bad", name, "'carillon trace --source "+p.local.Addr().String()+"' shows whether it comes in, and which server does not answer; a firewall may drop UDP to "+p.to.String()+".", "%v", err)
 	case err != nil:
-		d.note("bad", name, "'carillon shell -c \"show virtualservice NAME tcpstat\"' counts connections and why they ended; a firewall may drop TCP to "+p.to.String()+".", "%v", err)
+		d.note("bad", name, "'carillon shell -c \"show virtualservice NAME tcpstat\"' counts connections and why they ended; 'carillon trace --source "+p.local.Addr().String()+"' shows which server does not answer; a firewall may drop TCP to "+p.to.String()+".", "%v", err)
 	case status == 503 || status == 500 || status == 408 || status == 504:
 		d.note("bad", name, "No server took it: 'carillon top' shows which are up, 'carillon explain' why.", "%d %s after %s", status, phrase, took)
 	case status >= 200 && status < 300, status == 401, status == 407, status == 403, status == 404, status == 405, status == 423, status == 480, status == 603:
