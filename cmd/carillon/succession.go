@@ -92,6 +92,9 @@ func begin(ctx context.Context, f *successionFlags, door string, log *slog.Logge
 	if f.door != "" {
 		s.doorPath = f.door
 	}
+	if f.takeOver && s.doorPath == "" {
+		return nil, usage{errors.New("--take-over: without a store there is no place where the process that runs is looked for: give both --handover PATH")}
+	}
 	if len(replaceSignals) > 0 {
 		signal.Notify(s.asked, replaceSignals...)
 	}

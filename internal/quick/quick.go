@@ -17,7 +17,7 @@ type Options struct {
 	Algorithm object.LBAlgorithm // empty: ConsistentHash
 	Hash      object.LBHash      // empty: HashCallID
 	NoMonitor bool               // true: servers count as up
-	// Certificate and Key are what clients of tls:// are shown, PEM. Without them tls:// is refused.
+	// Certificate and Key are what clients of tls:// are shown, PEM. Without them tls:// is refused, and without it they are.
 	Certificate, Key string
 }
 
@@ -84,6 +84,9 @@ func Set(listen, servers []string, o Options) (*object.Set, error) {
 			}
 		}
 		p.listen = append(p.listen, places...)
+	}
+	if o.Certificate+o.Key != "" && !slices.ContainsFunc(p.listen, func(l place) bool { return l.transport == tls }) {
+		fail("--cert", "", "is for clients over TLS: there is no --listen tls://")
 	}
 	if len(listen) == 0 {
 		fail("--listen", "", "missing: expected an address such as udp://0.0.0.0:5060")

@@ -40,7 +40,11 @@ func TestSet(t *testing.T) {
 		{"udp://10.0.0.1", "10.0.0.2 10.0.0.1:5060", "--server 10.0.0.1:5060: is a --listen address too: the balancer would send to itself"},
 		{"127.0.0.1", "10.0.0.1 10.0.0.1:5060", "Pool/default: servers[1]: 10.0.0.1:5060 is servers[0] already"},
 	} {
-		s, err := Set(strings.Fields(c.listen), strings.Fields(c.servers), Options{Certificate: cert, Key: key})
+		var o Options
+		if strings.Contains(c.listen, "tls:") {
+			o = Options{Certificate: cert, Key: key}
+		}
+		s, err := Set(strings.Fields(c.listen), strings.Fields(c.servers), o)
 		got := fmt.Sprint(err)
 		if err == nil {
 			got = text(s)
@@ -112,5 +116,8 @@ func TestOptions(t *testing.T) {
 	}
 	if _, err = Set([]string{"tls://127.0.0.1"}, servers, Options{}); err == nil || !strings.Contains(err.Error(), "--cert") {
 		t.Errorf("no certificate: %v", err)
+	}
+	if _, err = Set(listen, servers, Options{Key: "key"}); err == nil || err.Error() != "--cert: is for clients over TLS: there is no --listen tls://" {
+		t.Errorf("a key for nobody: %v", err)
 	}
 }
