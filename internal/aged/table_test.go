@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 // The table against a map, under random operations and a clock that wraps.
@@ -126,7 +128,7 @@ func TestPutHandsBackTheExpired(t *testing.T) {
 func TestNoAllocation(t *testing.T) {
 	tab := New[uint64](1<<16, nil)
 	k := uint64(0)
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := alloctest.PerRun(1000, func() {
 		k += 0x9e3779b97f4a7c15
 		s := tab.Shard(k)
 		s.Lock()

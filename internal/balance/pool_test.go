@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 var algorithms = []Algorithm{ConsistentHash, RoundRobin, Random, LeastConnections, FewestTasks}
@@ -425,7 +427,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 			p.Server(0).State.OpenTransactions.Store(1)
 			tried := []int32{1, 2}
 			h := uint64(0)
-			if got := testing.AllocsPerRun(200, func() { h++; p.Pick(mix(h), nil); p.Pick(mix(h), tried) }); got != 0 {
+			if got := alloctest.PerRun(200, func() { h++; p.Pick(mix(h), nil); p.Pick(mix(h), tried) }); got != 0 {
 				t.Errorf("%v, %d servers: %v allocations", a, n, got)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 const second = int64(time.Second)
@@ -116,7 +118,7 @@ func TestRetryBudgetOfManyWorkers(t *testing.T) {
 func TestRetryBudgetAllocatesNothing(t *testing.T) {
 	b := NewRetryBudget(50, 1)
 	now := second
-	if n := testing.AllocsPerRun(100, func() { now += second; b.Requests(1); b.Allow(now) }); n != 0 {
+	if n := alloctest.PerRun(100, func() { now += second; b.Requests(1); b.Allow(now) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

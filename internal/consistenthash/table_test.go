@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 var secret = Key{0x0123456789abcdef, 0xfedcba9876543210}
@@ -312,7 +314,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 		table := Build(secret, draw(s.n, s.maxWeight, 10))
 		tried := []int32{0}
 		h := uint64(0)
-		if n := testing.AllocsPerRun(100, func() { h++; table.Lookup(h); table.Next(h, tried); table.Before(h, 0, int32(s.n-1)) }); n != 0 {
+		if n := alloctest.PerRun(100, func() { h++; table.Lookup(h); table.Next(h, tried); table.Before(h, 0, int32(s.n-1)) }); n != 0 {
 			t.Errorf("%v: %v allocations", s, n)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/alloctest"
 	"github.com/carillon-sip/carillon/internal/proxy"
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/sip"
@@ -181,7 +182,7 @@ func TestTapsAreBounded(t *testing.T) {
 	}
 	w := tapWorker(t, e)
 	w.msg.Parse([]byte(strings.ReplaceAll(server.request("OPTIONS", "c", "x", ""), "\n", "\r\n")))
-	if a := testing.AllocsPerRun(100, func() { w.tapped(report.TraceMessageCame, &proxy.Verdict{}, nil) }); a != 0 {
+	if a := alloctest.PerRun(100, func() { w.tapped(report.TraceMessageCame, &proxy.Verdict{}, nil) }); a != 0 {
 		t.Errorf("%v allocations a message", a)
 	}
 	e.taps.Close()

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 func TestCountersAddUpOverWorkers(t *testing.T) {
@@ -187,7 +189,7 @@ func TestBucketsAreCumulative(t *testing.T) {
 
 func TestCountingAllocatesNothing(t *testing.T) {
 	b, r := NewCounters(1, 4).Worker(0), NewHistogram(1).Worker(0)
-	if n := testing.AllocsPerRun(100, func() { b.Inc(1); b.Add(2, 5); r.Record(123456) }); n != 0 {
+	if n := alloctest.PerRun(100, func() { b.Inc(1); b.Add(2, 5); r.Record(123456) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

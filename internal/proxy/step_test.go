@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/alloctest"
 	"github.com/carillon-sip/carillon/internal/sip"
 )
 
@@ -105,7 +106,7 @@ func TestStepAllocates0(t *testing.T) {
 	bye := bytes.ReplaceAll(invite(), []byte("INVITE"), []byte("BYE"))
 	check := func(name string, f func()) {
 		t.Helper()
-		if a := testing.AllocsPerRun(200, f); a != 0 {
+		if a := alloctest.PerRun(200, f); a != 0 {
 			t.Errorf("%s: %v allocations", name, a)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 // P4: long and compact names are the same header field, in any case.
@@ -383,7 +385,7 @@ func TestAllocations(t *testing.T) {
 		"HostAddr":    func() { HostAddr(okText[:9]); HostAddr([]byte("2001:db8::1")); HostAddr([]byte("192.0.2.1")) },
 		"Classify":    func() { Classify(inviteText) },
 	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
+		if n := alloctest.PerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations, want none", name, n)
 		}
 	}

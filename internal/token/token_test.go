@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 func TestBranchRoundTrip(t *testing.T) {
@@ -118,7 +120,7 @@ func TestNoAllocation(t *testing.T) {
 	s := New([]byte("secret"))
 	dst, material := make([]byte, 0, 64), make([]byte, 60)
 	scratch := new([16]byte)
-	if n := testing.AllocsPerRun(100, func() {
+	if n := alloctest.PerRun(100, func() {
 		b := Branch{Binding: s.Bind(material)}
 		out := s.AppendBranch(dst[:0], &b)
 		s.OpenBranch(out, scratch)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/alloctest"
 	"github.com/carillon-sip/carillon/internal/selfsigned"
 )
 
@@ -547,7 +548,7 @@ func TestConnAllocates0(t *testing.T) {
 		t.Fatal(err)
 	}
 	msg, b := make([]byte, 900), make([]byte, 4096)
-	if a := testing.AllocsPerRun(200, func() {
+	if a := alloctest.PerRun(200, func() {
 		c.Queue(msg)
 		c.Flush()
 		if _, err := io.ReadFull(peer, b[:900]); err != nil {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/alloctest"
 )
 
 // Nothing is allocated for a batch, whatever path it takes.
@@ -43,7 +45,7 @@ func TestNoAllocations(t *testing.T) {
 				}
 				_, _ = a.Recv(b, time.Nanosecond) // blocks
 			}
-			if n := testing.AllocsPerRun(20, round); n != 0 {
+			if n := alloctest.PerRun(20, round); n != 0 {
 				t.Errorf("%s %v: %v allocations a round", name, addr, n)
 			}
 		}
