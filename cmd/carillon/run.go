@@ -79,6 +79,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	asked := replaceRequests()
 	changed, watchErr := watch(ctx, f.file)
 	set, err := f.load()
 	if err != nil {
@@ -95,7 +96,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := begin(ctx, &f.engine.succession, f.door(), log)
+	s, err := begin(&f.engine.succession, f.door(), asked, log)
 	if err != nil {
 		return err
 	}
