@@ -112,7 +112,7 @@ func TestHistoryAndTheClock(t *testing.T) {
 			h.add(src.next(sampleEvery))
 		}
 		end := setWall(src.at, src.wall).Unix()
-		for step, most := range map[int]int{5: n, 300: (n + 1) / coarseEvery} {
+		for step, most := range map[int]int{5: n, 300: n / coarseEvery} {
 			all, err := h.ask(question{ids: []string{"l4_client.avg_rx_pkts"}, step: step})
 			if err != nil || len(all) != 1 {
 				t.Fatal(all, err)
