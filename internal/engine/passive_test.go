@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -74,9 +75,8 @@ func TestEjection(t *testing.T) {
 	}
 	second(20)
 	expect("and again", "ejected up up")
-	next := *set
-	next.Pools = append(next.Pools[:0:0], set.Pools[0])
-	next.Pools[0].InlineHealthMonitor = false
+	next, pool := *set, *set.Pools[0]
+	pool.InlineHealthMonitor, next.Pools = false, []*object.Pool{&pool}
 	if err := e.Apply(&next, 2); err != nil {
 		t.Fatal(err)
 	}

@@ -100,8 +100,16 @@ type kind struct {
 	uuidAt int
 }
 
+// objects are those of one kind in a set: a list of pointers.
+type objects struct{ list reflect.Value }
+
+func (o objects) Len() int { return o.list.Len() }
+
+// Index is the struct at a place.
+func (o objects) Index(i int) reflect.Value { return o.list.Index(i).Elem() }
+
 // list is the objects of that kind in a set.
-func (k *kind) list(s *Set) reflect.Value { return reflect.ValueOf(s).Elem().Field(k.index) }
+func (k *kind) list(s *Set) objects { return objects{reflect.ValueOf(s).Elem().Field(k.index)} }
 
 type schema struct {
 	kinds  []kind
@@ -113,7 +121,7 @@ var theSchema = sync.OnceValue(func() *schema {
 	s := &schema{shapes: map[reflect.Type]*shape{}}
 	set := reflect.TypeFor[Set]()
 	for i := range set.NumField() {
-		elem := set.Field(i).Type.Elem()
+		elem := set.Field(i).Type.Elem().Elem()
 		s.kinds = append(s.kinds, newKind(elem, i, s.add(elem)))
 	}
 	return s
@@ -211,7 +219,7 @@ func (s *schema) objectTypes() []reflect.Type {
 	var out []reflect.Type
 	set := reflect.TypeFor[Set]()
 	for i := range set.NumField() {
-		out = append(out, set.Field(i).Type.Elem())
+		out = append(out, set.Field(i).Type.Elem().Elem())
 	}
 	return out
 }

@@ -37,7 +37,7 @@ func (id objectID) label(s *Set) string {
 }
 
 func (id objectID) in(s *Set) reflect.Value {
-	return reflect.ValueOf(s).Elem().Field(id.kind.index).Index(id.index)
+	return id.kind.list(s).Index(id.index)
 }
 
 // Check reports every fault that an object has by itself, as a joined error of *FieldError: fields outside their range,
