@@ -88,7 +88,7 @@ func TestMayBeOut(t *testing.T) {
 	e := startQuietly(t, load(t, strings.Replace(rampYAML, `"127.0.0.1:2"]`, `"127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]`, 1)))
 	p := e.live.Load().snap.Pools[0]
 	for _, c := range []struct{ percent, min, want int }{{50, 0, 2}, {0, 0, 0}, {100, 0, 3}, {100, 3, 1}, {50, 4, 0}, {20, 0, 0}, {25, 0, 1}} {
-		pool := &snapshot.Pool{Servers: p.Servers}
+		pool := &snapshot.Pool{Object: &object.Pool{}, Servers: p.Servers}
 		pool.View.Store(p.View.Load())
 		pool.Object.MaxEjectedPercent, pool.Object.MinServersUp = c.percent, c.min
 		if got := mayBeOut(pool); got != c.want {
