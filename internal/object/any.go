@@ -117,7 +117,9 @@ func Decode(kindName string, data []byte) (Any, error) {
 	if k == nil {
 		return Any{}, &FieldError{Object: kindName, Msg: unknownKind(kindName)}
 	}
-	docs, fault := read("", data)
+	r := readers.Get().(*jsonReader)
+	defer r.free()
+	docs, fault := r.read("", data)
 	if fault != nil {
 		if err := json.Unmarshal(data, new(any)); err != nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 			fault.Msg = "not JSON: " + err.Error() // a client that sends { means JSON
@@ -202,7 +204,9 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 	if raw == nil {
 		return nil
 	}
-	if n := readJSON(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
+	r := readers.Get().(*jsonReader)
+	defer r.free()
+	if n := r.root(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
 		return []string{n.Value}
 	}
 	return nil // within what is kept nobody looks

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // The schema is the struct tags of objects.go. The words of a tag:
@@ -98,6 +99,8 @@ type kind struct {
 	shape  *shape
 	nameAt int // index of the field Name
 	uuidAt int
+
+	written *atomic.Int64 // octets of JSON of the last one that was written: what to begin with
 }
 
 // objects are those of one kind in a set: a list of pointers.
@@ -129,7 +132,7 @@ var theSchema = sync.OnceValue(func() *schema {
 
 // newKind is the kind of the objects in field i of Set.
 func newKind(t reflect.Type, i int, sh *shape) kind {
-	k := kind{name: t.Name(), path: strings.ToLower(t.Name()), title: titleOf(t.Name()), index: i, shape: sh}
+	k := kind{name: t.Name(), path: strings.ToLower(t.Name()), title: titleOf(t.Name()), index: i, shape: sh, written: &atomic.Int64{}}
 	k.prefix = k.path
 	if k.name == "ServiceEngine" {
 		k.prefix = "se" // as Avi has it
@@ -377,12 +380,24 @@ func aWord(name string) string {
 
 // isDefault reports whether field f of the struct v stands at its default. An empty list is one, nil or not.
 func (sh *shape) isDefault(v reflect.Value, f *field) bool {
-	fv := v.Field(f.index)
-	if f.class == classList {
+	fv, zero := v.Field(f.index), sh.zero.Field(f.index)
+	switch f.class {
+	case classList:
 		return fv.Len() == 0
+	case classBool:
+		return fv.Bool() == zero.Bool()
+	case classNumber:
+		return number(fv) == number(zero)
+	case classText, classWord:
+		return fv.String() == zero.String()
+	case classAddr:
+		return *addrAt(fv) == *addrAt(zero)
 	}
-	return reflect.DeepEqual(fv.Interface(), sh.zero.Field(f.index).Interface())
+	return reflect.DeepEqual(fv.Addr().Interface(), zero.Addr().Interface()) // as pointers they are not copied
 }
+
+// addrAt is the address that a field or an item holds. As an interface of its own it would be allocated.
+func addrAt(v reflect.Value) *netip.Addr { return v.Addr().Interface().(*netip.Addr) }
 
 // applies reports whether field f of the struct v has an effect with the type that v is of.
 func (sh *shape) applies(v reflect.Value, f *field) bool {

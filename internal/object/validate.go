@@ -3,7 +3,6 @@ package object
 import (
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -236,7 +235,7 @@ func scalarFault(v reflect.Value, f *field, cl class) string {
 			return strconv.FormatInt(n, 10) + " is out of range: must be " + f.numbers()
 		}
 	case classAddr:
-		a := v.Interface().(netip.Addr)
+		a := *addrAt(v)
 		if a.IsValid() {
 			return addrFault(a)
 		}
