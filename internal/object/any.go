@@ -143,6 +143,22 @@ func Decode(kindName string, data []byte) (Any, error) {
 	return a, nil
 }
 
+// Plain reports whether an object of a kind holds only what was given: none of it is a secret, or follows from the rest.
+func Plain(kindName string) bool {
+	switch k := theSchema().kind(kindName); {
+	case k == nil || k.shape.secret():
+		return false
+	case k.name == "VsVip" || k.name == "PKIProfile": // as complete has it; the others have secrets
+		return false
+	}
+	return true
+}
+
+// secret reports whether there is one in a struct, or in one below it.
+func (sh *shape) secret() bool {
+	return slices.ContainsFunc(sh.fields, func(f field) bool { return f.secret || f.of != nil && f.of.secret() })
+}
+
 // complete fills in what follows from what was given.
 func (a Any) complete() {
 	switch o := a.Value().(type) {

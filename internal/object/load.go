@@ -113,6 +113,9 @@ func kindNames() string {
 
 // findKind returns the kind that text spells: VirtualService, virtualservice, virtual_service, virtual-service.
 func findKind(text string) *kind {
+	if k := theSchema().kind(text); k != nil {
+		return k
+	}
 	text = separators.Replace(text)
 	for i := range theSchema().kinds {
 		if k := &theSchema().kinds[i]; strings.EqualFold(k.name, text) {
