@@ -85,6 +85,7 @@ type shape struct {
 	typeAt int // index of the field Type, which `when` of others speaks of; -1: none
 
 	keptInOrder []*keptField // by name
+	members     []string     // names of fields, for people
 	mayRef      bool         // there may be references, in kept fields too
 	refs        bool         // there are references that have an effect
 }
@@ -215,6 +216,7 @@ func (sh *shape) summarize() {
 		sh.refs = sh.refs || f.ref != "" || f.of != nil && f.of.refs
 		sh.mayRef = sh.mayRef || sh.refs || f.of != nil && f.of.mayRef
 	}
+	sh.members = slices.Clip(sh.listMembers())
 }
 
 // objectTypes are the element types of Set: the structs that are objects of their own.
