@@ -37,7 +37,7 @@ func (p *plan) checkPut(r *catalog.Record) []error {
 	if err := object.Check(r.Object); err != nil {
 		errs = append(errs, invalid(err))
 	}
-	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.twice(r) {
+	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.after.Twice(r) {
 		errs = append(errs, &Error{Code: NameTaken, Name: r.Name(),
 			Msg: r.Kind() + " with this Name, Tenant ref and Cloud ref already exists."})
 	}
@@ -50,17 +50,6 @@ func (p *plan) checkPut(r *catalog.Record) []error {
 		errs = append(errs, fault(Invalid, "%s/%s: refers to itself: %s", r.Kind(), r.Name(), strings.Join(ring, " -> ")))
 	}
 	return errs
-}
-
-// twice reports whether another object has the name of r.
-func (p *plan) twice(r *catalog.Record) bool {
-	n := 0
-	for _, other := range p.after.List(r.Kind()) {
-		if other.Name() == r.Name() && other.Tenant == r.Tenant {
-			n++
-		}
-	}
-	return n > 1
 }
 
 // checkGone refuses to delete what the system needs or others refer to.
