@@ -48,6 +48,20 @@ func (c *Client) Find(ctx context.Context, k object.KindInfo, name string, query
 	return data, err == nil, err
 }
 
+// DeleteUUID deletes the object of a kind with that uuid, also one whose record nobody can read. gone is false when there is
+// none, as there never is of what has not the form of a uuid.
+func (c *Client) DeleteUUID(ctx context.Context, k object.KindInfo, uuid string) (gone bool, err error) {
+	if kind, _, ok := strings.Cut(uuid, "-"); !ok || !strings.HasPrefix(k.Path, kind) && kind != "se" { // engines have se-...
+		return false, nil
+	}
+	_, err = c.Do(ctx, http.MethodDelete, "/api/"+k.Path+"/"+url.PathEscape(uuid), nil)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // own chooses the one of a user's tenant where another of that name is lent to all by admin.
 func own(list []json.RawMessage) json.RawMessage {
 	for _, data := range list {
