@@ -119,6 +119,10 @@ func readJSON(data []byte) *yaml.Node {
 	return r.value()
 }
 
+// fromJSON marks what was JSON, where who wrote it has chosen between text and number; in YAML the quotes of a text that looks
+// like a number are forgotten easily. It is a bit that package yaml knows nothing of.
+const fromJSON yaml.Style = 1 << 16
+
 type jsonReader struct {
 	dec      *json.Decoder
 	newlines []int // offsets
@@ -130,7 +134,7 @@ func (r *jsonReader) value() *yaml.Node {
 	if err != nil {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
-	n := &yaml.Node{Kind: yaml.ScalarNode}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Style: fromJSON}
 	end := int(r.dec.InputOffset()) - 1
 	before := sort.SearchInts(r.newlines, end)
 	n.Line, n.Column = before+1, end+1
