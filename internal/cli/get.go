@@ -287,47 +287,46 @@ func deleteCommand(a *app) *cobra.Command {
 			if len(files) == 0 && len(args) < 2 || len(files) > 0 && len(args) > 0 {
 				return usage("expected carillon delete TYPE NAME..., or carillon delete -f FILE")
 			}
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			var body []byte
-			if len(files) > 0 {
-				objects, err := loadFiles(cmd, files, p)
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				body, err := toDelete(cmd, p, files, args)
 				if err != nil {
 					return err
 				}
-				body = client.File(objects, "")
-			} else {
-				k, err := kindArg(args[0])
+				res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}}, telling(p))
 				if err != nil {
-					return err
+					return byUUID(cmd, c, args, err)
 				}
-				list := []map[string]string{}
-				for _, name := range args[1:] {
-					list = append(list, map[string]string{"name": name})
+				p.Hide()
+				for _, o := range res.Objects {
+					say(cmd, "%s/%s deleted", pathOf(o.Kind), o.Name)
 				}
-				if body, err = json.Marshal(map[string]any{k.Name: list}); err != nil {
-					return err
-				}
-			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}}, telling(p))
-			if err != nil {
-				return byUUID(cmd, c, args, err)
-			}
-			p.Hide()
-			for _, o := range res.Objects {
-				say(cmd, "%s/%s deleted", pathOf(o.Kind), o.Name)
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file or directory of objects; - is standard input; may be repeated")
 	a.flags.Add(cmd)
 	return cmd
+}
+
+// toDelete is what to delete, as Apply takes it: the objects of files, or those with names.
+func toDelete(cmd *cobra.Command, p *view.Progress, files, args []string) ([]byte, error) {
+	if len(files) > 0 {
+		objects, err := loadFiles(cmd, files, p)
+		if err != nil {
+			return nil, err
+		}
+		return client.File(objects, ""), nil
+	}
+	k, err := kindArg(args[0])
+	if err != nil {
+		return nil, err
+	}
+	list := []map[string]string{}
+	for _, name := range args[1:] {
+		list = append(list, map[string]string{"name": name})
+	}
+	return json.Marshal(map[string]any{k.Name: list})
 }
 
 // byUUID deletes the one object that was asked for, if it is its uuid that was given: of what nobody can read there is no
