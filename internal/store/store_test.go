@@ -69,6 +69,16 @@ func next(t testing.TB, batches <-chan Batch) Batch {
 	panic("unreachable")
 }
 
+// nextGood is next without word of trouble, which a store that is slow for a while makes and which is over by itself.
+func nextGood(t testing.TB, batches <-chan Batch) Batch {
+	t.Helper()
+	for {
+		if b := next(t, batches); !errors.Is(b.Err, ErrUnavailable) {
+			return b
+		}
+	}
+}
+
 func put(t testing.TB, s *Store, key, value string) int64 {
 	t.Helper()
 	rev, ok, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: key, Value: []byte(value)}}})
