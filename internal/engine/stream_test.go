@@ -221,7 +221,7 @@ func (u *ua) recvAny(what string) heard {
 			u.t.Fatalf("%s %s wants %s, got\n%s", u.tr, u.addr, what, h.text)
 		}
 		return h
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		u.t.Fatalf("%s %s wants %s, got nothing", u.tr, u.addr, what)
 		panic("")
 	}
