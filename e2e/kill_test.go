@@ -31,7 +31,7 @@ func killAndRevive(t *testing.T, noRecordRoute bool) {
 		l.calls = 6000
 	}
 	f := startFarm(t, lab.Setup{NoRecordRoute: noRecordRoute, HealthIntervalS: 2}, "127.0.0.11", "127.0.0.12", "127.0.0.13")
-	l.args = []string{"-max_non_invite_retrans", "3"} // a BYE to the dead server is given up after 14 s, not 40
+	l.t1, l.args = 4*time.Second, []string{"-max_non_invite_retrans", "2"} // a BYE to the dead server is given up after 12 s, not 40
 	caller := f.start(l, f.balancer.Addr)
 	f.awaitCall(l.calls * 2 / 10)
 	f.servers[1].Kill()
