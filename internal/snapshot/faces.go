@@ -298,7 +298,8 @@ func (p *pair) streams(k Key) *object.TCPProxyProfile {
 
 // usualStreams is for an egress of a service that has no listener of streams.
 var usualStreams = sync.OnceValue(func() *object.TCPProxyProfile {
-	return &object.New[object.NetworkProfile]("").Profile.TCPProxyProfile
+	profile := object.New[object.NetworkProfile]("")
+	return &profile.Profile.TCPProxyProfile
 })
 
 // limit sets what connections of a listener may take.
