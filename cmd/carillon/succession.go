@@ -243,6 +243,7 @@ func (s *succession) start(r *running, f *engineFlags) error {
 			return err
 		}
 		s.halted = t.Halted
+		s.listeners.Prune()
 		s.log.Info("taken over", "listeners", t.Listeners, "connections", t.Connections, "transactions", t.Transactions, "stored_requests", t.Requests, "repeats", t.Repeats,
 			"call_ids", t.Known, "calls_up", t.Up, "halted_ms", float64(t.Halted.Microseconds())/1000, "handovers", s.handovers)
 	}

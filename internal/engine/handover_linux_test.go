@@ -46,6 +46,7 @@ func replaced(t *testing.T, old *Engine, set *object.Set) (*Engine, *Taken, *Far
 		f, err := old.HandOver(a)
 		if err != nil {
 			t.Error(err)
+			a.Close()
 		}
 		left <- f
 	}()
@@ -255,6 +256,59 @@ func TestHandOverStopped(t *testing.T) {
 		m, from := server.recv()
 		server.answer(m, from, 200, "OK")
 		client.recv()
+	}
+}
+
+// A listener that a change has just taken away, and to which something comes now and then, does not make the others stand still: its worker would wait in
+// the kernel for as long as it may.
+func TestHandOverBesideALeavingListener(t *testing.T) {
+	server := newPeer(t, "127.0.0.1:0")
+	listening := func(addrs ...string) *object.Set {
+		set, err := quick.Set(addrs, []string{server.addr.String()}, quick.Options{NoMonitor: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	both, one := listening("udp://127.0.0.1:0", "udp://127.0.0.2:0"), listening("udp://127.0.0.1:0")
+	e := startSet(t, both)
+	var halted []time.Duration
+	for range 3 { // a machine that stands still does not do so each time
+		if err := e.Apply(both, next(e)); err != nil {
+			t.Fatal(err)
+		}
+		var goes net.Conn
+		for _, l := range e.Status().Services[0].Listeners {
+			if l.Addr.Addr() == netip.MustParseAddr("127.0.0.2") {
+				var err error
+				if goes, err = net.Dial("udp", l.Addr.String()); err != nil {
+					t.Fatal(err)
+				}
+				defer goes.Close()
+			}
+		}
+		if err := e.Apply(one, next(e)); err != nil {
+			t.Fatal(err)
+		}
+		done, ended := make(chan struct{}), make(chan struct{})
+		go func(e *Engine) {
+			defer close(ended)
+			for tick := time.Tick(5 * time.Millisecond); !e.halting.Load(); {
+				_, _ = goes.Write([]byte("\r\n\r\n"))
+				select {
+				case <-tick:
+				case <-done:
+					return
+				}
+			}
+		}(e)
+		next, taken, _ := replaced(t, e, one)
+		close(done)
+		<-ended
+		e, halted = next, append(halted, taken.Halted)
+	}
+	if slices.Min(halted) > recvWait/2 {
+		t.Errorf("nobody read for %v", halted)
 	}
 }
 

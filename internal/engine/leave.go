@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/handover"
@@ -56,6 +57,7 @@ func (e *Engine) HandOver(c *handover.Conn) (*Farewell, error) {
 		return nil, errors.New("handover: this engine has not taken over itself yet")
 	}
 	es, order, fds, err := e.describe()
+	all := e.withLeaving(order)
 	e.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -68,14 +70,23 @@ func (e *Engine) HandOver(c *handover.Conn) (*Farewell, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer hurry(order, false)
-	hurry(order, true)
+	defer hurry(all, false)
+	hurry(all, true)
 	hurried := time.Now()
 	if _, err = c.Expect(handover.AskTables); err != nil {
 		return nil, err
 	}
 	time.Sleep(time.Until(hurried.Add(recvWait))) // who waits in the kernel since before comes back by then
 	return e.handOver(c, order)
+}
+
+// withLeaving adds the groups that linger: these decide too, and are to come to a halt. The caller holds e.mu.
+func (e *Engine) withLeaving(groups []*group) []*group {
+	groups = slices.Clip(groups)
+	for _, l := range e.leaving {
+		groups = append(groups, l.groups...)
+	}
+	return groups
 }
 
 func hurry(order []*group, on bool) {
@@ -134,11 +145,7 @@ func (f *frozen) halt() error {
 	late := time.NewTimer(haltLimit)
 	defer late.Stop()
 	e.halting.Store(true)
-	groups := f.order
-	for _, l := range e.leaving {
-		groups = append(groups[:len(groups):len(groups)], l.groups...)
-	}
-	for _, g := range groups {
+	for _, g := range e.withLeaving(f.order) {
 		if g.stream != nil {
 			g.stream.Pause()
 		}
@@ -191,16 +198,9 @@ func (f *frozen) release() {
 			l.pass()
 		}
 	}
-	for _, g := range f.order {
+	for _, g := range e.withLeaving(f.order) {
 		if g.stream != nil {
 			g.stream.Resume()
-		}
-	}
-	for _, l := range e.leaving {
-		for _, g := range l.groups {
-			if g.stream != nil {
-				g.stream.Resume()
-			}
 		}
 	}
 	for _, d := range f.desks {

@@ -28,6 +28,7 @@ func Open(path string, takenOver bool) (*Door, error) {
 	}
 	// It is opened under another name, and moved once nobody else may use it.
 	hidden := filepath.Join(filepath.Dir(path), "."+strconv.Itoa(os.Getpid()))
+	_ = os.Remove(hidden) // of a process with our number that died here
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package handover
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -186,6 +187,11 @@ func TestDoor(t *testing.T) {
 		t.Errorf("who leaves took the door away: %v", err)
 	}
 	next.ln.Close() // it died
+	// what another process of our number left behind on the way, as happens where all have the number 1
+	hidden := filepath.Join(filepath.Dir(path), fmt.Sprint(".", os.Getpid()))
+	if err := os.WriteFile(hidden, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	again, err := Open(path, false)
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +199,51 @@ func TestDoor(t *testing.T) {
 	again.Close()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("who ends leaves the door: %v", err)
+	}
+}
+
+// What the successor does not listen at any more refuses who connects, as soon as both let go of it.
+func TestListenersPruned(t *testing.T) {
+	var l, successor Listeners
+	defer l.Close()
+	defer successor.Close()
+	addrs := map[string]string{}
+	for _, name := range []string{"api", "metrics"} {
+		ln, err := l.Listen(name, "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs[name] = ln.Addr().String()
+		ln.Close()
+	}
+	data, fds, err := l.Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := pair(t)
+	go a.Send(Welcome, data, fds...)
+	m, err := b.Expect(Welcome)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := successor.Take(m); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := successor.Listen("api", addrs["api"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	successor.Prune()
+	l.Close()
+	for name, addr := range addrs {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != (name == "api") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -14,12 +14,14 @@ import (
 type Listeners struct {
 	mu    sync.Mutex
 	files map[string]*os.File
+	heirs map[string]bool // names that were taken over and that nobody here has opened yet
 }
 
 // Listen listens, at what is there under the name if that is of the same address.
 func (l *Listeners) Listen(name, addr string) (net.Listener, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.heirs, name)
 	if f := l.files[name]; f != nil {
 		if ln, err := net.FileListener(f); err == nil {
 			if same(ln.Addr(), addr) {
@@ -90,10 +92,23 @@ func (l *Listeners) Take(m *Message) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.heirs = map[string]bool{}
 	for i, name := range names {
 		l.keep(name, m.Files[i])
+		l.heirs[name] = true
 	}
 	return nil
+}
+
+// Prune closes what was taken over and nobody has opened: who connected there would wait for nobody.
+func (l *Listeners) Prune() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name := range l.heirs {
+		l.files[name].Close()
+		delete(l.files, name)
+	}
+	l.heirs = nil
 }
 
 // Close lets go of all.

@@ -26,7 +26,7 @@ const (
 	passiveForgives = time.Minute // of good behaviour takes one time out off the count
 )
 
-// Seen is what was counted of one server since it is there; its sums never fall.
+// Seen is what was counted of one server since it is there. Sums that fall are those of another one at its address.
 type Seen struct {
 	Server      netip.AddrPort
 	Up          bool                   // its monitors say so and it is enabled: it could have new calls
@@ -117,9 +117,26 @@ func (p *Passive) Step(now time.Time, seen []Seen, out int) (changes []Ejection)
 	return append(changes, p.eject(now, seen, out)...)
 }
 
+// fell reports whether sums are below those of before: the pool was taken away and made again in between, and counts anew.
+func (s *Seen) fell(before *Seen) bool {
+	if s.Answered < before.Answered || s.Unanswered < before.Unanswered || s.Unreachable < before.Unreachable || s.Busy < before.Busy || s.Errors < before.Errors {
+		return true
+	}
+	for i := range s.Latency {
+		if s.Latency[i] < before.Latency[i] {
+			return true
+		}
+	}
+	return false
+}
+
 // feed takes the sums of another second.
 func (s *passiveServer) feed(now *Seen) {
 	last := &s.ring[(s.at+passiveWindow-1)%passiveWindow]
+	if now.fell(last) {
+		s.forget(now)
+		return
+	}
 	second := now.minus(last)
 	s.run += second.bad()
 	if second.Answered > 0 {

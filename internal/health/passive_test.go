@@ -46,6 +46,30 @@ func slowly(n uint64, bucket int) Seen {
 	return s
 }
 
+// A pool that was made again within a second counts from 0: nothing that its servers did not do is held against them, and what they do then is.
+func TestPassiveCountsAnew(t *testing.T) {
+	good := slowly(10, 8)
+	p := newPassivePool(3, 1)
+	for range 5 {
+		p.second(Seen{Answered: 9, Unanswered: 1, Busy: 1, Errors: 1, Unreachable: 1, Latency: good.Latency}, good, good)
+	}
+	for i := range p.sums {
+		p.sums[i] = Seen{Server: p.sums[i].Server, Up: true}
+	}
+	for range 20 {
+		if out := p.second(good, good, good); len(out) > 0 {
+			t.Fatalf("%+v", out)
+		}
+	}
+	var out []Ejection
+	for range 10 {
+		out = append(out, p.second(Seen{Unanswered: 3}, good, good)...)
+	}
+	if len(out) == 0 || !out[0].Out || out[0].Server != p.sums[0].Server {
+		t.Errorf("%+v", out)
+	}
+}
+
 // What a server does for a while, while two others do well, and whether it is taken out for it.
 func TestPassiveVerdicts(t *testing.T) {
 	good := slowly(10, 8)
