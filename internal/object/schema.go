@@ -66,6 +66,7 @@ type field struct {
 	optional bool     // a struct that is not there while it is all zero
 	filled   bool     // has a default that is not empty
 	secret   bool     // never shown unless asked for
+	digits   bool     // a text that is a number mostly, and is taken as one from JSON too
 	key      []string // of a list of structs: what makes an item what it is; empty: all of it
 	minItems int
 	maxItems int
@@ -239,6 +240,7 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 	_, f.optional = sf.Tag.Lookup("optional")
 	f.filled = sf.Tag.Get("default") != ""
 	_, f.secret = sf.Tag.Lookup("secret")
+	_, f.digits = sf.Tag.Lookup("digits")
 	t := sf.Type
 	f.class = classOf(t)
 	if f.class == classList {

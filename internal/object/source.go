@@ -125,6 +125,10 @@ func (r *jsonReader) root(data []byte) *yaml.Node {
 	return r.value()
 }
 
+// fromJSON marks what was JSON, where who wrote it has chosen between text and number; in YAML the quotes of a text that looks
+// like a number are forgotten easily. It is a bit that package yaml knows nothing of.
+const fromJSON yaml.Style = 1 << 16
+
 // jsonReader reads what json.Valid has let pass. The tokens of encoding/json cost more than all the rest of a change.
 // Values are parts of the text: who keeps one clones it.
 type jsonReader struct {
@@ -165,7 +169,7 @@ func (r *jsonReader) node(kind yaml.Kind, tag string, end int) *yaml.Node {
 	}
 	n := &r.slabs[r.given/slabNodes][r.given%slabNodes]
 	r.given++
-	n.Kind, n.Tag = kind, tag
+	n.Kind, n.Tag, n.Style = kind, tag, fromJSON
 	before := sort.SearchInts(r.newlines, end)
 	if n.Line, n.Column = before+1, end+1; before > 0 {
 		n.Column = end - r.newlines[before-1]
