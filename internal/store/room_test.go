@@ -97,9 +97,8 @@ func TestQuotaContent(t *testing.T) {
 	})
 	want["again"] = true
 	same(t, s, want)
-	if st := s.Status(t.Context()); st.Full {
-		t.Errorf("%+v", st)
-	}
+	// that write may have left more free pages than there is room for, until the file is written anew
+	eventually(t, "it is not full", func() bool { return !s.Status(t.Context()).Full })
 }
 
 func same(t *testing.T, s *Store, want map[string]bool) {
