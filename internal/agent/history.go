@@ -83,25 +83,26 @@ func newHistory(now time.Time) *history {
 func (h *history) watch(ctx context.Context, eng *engine.Engine) {
 	t := time.NewTicker(sampleEvery)
 	defer t.Stop()
-	h.add(eng.Sample())
+	spare := h.add(eng.Sample(nil))
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			h.add(eng.Sample())
+			spare = h.add(eng.Sample(spare))
 		}
 	}
 }
 
-// add takes a sample into the history. The first one only says where counters begin.
-func (h *history) add(s *engine.Sample) {
+// add takes a sample into the history, and gives back the one that is looked at no more. The first one only says where counters
+// begin.
+func (h *history) add(s *engine.Sample) (done *engine.Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.before
 	h.before = s
 	if before == nil || !s.At.After(before.At) {
-		return
+		return before
 	}
 	// by the monotonic clock: a jump of the wall clock moves nothing
 	h.tick = max(h.tick+1, uint32(s.At.Sub(h.start)/sampleEvery))
@@ -113,6 +114,7 @@ func (h *history) add(s *engine.Sample) {
 			h.forget(k, t)
 		}
 	}
+	return before
 }
 
 func (h *history) forget(k trackKey, t *track) {

@@ -26,7 +26,7 @@ func BenchmarkLookAtMany(b *testing.B) {
 	})
 	b.Run("sample", func(b *testing.B) {
 		for b.Loop() {
-			e.Sample()
+			e.Sample(nil)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
@@ -84,10 +85,14 @@ var codeClass = func() (t [snapshot.NumCodes]uint8) {
 	return t
 }()
 
-// Sample looks at the figures.
-func (e *Engine) Sample() *Sample {
+// Sample looks at the figures. Its memory is that of spare, an earlier one that nobody looks at any more; nil: there is none.
+func (e *Engine) Sample(spare *Sample) *Sample {
 	l := e.live.Load()
-	s := &Sample{At: time.Now(), Services: make([]ServiceSample, len(l.snap.Services)), Pools: make([]PoolSample, len(l.snap.Pools))}
+	s := spare
+	if s == nil {
+		s = &Sample{}
+	}
+	s.At, s.Services, s.Pools = time.Now(), sized(s.Services, len(l.snap.Services)), sized(s.Pools, len(l.snap.Pools))
 	for i, v := range l.snap.Services {
 		sampleService(&s.Services[i], l, v)
 	}
@@ -97,7 +102,11 @@ func (e *Engine) Sample() *Sample {
 	return s
 }
 
+// sized is a list of n with the memory of another, and with what it held.
+func sized[T any](list []T, n int) []T { return slices.Grow(list[:0], n)[:n] }
+
 func sampleService(s *ServiceSample, l *live, v *snapshot.Service) {
+	*s = ServiceSample{}
 	state := l.states[v.Index]
 	s.ID, s.Name, s.Transactions, s.Calls = v.ID, v.Name, state.Transactions(), state.Calls()
 	sampleListeners(s, l, v)
@@ -137,9 +146,10 @@ func sampleListeners(s *ServiceSample, l *live, v *snapshot.Service) {
 
 func samplePool(s *PoolSample, p *snapshot.Pool) {
 	view := p.View.Load()
-	s.ID, s.Name, s.Enabled, s.Up, s.Servers = p.ID, p.Name, p.Object.Enabled, view.Up(), make([]ServerSample, len(p.Servers))
+	s.ID, s.Name, s.Enabled, s.Up, s.Servers = p.ID, p.Name, p.Object.Enabled, view.Up(), sized(s.Servers, len(p.Servers))
 	for i, sv := range p.Servers {
 		o, t := &s.Servers[i], sv.Traffic
+		*o = ServerSample{}
 		o.Addr, o.Up = sv.Addr, view.Condition(sv.Index)&balance.Up != 0
 		o.Transactions, o.Calls = sv.State.OpenTransactions.Load(), sv.State.Calls.Load()
 		var requests MethodClasses

@@ -119,7 +119,7 @@ func (w *refWalk) structure(v reflect.Value, sh *shape, p *path) {
 }
 
 func (w *refWalk) list(v reflect.Value, f *field, p *path) {
-	if v.Len() == 0 {
+	if v.Len() == 0 || f.of != nil && f.of.bareItems(v) {
 		return
 	}
 	if w.write {
@@ -132,6 +132,32 @@ func (w *refWalk) list(v reflect.Value, f *field, p *path) {
 			w.text(v.Index(i), f.ref, p.item(i))
 		}
 	}
+}
+
+// bare reports whether a struct holds no reference, by looking at what is in it.
+func (sh *shape) bare(v reflect.Value) bool {
+	if sh.refs || sh.keptAt >= 0 && v.Field(sh.keptAt).Len() > 0 {
+		return false
+	}
+	for i := range sh.fields {
+		f := &sh.fields[i]
+		switch {
+		case f.of == nil || !f.of.mayRef:
+		case f.class == classList && !f.of.bareItems(v.Field(f.index)), f.class == classStruct && !f.of.bare(v.Field(f.index)):
+			return false
+		}
+	}
+	return true
+}
+
+// bareItems is bare of each item of a list.
+func (sh *shape) bareItems(list reflect.Value) bool {
+	for i := range list.Len() {
+		if !sh.bare(list.Index(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *refWalk) text(v reflect.Value, kind string, p *path) {

@@ -85,10 +85,10 @@ type shape struct {
 	zero   reflect.Value
 	typeAt int // index of the field Type, which `when` of others speaks of; -1: none
 
-	keptInOrder []*keptField // by name
-	members     []string     // names of fields, for people
-	mayRef      bool         // there may be references, in kept fields too
-	refs        bool         // there are references that have an effect
+	members     func() []string // names of fields, for people
+	keptInOrder []*keptField    // by name
+	mayRef      bool            // there may be references, in kept fields too
+	refs        bool            // there are references that have an effect
 }
 
 // kind is one kind of object: a field of Set.
@@ -202,6 +202,7 @@ func (s *schema) add(t reflect.Type) *shape {
 		}
 	}
 	sh.summarize()
+	sh.members = sync.OnceValue(sh.listMembers)
 	return sh
 }
 
@@ -217,7 +218,6 @@ func (sh *shape) summarize() {
 		sh.refs = sh.refs || f.ref != "" || f.of != nil && f.of.refs
 		sh.mayRef = sh.mayRef || sh.refs || f.of != nil && f.of.mayRef
 	}
-	sh.members = slices.Clip(sh.listMembers())
 }
 
 // objectTypes are the element types of Set: the structs that are objects of their own.

@@ -47,7 +47,7 @@ func TestSyntaxPlaces(t *testing.T) {
 func readTokens(dec *json.Decoder, text string) *yaml.Node {
 	tok, err := dec.Token()
 	if err != nil {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Style: fromJSON}
 	}
 	end := int(dec.InputOffset()) - 1
 	n := &yaml.Node{Kind: yaml.ScalarNode, Style: fromJSON, Line: strings.Count(text[:end], "\n") + 1, Column: end - strings.LastIndexByte(text[:end], '\n')}
