@@ -54,6 +54,9 @@ func (e *Eyes) Drain(ctx context.Context, o DrainOptions) error {
 	if o.JSON && !o.Wait {
 		return e.json(got)
 	}
+	if d, err := time.ParseDuration(o.Deadline); err == nil && d%time.Minute != 0 {
+		e.Note("note: deadlines are of whole minutes, and this one is %s", seconds((d.Truncate(time.Minute) + time.Minute).Seconds()))
+	}
 	for i := range got {
 		text := got[i].Server + " gets no new calls."
 		if got[i].State != "up" {

@@ -142,7 +142,7 @@ func (e *Eyes) outcome(x *report.Explanation) {
 	if v.From != "" {
 		text += " from " + v.From
 	}
-	e.say("%s: %s, %s", text, words(v.Reason), v.Sentence)
+	e.say("%s: %s. %s", text, words(v.Reason), v.Sentence)
 	for _, c := range x.Changes {
 		e.say("  %s", clean(c))
 	}

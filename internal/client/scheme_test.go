@@ -1,0 +1,33 @@
+package client
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Who gives http:// for https://, or the other way round, is told which it is.
+func TestSchemes(t *testing.T) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	secure, plain := httptest.NewUnstartedServer(answer), httptest.NewServer(answer)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the client that speaks no TLS
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	t.Cleanup(plain.Close)
+	for _, c := range []struct{ server, want string }{
+		{strings.Replace(secure.URL, "https:", "http:", 1), "the server speaks TLS: give it as https://"},
+		{strings.Replace(plain.URL, "http:", "https:", 1), "speaks no TLS; the API of a controller without, --api http://..., is given as http://"},
+	} {
+		cl, err := New(Config{Server: c.server, Insecure: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cl.Do(t.Context(), http.MethodGet, "/api/pool", nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.server, err, c.want)
+		}
+		cl.Close()
+	}
+}
