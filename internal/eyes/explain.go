@@ -2,6 +2,7 @@ package eyes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -86,9 +87,9 @@ func (e *Eyes) checks(list []report.Check) {
 	e.title("Checks")
 	var rows [][]string
 	for _, c := range list {
-		rows = append(rows, []string{c.State, c.Name, clean(c.Detail), c.Ref})
+		rows = append(rows, []string{c.State, c.Name, aside(cmp.Or(clean(c.Detail), c.Ref), map[bool]string{true: c.Ref}[c.Detail != ""])})
 	}
-	e.Screen.Table([]string{"", "What", "Detail", "Where it stands"}, rows)
+	e.Screen.Wrapped([]string{"", "What", "Where it stands"}, rows)
 }
 
 func (e *Eyes) affinity(x *report.Explanation) {
@@ -107,7 +108,7 @@ func (e *Eyes) affinity(x *report.Explanation) {
 		}
 		rows = append(rows, []string{mark, a.Name, a.Server, clean(a.Detail)})
 	}
-	e.Screen.Table([]string{"", "What", "Server", "Detail"}, rows)
+	e.Screen.Wrapped([]string{"", "What", "Server", "Detail"}, rows)
 	if x.Key != nil {
 		e.say("The hash is taken of %s: %s", x.Key.Of, clean(x.Key.Text))
 	}
