@@ -37,7 +37,7 @@ func (p *plan) checkPut(r *catalog.Record) []error {
 	if err := object.Check(r.Object); err != nil {
 		errs = append(errs, invalid(err))
 	}
-	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.twice(r) {
+	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.after.Twice(r) {
 		errs = append(errs, &Error{Code: NameTaken, Name: r.Name(),
 			Msg: r.Kind() + " with this Name, Tenant ref and Cloud ref already exists."})
 	}
@@ -72,17 +72,6 @@ func (p *plan) engineName(r *catalog.Record) error {
 			r.Kind(), r.Name(), name, tenant, tenant, tenant)
 	}
 	return nil
-}
-
-// twice reports whether another object has the name of r.
-func (p *plan) twice(r *catalog.Record) bool {
-	n := 0
-	for _, other := range p.after.List(r.Kind()) {
-		if other.Name() == r.Name() && other.Tenant == r.Tenant {
-			n++
-		}
-	}
-	return n > 1
 }
 
 // checkGone refuses to delete what the system needs or others refer to.

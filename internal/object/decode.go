@@ -84,7 +84,7 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs returns the members of a mapping, with those that "<<" merges in behind its own. A key given twice is a fault.
 func (d *decoder) pairs(n *yaml.Node, p *path) []pair {
-	var out []pair
+	out := make([]pair, 0, len(n.Content)/2)
 	var merged []*yaml.Node
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -290,7 +290,7 @@ func (d *decoder) addr(n *yaml.Node, v reflect.Value, p *path) {
 		d.fail(text, at, fault)
 		return
 	}
-	v.Set(reflect.ValueOf(a))
+	*addrAt(v) = a
 }
 
 // familyOf is Avi's word for the family of an address.
@@ -485,7 +485,7 @@ func decodeText(n *yaml.Node, f *field, v reflect.Value) string {
 		}
 		return want + ", got " + describe(n)
 	}
-	v.SetString(n.Value)
+	v.SetString(strings.Clone(n.Value)) // it is a part of the text that was read
 	return ""
 }
 

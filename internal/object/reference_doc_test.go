@@ -148,7 +148,7 @@ func effects(b *strings.Builder, sh *shape, path string, done map[*shape]bool) {
 		at = "– `" + path + "`"
 	}
 	by := map[Effect][]string{}
-	for _, name := range sh.members() {
+	for _, name := range sh.members {
 		info := FieldInfo{}
 		if f := sh.byName[name]; f != nil {
 			info = sh.describe(f)
