@@ -43,7 +43,10 @@ func (e *Eyes) Explain(ctx context.Context, o ExplainOptions) error {
 	return nil
 }
 
-func (e *Eyes) title(text string) { e.say("\n%s", e.Screen.Paint("bold", text)) }
+func (e *Eyes) title(text string) {
+	e.say("")
+	e.say("%s", e.Screen.Paint("bold", text))
+}
 
 func (e *Eyes) explanation(x *report.Explanation) {
 	e.say("%s", e.Screen.Paint("bold", clean(x.Summary)))
