@@ -182,10 +182,13 @@ func TestBadCertificatesOfServers(t *testing.T) {
 		More: "PKIProfile:\n- name: trusted\n  ca_certs:\n  - certificate: |\n" + strings.ReplaceAll("      "+strings.TrimSpace(string(ca.PEM)), "\n", "\n      ") + "\n"}
 	b := e.Start(t, lab.Setup{})
 	const calls = 200
-	finishCalls(t, lab.StartSIPp(t, lab.SIPpSpec{Name: "caller", Scenario: "caller", Local: lab.Addr(t, "127.0.0.2"), Remote: b.Addr, Calls: calls, Rate: 100,
-		T1: 500 * time.Millisecond}), calls)
+	tally := lab.StartSIPp(t, lab.SIPpSpec{Name: "caller", Scenario: "caller", Local: lab.Addr(t, "127.0.0.2"), Remote: b.Addr, Calls: calls, Rate: 100,
+		T1: lab.Patient}).Finish(loadLimit)
+	if tally.Failed > 2*mayBeLate { // as they wait for connections, too
+		t.Errorf("SIPp: %+v", tally)
+	}
 	for name, s := range servers {
-		if n := s.Calls(); name == "right" && n != calls || name != "right" && n != 0 {
+		if n := s.Calls(); name == "right" && n < tally.Succeeded || name != "right" && n != 0 {
 			t.Errorf("the server whose certificate is %s got %d calls", name, n)
 		}
 		if n := len(s.Messages()); name != "right" && n != 0 {

@@ -196,7 +196,7 @@ func TestSlowStart(t *testing.T) {
 		fresh, total := now["fresh"]-before["fresh"], now["a"]+now["fresh"]-before["a"]-before["fresh"]
 		part := float64(step) / 10
 		expectShare(t, fmt.Sprintf("in step %d the server", step), fresh, total, part/(1+part))
-		if share := float64(fresh) / float64(total); step == 3 && share < 1.5*last {
+		if share := float64(fresh) / float64(total); step == 3 && share < 1.2*last { // 2.5 times as many are expected; chance has less than 1.5 once in thousands
 			t.Errorf("%.3f of the calls in step 3, %.3f in step 1", share, last)
 		} else if step == 1 {
 			last = share

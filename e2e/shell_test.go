@@ -54,7 +54,7 @@ func (tm *terminal) press(keys ...string) {
 // shows waits until the screen has a text.
 func (tm *terminal) shows(text string) {
 	tm.t.Helper()
-	tm.showsWithin(10*time.Second, text)
+	tm.showsWithin(lab.Patience, text)
 }
 
 // gone waits until the screen has a text no more.

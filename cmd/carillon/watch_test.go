@@ -65,7 +65,7 @@ func TestWatchFollowsLinks(t *testing.T) {
 				put(t, dir, s.name, s.what)
 				select {
 				case <-changed:
-				case <-time.After(5 * time.Second):
+				case <-time.After(20 * time.Second):
 					t.Fatalf("%s %s was not noticed", s.name, s.what)
 				}
 			}

@@ -169,9 +169,24 @@ func (b *Balancer) showCounters() {
 
 var build struct {
 	once sync.Once
-	dir  string
 	path string
 	err  error
+}
+
+var programs struct {
+	once sync.Once
+	dir  string // of what was built for all tests
+	err  error
+}
+
+// programDir is where what is built for all tests is kept until the last of them has ended.
+func programDir() (string, error) {
+	programs.once.Do(func() {
+		if programs.dir, programs.err = os.MkdirTemp("", "carillon-e2e-"); programs.err == nil {
+			programs.err = os.Chmod(programs.dir, 0o755) // another user runs it, too
+		}
+	})
+	return programs.dir, programs.err
 }
 
 // Carillon is the path of the program, built once for all tests from the source beside them, or taken from
@@ -183,11 +198,11 @@ func Carillon(t testing.TB) string {
 	}
 	build.once.Do(func() {
 		touchSources()
-		if build.dir, build.err = os.MkdirTemp("", "carillon-e2e-"); build.err != nil {
+		var dir string
+		if dir, build.err = programDir(); build.err != nil {
 			return
 		}
-		build.err = os.Chmod(build.dir, 0o755) // another user runs it, too
-		build.path = filepath.Join(build.dir, "carillon")
+		build.path = filepath.Join(dir, "carillon")
 		out, err := exec.Command("go", "build", "-o", build.path, "../cmd/carillon").CombinedOutput()
 		if err != nil {
 			build.err = fmt.Errorf("go build ../cmd/carillon: %w\n%s", err, out)
@@ -213,13 +228,24 @@ func touchSources() {
 }
 
 func removeBuild() {
-	if build.dir != "" {
-		os.RemoveAll(build.dir)
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
 	}
 }
 
 // MetricsAddr is where the metrics are.
 func (b *Balancer) MetricsAddr() string { return b.metrics }
+
+// Knock connects to where a process asks that wants to take over.
+func (b *Balancer) Knock() net.Conn {
+	b.t.Helper()
+	args := b.command.Args
+	c, err := net.Dial("unix", filepath.Join(args[slices.Index(args, "--data")+1], "handover"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
 
 // Ready asks /readyz.
 func (b *Balancer) Ready() bool {

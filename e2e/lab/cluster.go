@@ -28,12 +28,12 @@ var etcdBuild struct {
 // StartEtcd starts three members and waits until each is ready.
 func StartEtcd(t testing.TB) *Etcd {
 	t.Helper()
-	Carillon(t) // its directory holds this program too
 	etcdBuild.once.Do(func() {
-		etcdBuild.path = filepath.Join(t.TempDir(), "etcd")
-		if build.dir != "" {
-			etcdBuild.path = filepath.Join(build.dir, "etcd")
+		var dir string
+		if dir, etcdBuild.err = programDir(); etcdBuild.err != nil {
+			return
 		}
+		etcdBuild.path = filepath.Join(dir, "etcd")
 		if out, err := exec.Command("go", "build", "-o", etcdBuild.path, "./etcd").CombinedOutput(); err != nil {
 			etcdBuild.err = fmt.Errorf("go build ./etcd: %w\n%s", err, out)
 		}

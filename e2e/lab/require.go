@@ -11,7 +11,7 @@ import (
 )
 
 // Patience is how long anything may take to become ready. It is only ever used up by a failure.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // packages names the Debian package of each program.
 var packages = map[string]string{"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "tshark": "tshark",

@@ -24,7 +24,7 @@ import (
 
 var admin = controller.Who{User: "test", Role: controller.RoleAdmin, Tenant: catalog.AdminTenant}
 
-// patience bounds every wait.
+// patience bounds what an engine may take to run a change; what may need that several times has it thrice.
 const patience = 10 * time.Second
 
 // plane is a store with a controller.
@@ -92,9 +92,9 @@ func (p *plane) live(revision int64) controller.Live {
 
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(3 * patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("not within %s: %s", 3*patience, what)
 		}
 	}
 }

@@ -77,7 +77,7 @@ type tcpServer struct {
 
 func newTCPServer(t *testing.T) *tcpServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", freePorts(t, []string{"127.0.0.1"}, 1)[0])) // nobody has it for UDP either
 	if err != nil {
 		t.Fatal(err)
 	}

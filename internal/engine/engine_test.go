@@ -168,9 +168,9 @@ func TestFamiliesBridged(t *testing.T) {
 // after a restart, unless somebody else has it; and makes way for a VIP that is
 // to listen there.
 func TestEgressPort(t *testing.T) {
-	server, client, gone := newPeer(t, "[::1]:0"), newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
-	gone.conn.Close()
-	own := gone.addr.Port()
+	server, client := newPeer(t, "[::1]:0"), newPeer(t, "127.0.0.1:0")
+	own := freePorts(t, []string{"127.0.0.1", "::1"}, 1)[0]
+	listen := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), own).String()
 	call := func(lb netip.AddrPort, id string) netip.AddrPort {
 		t.Helper()
 		client.send(lb, client.request("INVITE", id, id, ""))
@@ -181,7 +181,7 @@ func TestEgressPort(t *testing.T) {
 		}
 		return from
 	}
-	set := quickSet(t, gone.addr.String(), server)
+	set := quickSet(t, listen, server)
 	for _, id := range []string{"call-1", "call-2"} {
 		e, lb := start(t, set)
 		if from := call(lb, id); from.Port() != own {
@@ -190,7 +190,7 @@ func TestEgressPort(t *testing.T) {
 		e.Stop()
 	}
 	e, lb := start(t, set)
-	both := quickSet(t, gone.addr.String(), server)
+	both := quickSet(t, listen, server)
 	both.VsVips[0].Vip = append(both.VsVips[0].Vip, object.Vip{Enabled: true, VipID: "6", IPAddress: netip.IPv6Loopback()})
 	if err := e.Apply(both, next(e)); err != nil {
 		t.Fatal(err)

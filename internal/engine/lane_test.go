@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,7 +208,7 @@ func TestFailOverWaitsForNobody(t *testing.T) {
 	lb := e.Status().Services[0].Listeners[0].Addr
 	dead.conn.Close()
 	lane := e.live.Load().groups[0].lanes[0]
-	var took time.Duration
+	var took []time.Duration
 	for round := range rounds {
 		lane.decide.Lock() // so that the calls are one batch
 		for i := range calls {
@@ -219,9 +220,10 @@ func TestFailOverWaitsForNobody(t *testing.T) {
 		for range calls { // unanswered: no datagram wakes the one that sleeps
 			alive.recv()
 		}
-		took += time.Since(begin)
+		took = append(took, time.Since(begin))
 	}
-	if took > rounds*recvWait/4 { // waiting for the one that sleeps is recvWait a round; a machine that stands still takes part of one or two
+	slices.Sort(took)
+	if took[rounds*3/4] > recvWait/2 { // waiting for the one that sleeps is recvWait; the slowest rounds may be the machine's, which stood still
 		t.Errorf("fail-over took %v in %d rounds", took, rounds)
 	}
 	if n := e.Status().Services[0].Reasons["failed_over_icmp"]; n < rounds {

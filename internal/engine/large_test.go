@@ -16,7 +16,8 @@ import (
 // A request that is too long for a datagram takes TCP to a server that takes connections, and a datagram to one that does
 // not, or not any more. The service itself listens on UDP alone.
 func TestX5_LargeRequests(t *testing.T) {
-	overUDP, client := newUA(t, sip.UDP, "127.0.0.1"), newUA(t, sip.UDP, "127.0.0.1")
+	port := freePorts(t, []string{"127.0.0.1"}, 1)[0] // of UDP, and of TCP later
+	overUDP, client := newUAAt(t, sip.UDP, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)), newUA(t, sip.UDP, "127.0.0.1")
 	set := streamSet(t, []string{"127.0.0.1"}, sip.UDP, overUDP.addr)
 	set.VirtualServices[0].Services = set.VirtualServices[0].Services[:1]
 	set.Pools[0].ServerTransport = object.ServerTransportAuto

@@ -107,8 +107,8 @@ func TestSIPRetransmission(t *testing.T) {
 	if m := st.Monitors[0]; m.Checks != 1 || m.Failed != 0 || m.LatencyLast < retransmitT1 {
 		t.Errorf("%+v", m)
 	}
-	if n := w.Stats().Retransmissions; n != 1 {
-		t.Errorf("%d retransmissions", n)
+	if n := w.Stats().Retransmissions; n == 0 { // more than one if the machine stood still; their times are TestQuickStartDown's
+		t.Error("no retransmission is counted")
 	}
 }
 

@@ -73,7 +73,7 @@ func (w *world) startEngine(name string) *agent.Agent {
 	}
 	w.t.Cleanup(a.Stop)
 	<-a.Ready()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		for _, e := range w.ctl.Engines() {
@@ -202,7 +202,7 @@ func (w *world) farm(name string) (pool, vip, vs string) {
 // freePort is a port of loopback that nothing has at the moment.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for port := 20000 + os.Getpid()%20000; port < 65000; port++ {
+	for port := firstPort + os.Getpid()%8000; port < 65000; port++ {
 		if taken[port] {
 			continue
 		}
@@ -217,3 +217,6 @@ func freePort(t testing.TB) int {
 }
 
 var taken = map[int]bool{}
+
+// firstPort is beyond those that the engine's tests, which run at the same time, take without asking.
+const firstPort = 22000

@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
@@ -292,11 +293,14 @@ func (p *pair) streams(k Key) *object.TCPProxyProfile {
 	if n := set.NetworkProfile(ref); n != nil && n.Profile.Type == object.ProtocolTCPProxy {
 		return &n.Profile.TCPProxyProfile
 	}
-	return &usualStreams
+	return usualStreams()
 }
 
 // usualStreams is for an egress of a service that has no listener of streams.
-var usualStreams = object.New[object.NetworkProfile]("").Profile.TCPProxyProfile
+var usualStreams = sync.OnceValue(func() *object.TCPProxyProfile {
+	profile := object.New[object.NetworkProfile]("")
+	return &profile.Profile.TCPProxyProfile
+})
 
 // limit sets what connections of a listener may take.
 func (l *Listener) limit(p *object.TCPProxyProfile) {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,6 +129,10 @@ func loopback(scheme string, port int) []url.URL {
 	return []url.URL{{Scheme: scheme, Host: fmt.Sprintf("127.0.0.1:%d", port)}}
 }
 
+// given are the ports that tests have had. Another test, beside the one that has a port, may not get it while its member is
+// down or yet to start.
+var given sync.Map
+
 // freePorts gives ports below those that the kernel gives to outgoing connections,
 // so that a member that is down finds its own again.
 func freePorts(t testing.TB, n int) []int {
@@ -135,6 +140,9 @@ func freePorts(t testing.TB, n int) []int {
 	var held []net.Listener
 	for len(ports) < n {
 		port := 20000 + mrand.IntN(12000)
+		if _, before := given.LoadOrStore(port, true); before {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue

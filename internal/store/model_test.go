@@ -142,7 +142,7 @@ func (m *model) list(t *testing.T, rt *rapid.T) {
 // follow takes what the follower has for all that was committed.
 func (m *model) follow(t *testing.T, rt *rapid.T) {
 	for len(m.expected) > 0 || !m.began {
-		b := next(t, m.follower)
+		b := nextGood(t, m.follower)
 		switch {
 		case b.Reset && !m.began:
 			m.began = true

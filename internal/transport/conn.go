@@ -367,6 +367,9 @@ func (c *Conn) Close(r Reason) {
 	if !c.closed.CompareAndSwap(0, uint32(r)) {
 		return
 	}
+	if c.release != nil {
+		c.release() // first: who sees that it is open no more finds its place free
+	}
 	c.counters.open.Add(-1)
 	c.counters.closed[r].Add(1)
 	c.mu.Lock()
@@ -393,9 +396,6 @@ func (c *Conn) Close(r Reason) {
 		}()
 	default:
 		t.Close()
-	}
-	if c.release != nil {
-		c.release()
 	}
 }
 

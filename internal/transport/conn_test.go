@@ -204,7 +204,7 @@ func TestConnEchoes(t *testing.T) {
 
 // A peer that does not read loses its connection, and whoever sends to it never waits.
 func TestConnSlowPeer(t *testing.T) {
-	l, err := ListenStream(loop4, false, StreamOptions{MaxQueue: 100_000})
+	l, err := ListenStream(loop4, false, StreamOptions{MaxQueue: 100_000, Write: time.Hour}) // a sender who waits would not come back
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,21 +218,16 @@ func TestConnSlowPeer(t *testing.T) {
 	if err != nil || c.Start() != nil {
 		t.Fatal(err)
 	}
-	b, longest := make([]byte, 1000), time.Duration(0)
+	b := make([]byte, 1000)
 	for range 100_000 {
-		start := time.Now()
 		ok := c.Queue(b)
 		c.Flush()
-		longest = max(longest, time.Since(start))
 		if !ok {
 			break
 		}
 	}
 	if c.Closed() != SlowPeer {
 		t.Errorf("closed: %s", c.Closed())
-	}
-	if longest > time.Second {
-		t.Errorf("sending took %s", longest)
 	}
 	closedFor(t, l, SlowPeer, 1)
 }
@@ -490,7 +485,7 @@ func TestConnIdleMemory(t *testing.T) {
 		t.Skip("opens 1,000 connections")
 	}
 	cert, pool := certificate(t, "a.example")
-	for name, limit := range map[string]uint64{"tcp": 12 << 10, "tls": 32 << 10} {
+	for name, limit := range map[string]int64{"tcp": 12 << 10, "tls": 32 << 10} {
 		t.Run(name, func(t *testing.T) {
 			secure := name == "tls"
 			l := echoing(t, secure, StreamOptions{}, &tls.Config{Certificates: []tls.Certificate{cert}})
@@ -527,12 +522,12 @@ func TestConnIdleMemory(t *testing.T) {
 	}
 }
 
-func heapAndStacks() uint64 {
+func heapAndStacks() int64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapInuse + m.StackInuse
+	return int64(m.HeapInuse + m.StackInuse) // what earlier tests left may go meanwhile, so that differences can be below 0
 }
 
 func TestConnAllocates0(t *testing.T) {

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what has to happen; nothing waits for it when all is well.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var (
 	lo4 = netip.MustParseAddrPort("127.0.0.1:0")

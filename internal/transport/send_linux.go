@@ -13,7 +13,8 @@ import (
 
 const (
 	maxSendWait  = 5 * time.Millisecond // for room in the socket's buffer, in one Flush
-	maxSendTries = 4                    // of one send, when ICMP about earlier datagrams gets in the way
+	maxSendTries = 16                   // of one send, when ICMP about earlier datagrams gets in the way
+	maxRefused   = 1000                 // of one send, when that is a port unreachable, which no send says of itself
 	gsoHold      = 1 << 16              // flushes until a lowered limit of trains is forgotten
 )
 
@@ -222,9 +223,14 @@ func (f *flush) again(e syscall.Errno) bool {
 		return false
 	}
 	// The rest may be what ICMP said of an earlier datagram to somebody else: the
-	// socket gives that to whichever call comes next, once.
+	// socket gives that to whichever call comes next, once. Others may send to the
+	// same dead server meanwhile, and each error that they read from the queue has
+	// the next one told: so it may be so many times in a row.
 	f.s.errPending.Store(true)
 	f.tries++
+	if e == syscall.ECONNREFUSED {
+		return f.tries < maxRefused
+	}
 	return f.tries < maxSendTries
 }
 
