@@ -114,6 +114,9 @@ func TestShellTerminal(t *testing.T) {
 	tm.tmux("resize-window", "-x", "50", "-y", "20")
 	tm.press("C-l", "do show virtualservice", "Enter")
 	tm.shows("| Name | Vip | Ports | Pool | Enabled | State |")
+	tm.press("C-l", "graceful_d?")
+	tm.shows("  graceful_disable_timeout\n      how long a disabled server keeps the calls\n      it has")
+	tm.press("C-u")
 	tm.tmux("resize-window", "-x", "100", "-y", "40")
 
 	p.Kill()

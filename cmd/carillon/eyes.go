@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/carillon-sip/carillon/internal/cli"
+	"github.com/carillon-sip/carillon/internal/client"
 	"github.com/carillon-sip/carillon/internal/eyes"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/report"
@@ -45,7 +46,12 @@ func looking(cmd *cobra.Command, do func(ctx context.Context, e *eyes.Eyes, args
 			screen = view.NewScreen(f)
 		}
 		note := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-		return do(ctx, &eyes.Eyes{Client: c, Screen: screen, Note: note}, args)
+		err = do(ctx, &eyes.Eyes{Client: c, Screen: screen, Note: note}, args)
+		var lost *client.UnreachableError
+		if errors.As(err, &lost) && cmd.Flags().Changed("server") && cmd.Flags().Lookup("of") != nil {
+			err = fmt.Errorf("%w\n--server says where the API is; calls of one server of a pool are asked for with --of", err)
+		}
+		return err
 	}
 	return cmd
 }

@@ -125,7 +125,11 @@ func (f *Flags) Client(stderr io.Writer) (*client.Client, error) {
 	if cfg.Insecure {
 		fmt.Fprintf(stderr, "WARNING: the certificate of %s is not checked (--insecure): whoever is in between reads the password and changes what he likes.\n", cfg.Server)
 	}
-	return client.New(cfg)
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, UsageError{Err: err}
+	}
+	return c, nil
 }
 
 // app is what commands share.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/carillon-sip/carillon/internal/object"
+	"github.com/carillon-sip/carillon/internal/view"
 )
 
 func explainFieldCommand(*app) *cobra.Command {
@@ -68,8 +69,12 @@ func noField(k object.KindInfo, path string) error {
 
 func explain(cmd *cobra.Command, k object.KindInfo, path string, info object.FieldInfo) {
 	say(cmd, "%s: %s", strings.TrimSuffix(k.Name+"."+path, "."), info.Type)
-	if info.Doc != "" {
-		say(cmd, "\n%s", screen(cmd).Wrap("  "+info.Doc, 2))
+	doc := info.Doc
+	if path == "" {
+		doc = view.KindHelp(k.Name)
+	}
+	if doc != "" {
+		say(cmd, "\n%s", screen(cmd).Wrap("  "+doc, 2))
 	}
 	rows := [][2]string{{"range", info.Range}, {"unit", info.Unit}, {"default", strings.Trim(string(info.Default), `"`)}, {"short form", info.Short}, {"refers to", info.Ref},
 		{"with type", info.When}}
@@ -84,10 +89,11 @@ func explain(cmd *cobra.Command, k object.KindInfo, path string, info object.Fie
 		}
 		rows = append(rows, [2]string{"field", whose})
 	}
-	say(cmd, "")
+	before := "\n"
 	for _, r := range rows {
 		if r[1] != "" {
-			say(cmd, "  %-11s %s", r[0], r[1])
+			say(cmd, "%s  %-11s %s", before, r[0], r[1])
+			before = ""
 		}
 	}
 	for _, w := range info.Words {
@@ -101,7 +107,11 @@ func explain(cmd *cobra.Command, k object.KindInfo, path string, info object.Fie
 	for _, m := range info.Members {
 		f, _ := object.Describe(k.Name, strings.TrimPrefix(path+"."+m, "."))
 		if f.Effect == object.Acted {
-			rowsOf = append(rowsOf, []string{"  " + m, f.Type, f.Doc})
+			words := f.Doc
+			if f.Unit != "" {
+				words += " (in " + f.Unit + ")"
+			}
+			rowsOf = append(rowsOf, []string{"  " + m, f.Type, words})
 		}
 	}
 	screen(cmd).Wrapped([]string{"  Field", "Type", "Meaning"}, rowsOf)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -74,6 +76,10 @@ func importCommand(a *app) *cobra.Command {
 					path += "?progress=true"
 				}
 				answer, err := c.DoTelling(cmd.Context(), http.MethodPost, path, data, telling(p))
+				var refused *client.Error
+				if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && !json.Valid(data) {
+					return fmt.Errorf("%w\nimport takes what export wrote; a file of objects is brought in by: carillon apply -f %s", err, file)
+				}
 				if err != nil {
 					return err
 				}

@@ -190,6 +190,9 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 
 func refusal(resp *http.Response, data []byte) error {
 	var said struct{ Error string }
+	if resp.StatusCode == http.StatusBadRequest && bytes.Contains(data, []byte("HTTP request to an HTTPS server")) { // package http says so
+		return &Error{resp.StatusCode, "the server speaks TLS: give it as https://"}
+	}
 	if json.Unmarshal(data, &said) != nil || said.Error == "" {
 		said.Error = "the server answered " + resp.Status
 	}
@@ -216,6 +219,10 @@ func (c *Client) explain(err error) error {
 	var untrusted *UntrustedError
 	if errors.As(err, &untrusted) {
 		return untrusted
+	}
+	var plain tls.RecordHeaderError
+	if errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &plain) {
+		err = errors.New("what listens there speaks no TLS; the API of a controller without, --api http://..., is given as http://")
 	}
 	return &UnreachableError{c.base.Host, err}
 }

@@ -3,9 +3,11 @@ package client
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // maxLine is the longest line of a stream, in octets.
@@ -47,7 +49,9 @@ func (c *Client) Stream(ctx context.Context, path string, each func(line []byte)
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := scan.Err(); err != nil {
+	if err := scan.Err(); err != nil && strings.Contains(err.Error(), "GOAWAY") { // HTTP/2's word for a server that ends
+		return &UnreachableError{c.base.Host, errors.New("it has ended, and what was asked for with it")}
+	} else if err != nil {
 		return &UnreachableError{c.base.Host, fmt.Errorf("the stream broke off: %w", err)}
 	}
 	return &UnreachableError{c.base.Host, io.ErrUnexpectedEOF}

@@ -274,9 +274,9 @@ func (out *PreviewPool) words(was, is *object.Pool) {
 	say := func(format string, args ...any) { out.Effects = append(out.Effects, fmt.Sprintf(format, args...)) }
 	switch {
 	case was == nil:
-		say("is new, with %d servers", len(is.Servers))
+		say("is new, with %s", count(len(is.Servers), "server"))
 	case is == nil:
-		say("is gone; %d calls were on it", out.Calls)
+		say("is gone, with %s known", count(int(out.Calls), "call"))
 		return
 	default:
 		if len(out.Added)+len(out.Removed)+len(out.Changed) > 0 {
@@ -288,7 +288,7 @@ func (out *PreviewPool) words(was, is *object.Pool) {
 		if moved := 1 - out.KeysKept; moved > 0 {
 			say("%.1f %% of the keys move", 100*moved)
 		}
-		say("%d of %d live calls are on servers that take no more, or are gone", out.Touched, out.Calls)
+		say("%d of %s known are on servers that take no more, or are gone", out.Touched, count(int(out.Calls), "call"))
 	}
 	switch {
 	case out.Largest == "":
@@ -296,8 +296,16 @@ func (out *PreviewPool) words(was, is *object.Pool) {
 	case out.LeftServers == 0:
 		say("if %s then fails, nothing is left", out.Largest)
 	default:
-		say("if %s then fails, %d servers are left with %.0f %% more load each", out.Largest, out.LeftServers, 100*out.MoreLoad)
+		say("if %s then fails, %s would be left, with %.0f %% more load each", out.Largest, count(out.LeftServers, "server"), 100*out.MoreLoad)
 	}
+}
+
+// count is a number of things in words: 1 server, 2 servers.
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // previewService compares a virtual service with what becomes of it. Nil: nothing does.

@@ -46,11 +46,13 @@ func (e *Eyes) Calls(ctx context.Context, o CallsOptions) error {
 		return e.json(all)
 	}
 	if all.Count == 0 {
-		e.Note("No call is known.")
+		e.Note(map[bool]string{false: "No call is known.", true: noneUp}[o.Up])
 		return nil
 	}
 	var rows [][]string
+	up := 0
 	for _, s := range all.Servers {
+		up += s.Up
 		rows = append(rows, []string{s.Server, s.Service, strconv.Itoa(s.Calls), strconv.Itoa(s.Up), strconv.Itoa(s.Recent), seconds(float64(s.MeanS)), seconds(float64(s.LeftS))})
 	}
 	e.Screen.Table([]string{"Server", "Virtual service", "Calls", "Up", "Last minute", "Mean idle", "Forgotten after"}, rows)
@@ -79,11 +81,16 @@ func (e *Eyes) Calls(ctx context.Context, o CallsOptions) error {
 	if len(all.Results) < all.Count {
 		e.Note("%d of %d calls; --limit shows more.", len(all.Results), all.Count)
 	}
+	if up == 0 && all.Count > 0 && !o.Up {
+		e.Note(noneUp)
+	}
 	if !traced {
 		e.Note("The balancer keeps a hash of each Call-ID and no text: that is known of calls that a trace has seen.")
 	}
 	return nil
 }
+
+const noneUp = "No call is known to be up: that takes record_route in the application profile, without which no BYE is seen."
 
 // hashOf is the part of a key behind the name of the virtual service.
 func hashOf(key string) string { return key[max(0, len(key)-16):] }

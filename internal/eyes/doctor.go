@@ -124,7 +124,11 @@ func (d *doctor) service(v *report.Service) {
 	case report.Up:
 		d.ok(name, "takes calls")
 	case report.Disabled:
-		d.note("warn", name, "'carillon enable virtualservice/"+v.Name+"' has it take calls.", "is disabled: %s", strings.Join(v.Oper.Reason, "; "))
+		mend := "'carillon enable virtualservice/" + v.Name + "' has it take calls."
+		if strings.Contains(strings.Join(v.Oper.Reason, " "), "pool") {
+			mend = "'carillon enable " + v.Pool + "' has its pool take calls."
+		}
+		d.note("warn", name, mend, "is disabled: %s", strings.Join(v.Oper.Reason, "; "))
 	default:
 		d.note("bad", name, mendService(v), "%s: %s", strings.ToLower(v.Oper.State), strings.Join(v.Oper.Reason, "; "))
 	}

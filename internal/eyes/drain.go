@@ -2,6 +2,7 @@ package eyes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/client"
 	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/view"
 )
@@ -40,6 +42,9 @@ type draining struct {
 // drainLook is how often a drain is looked at.
 const drainLook = 2 * time.Second
 
+// drainLost is for how long a controller may not answer, before nobody waits for it any more.
+const drainLost = time.Minute
+
 // Drain gives a server no new calls and, if that is wanted, waits until it has none left. ErrNotDone: its time was over
 // first, or it was enabled again.
 func (e *Eyes) Drain(ctx context.Context, o DrainOptions) error {
@@ -53,6 +58,9 @@ func (e *Eyes) Drain(ctx context.Context, o DrainOptions) error {
 	}
 	if o.JSON && !o.Wait {
 		return e.json(got)
+	}
+	if d, err := time.ParseDuration(o.Deadline); err == nil && d%time.Minute != 0 {
+		e.Note("note: deadlines are of whole minutes, and this one is %s", seconds((d.Truncate(time.Minute) + time.Minute).Seconds()))
 	}
 	for i := range got {
 		text := got[i].Server + " gets no new calls."
@@ -77,15 +85,27 @@ func drainBody(server, deadline string) map[string]string {
 
 // awaitDrain shows how a drain goes on: in one line on a terminal, in a line a change of tens elsewhere.
 func (e *Eyes) awaitDrain(ctx context.Context, uuid string, o DrainOptions) error {
-	said := ""
+	said, answered, alone := "", time.Now(), false
 	for {
 		var list []draining
-		if err := e.get(ctx, "/api/pool/"+uuid+"/drain?server="+url.QueryEscape(o.Server), &list); err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("%w: the drain goes on without anybody looking; 'carillon undrain' ends it", ErrNotDone)
+		err := e.get(ctx, "/api/pool/"+uuid+"/drain?server="+url.QueryEscape(o.Server), &list)
+		var lost *client.UnreachableError
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: the drain goes on without anybody looking; 'carillon undrain' ends it", ErrNotDone)
+		case errors.As(err, &lost) && time.Since(answered) < drainLost:
+			if !alone {
+				e.Note("\n%v; the drain goes on, and is asked for again", err)
 			}
+			alone = true
+			wait(ctx, drainLook)
+			continue
+		case errors.As(err, &lost):
+			return fmt.Errorf("%w\nengines go on with the drain: carillon drain %s %s --wait looks at it again", err, o.Pool, o.Server)
+		case err != nil:
 			return err
 		}
+		answered, alone = time.Now(), false
 		if len(list) != 1 {
 			return fmt.Errorf("pool %s has no server %s any more", o.Pool, o.Server)
 		}

@@ -2,6 +2,7 @@ package eyes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,7 +43,10 @@ func (e *Eyes) Explain(ctx context.Context, o ExplainOptions) error {
 	return nil
 }
 
-func (e *Eyes) title(text string) { e.say("\n%s", e.Screen.Paint("bold", text)) }
+func (e *Eyes) title(text string) {
+	e.say("")
+	e.say("%s", e.Screen.Paint("bold", text))
+}
 
 func (e *Eyes) explanation(x *report.Explanation) {
 	e.say("%s", e.Screen.Paint("bold", clean(x.Summary)))
@@ -86,9 +90,9 @@ func (e *Eyes) checks(list []report.Check) {
 	e.title("Checks")
 	var rows [][]string
 	for _, c := range list {
-		rows = append(rows, []string{c.State, c.Name, clean(c.Detail), c.Ref})
+		rows = append(rows, []string{c.State, c.Name, aside(cmp.Or(clean(c.Detail), c.Ref), map[bool]string{true: c.Ref}[c.Detail != ""])})
 	}
-	e.Screen.Table([]string{"", "What", "Detail", "Where it stands"}, rows)
+	e.Screen.Wrapped([]string{"", "What", "Where it stands"}, rows)
 }
 
 func (e *Eyes) affinity(x *report.Explanation) {
@@ -107,7 +111,7 @@ func (e *Eyes) affinity(x *report.Explanation) {
 		}
 		rows = append(rows, []string{mark, a.Name, a.Server, clean(a.Detail)})
 	}
-	e.Screen.Table([]string{"", "What", "Server", "Detail"}, rows)
+	e.Screen.Wrapped([]string{"", "What", "Server", "Detail"}, rows)
 	if x.Key != nil {
 		e.say("The hash is taken of %s: %s", x.Key.Of, clean(x.Key.Text))
 	}
@@ -142,7 +146,7 @@ func (e *Eyes) outcome(x *report.Explanation) {
 	if v.From != "" {
 		text += " from " + v.From
 	}
-	e.say("%s: %s, %s", text, words(v.Reason), v.Sentence)
+	e.say("%s: %s. %s", text, words(v.Reason), v.Sentence)
 	for _, c := range x.Changes {
 		e.say("  %s", clean(c))
 	}

@@ -28,7 +28,11 @@ type Eyes struct {
 }
 
 func (e *Eyes) say(format string, args ...any) {
-	fmt.Fprintf(e.Screen.Out, format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	if !strings.Contains(text, "\n") { // else somebody has broken it already
+		text = e.Screen.Wrap(text, 2)
+	}
+	fmt.Fprintln(e.Screen.Out, text)
 }
 
 // ask reads an answer of the API.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/carillon-sip/carillon/internal/report"
 	"github.com/carillon-sip/carillon/internal/view"
 )
@@ -187,6 +189,20 @@ func TestTopTables(t *testing.T) {
 		if lines := strings.Split(m.render(), "\n"); len(lines) != size[1] {
 			t.Errorf("%v: %d lines", size, len(lines))
 		}
+	}
+	m := topModel{o: TopOptions{View: "servers"}, by: "p50", was: was, is: is, width: 60, height: 30}
+	text := ansi.Strip(m.render())
+	for _, want := range []string{"State", "req/s", "5xx", "p99", "p50*", "requests/s, 10/s answered by\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("60 columns do not have %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "Moved") || strings.Contains(text, "~") {
+		t.Errorf("60 columns have what they have no room for:\n%s", text)
+	}
+	m.help = true
+	if text := ansi.Strip(m.render()); !strings.Contains(text, "view: servers, virtual services,\n              methods, codes") {
+		t.Errorf("help is cut:\n%s", text)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,22 +157,32 @@ func (l *ladder) head(c *lanes, m *report.TraceMessage) {
 	}
 	l.out("")
 	l.out(l.scr.Paint("bold", l.cut(title)))
-	names, addrs := make([]string, c.count()), make([]string, c.count())
-	for i, a := range c.left {
-		addrs[i] = a.String()
-	}
-	names[len(c.left)], addrs[len(c.left)] = balancerName, c.local.String()
+	names, addrs := make([]string, c.count()), slices.Concat(c.left, []netip.AddrPort{c.local}, c.right)
+	names[len(c.left)] = balancerName
 	for i, a := range c.right {
-		addrs[len(c.left)+1+i] = a.String()
 		if n := c.names[a]; n != a.String() {
 			names[len(c.left)+1+i] = n
 		}
 	}
-	for _, texts := range [][]string{names, addrs} {
+	for _, texts := range append([][]string{names}, places(addrs, l.gap(c)-1)...) {
 		if line := l.centred(c, texts); strings.TrimSpace(line) != "" {
 			l.out(l.cut(strings.Repeat(" ", timeWidth) + line))
 		}
 	}
+}
+
+// places writes addresses into a line, or addresses and ports into two where lanes are narrow.
+func places(addrs []netip.AddrPort, room int) [][]string {
+	var whole, hosts, ports []string
+	fit := true
+	for _, a := range addrs {
+		whole, hosts, ports = append(whole, a.String()), append(hosts, a.Addr().String()), append(ports, ":"+strconv.Itoa(int(a.Port())))
+		fit = fit && len(a.String()) <= room
+	}
+	if fit {
+		return [][]string{whole}
+	}
+	return [][]string{hosts, ports}
 }
 
 // centred writes texts, each in the middle of its lane.
@@ -229,10 +240,7 @@ func (l *ladder) line(c *lanes, times string, a arrow, said string, m *report.Tr
 		end = l.column(c, a.through)
 	}
 	low, high := min(x, end)+2, max(x, end)-2
-	text := a.label
-	if room := high - low - 1; len(text) > room {
-		text = text[:max(0, room)]
-	}
+	text := shorter(a.label, high-low-1)
 	copy(row[low+(high-low+1-len(text))/2:], text)
 	drawn := l.scr.Paint("faint", times) + l.paint(m, string(row))
 	room := l.scr.Width() - timeWidth - width - 2
@@ -272,6 +280,15 @@ func (l *ladder) cut(line string) string {
 		return line[:w-1] + "~"
 	}
 	return line
+}
+
+// shorter fits a label into an arrow: the code or the method alone, and only then less.
+func shorter(label string, room int) string {
+	if len(label) <= room {
+		return label
+	}
+	label, _, _ = strings.Cut(label, " ")
+	return label[:max(0, min(room, len(label)))]
 }
 
 // label is what stands on an arrow: the method, or status and phrase.

@@ -32,20 +32,13 @@ type preview struct {
 }
 
 type previewPool struct {
-	Name     string   `json:"name"`
-	Effects  []string `json:"effects"`
-	KeysKept float64  `json:"keys_kept"`
-	Moves    []struct {
+	Name    string   `json:"name"`
+	Effects []string `json:"effects"` // in words: keys, calls, and what a failure would do then
+	Moves   []struct {
 		From  string  `json:"from"`
 		To    string  `json:"to"`
 		Share float64 `json:"share"`
 	} `json:"moves"`
-	Calls        int64   `json:"calls"`
-	Touched      int64   `json:"touched"`
-	Largest      string  `json:"largest"`
-	LargestShare float64 `json:"largest_share"`
-	LeftServers  int     `json:"left_servers"`
-	MoreLoad     float64 `json:"more_load"`
 }
 
 // previewChange is one change to look at.
@@ -115,11 +108,6 @@ func (e *Eyes) previewed(p *preview) {
 func (e *Eyes) previewPool(p *previewPool) {
 	e.title("Pool " + p.Name)
 	e.effects(p.Effects)
-	e.say("  %s of the keys stay where they are", percent(p.KeysKept))
-	e.say("  %s up; of %d the server would take no more, or be gone", plural(int(p.Calls), "call"), p.Touched)
-	if p.Largest != "" {
-		e.say("  if then %s failed, which has %s of new calls, %s would be left, with %s more load", p.Largest, percent(p.LargestShare), plural(p.LeftServers, "server"), percent(p.MoreLoad))
-	}
 	if len(p.Moves) == 0 {
 		return
 	}

@@ -153,9 +153,12 @@ func (d *doctor) servers(s *sample) {
 				}
 			}
 		}
-		if len(down) > 0 {
+		switch {
+		case p.Oper.State == report.Disabled:
+			d.note("warn", "pool "+p.Name, "'carillon enable "+p.Name+"' has it take calls.", "is disabled: %s", strings.Join(p.Oper.Reason, "; "))
+		case len(down) > 0:
 			d.note("bad", "pool "+p.Name, "'carillon shell -c \"show pool "+p.Name+" server hmonstat\"' has the last checks.", "%d of %s down: %s", len(down), plural(p.Total, "server"), strings.Join(down[:min(len(down), 5)], ", "))
-		} else {
+		default:
 			d.ok("pool "+p.Name, "%d of %s up", p.Up, plural(p.Total, "server"))
 		}
 		for _, way := range sorted(leave) {

@@ -3,8 +3,11 @@ package eyes
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/carillon-sip/carillon/internal/report"
 )
 
 // What is said of the store: that it serves, that it is nearly full, that a member is away, and each record that nobody can read.
@@ -38,6 +41,43 @@ func TestJudgeStore(t *testing.T) {
 		}
 		if text := strings.Join(got, "|"); text != c.want {
 			t.Errorf("%s: got  %s\nwant %s", c.name, text, c.want)
+		}
+	}
+}
+
+// A service that takes no calls since its pool is disabled is mended by enabling the pool.
+func TestDoctorDisabled(t *testing.T) {
+	v := &report.Service{Name: "sip", Pool: "edge", Oper: report.Oper{State: report.Disabled, Reason: []string{"the pool is disabled"}}, Listeners: []report.Listener{{}}}
+	d := &doctor{}
+	d.service(v)
+	d.servers(&sample{Engine: report.Engine{Pools: []report.Pool{{Name: "edge", Total: 2, Oper: report.Oper{State: report.Disabled, Reason: []string{"it is disabled"}}}}}})
+	v.Oper.Reason = []string{"it is disabled"}
+	d.service(v)
+	for i, want := range []string{"'carillon enable edge' has its pool take calls.", "'carillon enable edge' has it take calls.", "'carillon enable virtualservice/sip' has it take calls."} {
+		if f := d.found[i]; f.State != "warn" || f.Mend != want {
+			t.Errorf("%+v, want %s", f, want)
+		}
+	}
+}
+
+// On narrow ladders an arrow has the method or the code alone, not half a word.
+func TestShorter(t *testing.T) {
+	for _, c := range []struct {
+		label string
+		room  int
+		want  string
+	}{{"INVITE (SDP)", 12, "INVITE (SDP)"}, {"INVITE (SDP)", 8, "INVITE"}, {"180 Ringing", 9, "180"}, {"REGISTER", 4, "REGI"}, {"ACK", -1, ""}} {
+		if got := shorter(c.label, c.room); got != c.want {
+			t.Errorf("%q in %d: %q, want %q", c.label, c.room, got, c.want)
+		}
+	}
+}
+
+// Where lanes are too narrow for an address with its port, these stand in two lines.
+func TestPlaces(t *testing.T) {
+	for room, want := range map[int]string{24: "[[192.0.2.7:5060 10.0.0.10:5060]]", 12: "[[192.0.2.7 10.0.0.10] [:5060 :5060]]"} {
+		if got := fmt.Sprint(places([]netip.AddrPort{phone, edge}, room)); got != want {
+			t.Errorf("%d: %s, want %s", room, got, want)
 		}
 	}
 }

@@ -115,6 +115,14 @@ func rate(was, is uint64, s float64) cell {
 	return cell{text: short(r), value: r}
 }
 
+// persecond is a rate in a sentence, where a dot would be none.
+func persecond(was, is uint64, s float64) string {
+	if t := rate(was, is, s).text; t != "." {
+		return t
+	}
+	return "0"
+}
+
 // short writes a rate so that it does not jump about.
 func short(r float64) string {
 	switch {
@@ -348,7 +356,7 @@ func summary(was, is *sample) string {
 	}
 	s := is.at.Sub(was.at).Seconds()
 	out := fmt.Sprintf("%s, %d of %s up, %s, %s open, %s requests/s, %s/s answered by the balancer", plural(len(is.Engines), "engine"), up, plural(servers, "server"),
-		plural(is.Calls, "call"), plural(is.Transactions, "transaction"), rate(before, now, s).text, rate(ownBefore, own, s).text)
+		plural(is.Calls, "call"), plural(is.Transactions, "transaction"), persecond(before, now, s), persecond(ownBefore, own, s))
 	if len(is.Errors) > 0 {
 		out += ", " + plural(len(is.Errors), "engine") + " silent"
 	}

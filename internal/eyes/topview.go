@@ -126,14 +126,67 @@ var topHelp = []string{
 	"own           answers of the balancer itself; dropped: messages that came to nothing",
 }
 
+// topKeys is how wide the keys stand in topHelp.
+const topKeys = 14
+
+// hanging breaks a text at words; what it is of stands before its first line.
+func hanging(of, text string, width int) []string {
+	const least = 20
+	indent := len(of)
+	if width-indent < least {
+		indent = 2
+	}
+	lines := strings.Split(ansi.Wordwrap(text, max(1, width-len(of)), ""), "\n")
+	out := []string{of + lines[0]}
+	if rest := strings.Join(lines[1:], " "); rest != "" {
+		for line := range strings.SplitSeq(ansi.Wordwrap(rest, max(1, width-indent), ""), "\n") {
+			out = append(out, strings.Repeat(" ", indent)+line)
+		}
+	}
+	return out
+}
+
+// givingWay are the columns that a narrow terminal has no room for, the first to go first.
+var givingWay = []string{"Moved", "6xx", "3xx", "2xx", "INVITE", "own", "Open", "Share", "p50", "4xx", "ms", "dropped", "Until", "Pool"}
+
+// narrow takes columns out of a table until it fits, but never the one it is sorted by.
+func (m topModel) narrow(g *grid) (widths []int) {
+	total := 0
+	for i, h := range g.head {
+		w := len(h) + 1
+		for _, r := range g.rows {
+			w = max(w, lipgloss.Width(r[i].text))
+		}
+		widths = append(widths, w)
+		total += w + 1
+	}
+	for _, name := range givingWay {
+		i := g.column(name)
+		if total-1 <= m.width {
+			break
+		}
+		if i < 0 || strings.EqualFold(name, m.by) {
+			continue
+		}
+		total -= widths[i] + 1
+		widths, g.head = slices.Delete(widths, i, i+1), slices.Delete(slices.Clone(g.head), i, i+1)
+		for j := range g.rows {
+			g.rows[j] = slices.Delete(g.rows[j], i, i+1)
+		}
+	}
+	return widths
+}
+
 // render draws the whole: no line is wider than the terminal.
 func (m topModel) render() string {
 	bold, faint, mark := lipgloss.NewStyle().Bold(true), lipgloss.NewStyle().Faint(true), lipgloss.NewStyle().Reverse(true)
 	if os.Getenv("NO_COLOR") != "" {
 		mark = bold
 	}
-	head := "Carillon  " + m.is.at.Local().Format("15:04:05") + "  " + summary(m.was, m.is)
-	out := []string{bold.Render(ansi.Truncate(head, m.width, "~"))}
+	var out []string
+	for _, line := range hanging("Carillon  ", m.is.at.Local().Format("15:04:05")+"  "+summary(m.was, m.is), m.width) {
+		out = append(out, bold.Render(line))
+	}
 	var tabs []string
 	for i, v := range topViews {
 		label := " " + string(rune('1'+i)) + " " + v + " "
@@ -157,7 +210,9 @@ func (m topModel) render() string {
 		out = append(out, ansi.Truncate("No answer: "+m.err.Error(), m.width, "~"))
 	}
 	if m.help {
-		out = append(out, topHelp...)
+		for _, line := range topHelp {
+			out = append(out, hanging(line[:topKeys], line[topKeys:], m.width)...)
+		}
 	} else {
 		out = append(out, m.rows(m.height-len(out)-1)...)
 	}
@@ -175,19 +230,13 @@ func (m topModel) render() string {
 func (m topModel) rows(room int) []string {
 	g := table(m.o.View, m.was, m.is)
 	g.arrange(m.by, m.o.Filter, m.reverse)
-	widths := make([]int, len(g.head))
-	for i, h := range g.head {
-		widths[i] = len(h) + 1
-		for _, r := range g.rows {
-			widths[i] = max(widths[i], lipgloss.Width(r[i].text))
-		}
-	}
+	widths := m.narrow(g)
 	var head strings.Builder
 	for i, h := range g.head {
 		if strings.EqualFold(h, m.by) || m.by == "" && i == 0 {
 			h += "*"
 		}
-		head.WriteString(place(h, widths[i], i > 1) + " ")
+		head.WriteString(place(h, widths[i], len(g.rows) > 0 && !g.rows[0][i].word) + " ")
 	}
 	out := []string{lipgloss.NewStyle().Underline(true).Render(ansi.Truncate(head.String(), m.width, "~"))}
 	from := min(m.from, max(0, len(g.rows)-1))

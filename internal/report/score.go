@@ -64,7 +64,8 @@ func ScoreOf(in *ScoreInput) *Score {
 	switch in.State {
 	case Up:
 	case Down:
-		return &Score{Performance: ScorePart{0, strings.Join(append([]string{"it is down"}, in.Reason...), ": ")}}
+		why := strings.TrimPrefix(strings.Join(in.Reason, "; "), "down: ")
+		return &Score{Performance: ScorePart{0, strings.TrimSuffix("it is down: "+why, ": ")}}
 	default:
 		return nil
 	}

@@ -18,6 +18,8 @@ func TestScore(t *testing.T) {
 	}{
 		{"all is well", func(*ScoreInput) {}, [5]int{100, 100, 0, 0, 0}, ""},
 		{"down", func(in *ScoreInput) { in.State, in.Reason = Down, []string{"no server is up"} }, [5]int{}, "it is down: no server is up"},
+		{"a server down", func(in *ScoreInput) { in.State, in.Reason = Down, []string{"down: PORT_UNREACHABLE"} }, [5]int{}, "it is down: PORT_UNREACHABLE"},
+		{"down for nothing", func(in *ScoreInput) { in.State, in.Reason = Down, nil }, [5]int{}, "it is down"},
 		{"a server of four is down", func(in *ScoreInput) { in.RatioUp = 3 }, [5]int{75, 75, 0, 0, 0}, "3 of 4 shares"},
 		{"one request in ten fails", func(in *ScoreInput) { in.Failed = 100 }, [5]int{90, 90, 0, 0, 0}, "10 % of the requests ended with 408 or 5xx"},
 		{"a slow server with half of the calls", func(in *ScoreInput) { in.Slow = []Slow{{"s1", 90000, 10000, .5}} }, [5]int{87, 87, 0, 0, 0}, "s1 answers in 90 ms, the others in 10 ms"},

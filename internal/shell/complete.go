@@ -274,13 +274,14 @@ func (s *Shell) help(ctx context.Context, text string) {
 	for _, c := range list {
 		width = max(width, len(c.Word))
 	}
+	const least = 24
 	room := s.out.Width()
 	for _, c := range list {
-		line := strings.TrimRight(fmt.Sprintf("  %-*s  %s", width, c.Word, c.Help), " ")
-		if room > 0 && len([]rune(line)) > room {
-			line = string([]rune(line)[:room-1]) + "~"
+		before, indent := fmt.Sprintf("  %-*s  ", width, c.Word), width+4
+		if room > 0 && room-indent < least { // the help stands below the word
+			before, indent = "  "+c.Word+"\n      ", 6
 		}
-		s.say("%s", line)
+		s.say("%s", strings.TrimRight(before+s.out.Indented(c.Help, indent), " \n"))
 	}
 }
 

@@ -152,7 +152,11 @@ func (s *Shell) loop(ctx context.Context) error {
 
 // tell prints an error to somebody who can go on.
 func (s *Shell) tell(err error) {
-	fmt.Fprintln(s.cfg.Err, s.out.Paint("red", "Error: ")+err.Error())
+	words := err.Error()
+	if !strings.Contains(words, "\n") { // what shows a place in a text stays as it is
+		words = s.out.Indented(words, len("Error: "))
+	}
+	fmt.Fprintln(s.cfg.Err, s.out.Paint("red", "Error: ")+words)
 	var lost *client.UnreachableError
 	if errors.As(err, &lost) && len(s.frames) > 0 {
 		fmt.Fprintln(s.cfg.Err, "What you changed is kept: save tries again, cancel drops it.")

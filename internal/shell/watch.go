@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"strconv"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/client"
 )
 
 // watchEvery is the time between two looks of watch.
@@ -41,10 +43,14 @@ func (s *Shell) watch(ctx context.Context, words []string, _ []byte) error {
 			fmt.Fprint(s.out.Out, "\x1b[H\x1b[2J")
 		}
 		if err := s.show(ctx, words[1:], nil); err != nil {
-			if ctx.Err() != nil {
+			var lost *client.UnreachableError
+			switch {
+			case ctx.Err() != nil:
 				return nil
+			case i == 1 || !s.out.Terminal || !errors.As(err, &lost):
+				return err
 			}
-			return err
+			s.tell(err) // it may come back
 		}
 		if i == times {
 			return nil

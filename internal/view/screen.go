@@ -207,6 +207,10 @@ func (s *Screen) stateIn(padded string) string {
 // Grid writes Avi's grid, +---+. Long values go on in the next line.
 func (s *Screen) Grid(head []string, rows [][]string) {
 	widths := s.fit(head, rows, border, 1)
+	if room := s.Width(); room > 0 && len(head) > 2 && gridWidth(widths) > room { // some columns would not be seen at all
+		s.records(head, rows)
+		return
+	}
 	t := table.NewWriter()
 	style := table.StyleDefault
 	style.Format.Header = text.FormatDefault
@@ -224,6 +228,25 @@ func (s *Screen) Grid(head []string, rows [][]string) {
 		t.AppendRow(cells(row, s.state))
 	}
 	_, _ = io.WriteString(s.Out, t.Render()+"\n") // a reader that has gone
+}
+
+func gridWidth(widths []int) int {
+	total := 1
+	for _, w := range widths {
+		total += w + border
+	}
+	return total
+}
+
+// records writes a grid for each row, with a line for each column.
+func (s *Screen) records(head []string, rows [][]string) {
+	for _, row := range rows {
+		var pairs [][]string
+		for i, cell := range row {
+			pairs = append(pairs, []string{head[i], cell})
+		}
+		s.Grid([]string{"Field", "Value"}, pairs)
+	}
 }
 
 func cells(texts []string, paint func(string) string) table.Row {

@@ -32,6 +32,18 @@ func TestWidthProperty(t *testing.T) {
 	})
 }
 
+// A grid of more columns than there is room for becomes one for each row: nothing is missing.
+func TestGridNarrow(t *testing.T) {
+	head, row := []string{"server_name", "hostname", "state", "ratio", "open_conns", "known_calls"}, []string{"10.0.0.1:5060", "pbx-1", "OPER_UP", "1", "17", "4711"}
+	var b bytes.Buffer
+	(&Screen{Out: &b, width: func() int { return 40 }}).Grid(head, [][]string{row, row})
+	for _, cell := range append(head, row...) {
+		if strings.Count(b.String(), cell) < 2 {
+			t.Errorf("%q is missing:\n%s", cell, b.String())
+		}
+	}
+}
+
 // A JSON value is written as it was read.
 func TestParseProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
