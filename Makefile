@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 BIN      := bin/carillon
 FAST     := ./cmd/... ./internal/...
 
-.PHONY: build run check quick bench fuzz fmt lint test race e2e deps clean
+.PHONY: build run check quick bench fuzz fmt lint cross test race e2e deps clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/carillon
@@ -18,7 +18,7 @@ run: build
 	$(BIN) demo
 
 # the fast ones first
-check: fmt lint test deps race e2e
+check: fmt lint cross test deps race e2e
 
 quick: fmt lint test
 
@@ -29,6 +29,10 @@ fmt:
 lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+# the commands that call the API are for other systems too
+cross:
+	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) build -o /dev/null ./... || exit 1; done
 
 test: build
 	$(GO) test $(FAST)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures Carillon beside a bare relay and Kamailio, in one run on one machine, and writes what it saw to
 // the terminal and to docs/benchmarks.md. bench/run builds and starts it.
 package main

@@ -23,6 +23,9 @@ of controllers work on one etcd cluster side by side.`,
   carillon controller --store https://etcd-1:2379,https://etcd-2:2379,https://etcd-3:2379 --store-ca ca.pem --api 0.0.0.0:9443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := sf.together(cmd.Flags()); err != nil {
+				return err
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			log, err := newLogger(level)

@@ -121,6 +121,9 @@ store is lost, and starts with what it had last. A controller on the same store 
 		Example: `  carillon engine --name se-1 --store https://etcd-1:2379,https://etcd-2:2379,https://etcd-3:2379 --store-ca ca.pem --control 10.0.0.5:9444`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := sf.together(cmd.Flags()); err != nil {
+				return err
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			if sf.where == storeEmbedded || sf.where == storeNone {

@@ -102,7 +102,7 @@ unless --secrets. Engines keep no messages of before: what is over cannot be tra
   carillon trace --from '+3312345*' --full
   carillon trace --code 4xx-6xx --virtualservice edge
   carillon trace --method REGISTER --only --for 10s
-  carillon trace --server pbx-1 --pcap pbx-1.pcapng
+  carillon trace --of pbx-1 --pcap pbx-1.pcapng
   carillon trace --method INVITE --pcap - | wireshark -k -i -`,
 		Args: between(0, 1, "[CALL-ID]"),
 	}
@@ -334,7 +334,8 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this machine and the virtual services, and say what is wrong and how to mend it",
-		Long: `doctor looks at engines and what they cannot run, listeners, advertised addresses and names, routes
+		Long: `doctor looks at engines and what they cannot run, the store and what of it nobody can read,
+listeners, advertised addresses and names, routes
 to servers from the addresses that requests leave from, MTU, socket buffers, the clock and limits
 of open files, and sends an OPTIONS and a REGISTER through each listener of each virtual service,
 over UDP, TCP and TLS, whose certificate it looks at. Run it on the machine of an engine, as its

@@ -79,6 +79,9 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	if err := f.together(cmd.Flags()); err != nil {
+		return err
+	}
 	changed, watchErr := watch(ctx, f.file)
 	set, err := f.load()
 	if err != nil {
@@ -247,8 +250,6 @@ var errNothing = errors.New("nothing to run: give -f lb.yaml, or --listen udp://
 // load makes the objects, from the file or from the flags. Nil: neither was given.
 func (f *runFlags) load() (*object.Set, error) {
 	switch {
-	case f.file != "" && len(f.listen)+len(f.servers) > 0:
-		return nil, usage{errors.New("give -f, or --listen and --server, not both")}
 	case f.file != "":
 		data, err := os.ReadFile(f.file)
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -8,8 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/carillon-sip/carillon/internal/catalog"
+	"github.com/carillon-sip/carillon/internal/store"
 )
 
 func TestMain(m *testing.M) {
@@ -19,7 +24,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: each with a controller of its own, empty, whose certificate is trusted by its file.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: controllerFor,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits}})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "damage": damage}})
 }
 
 // exits CODE PROGRAM ARGS... runs a program and wants that exit code.
@@ -40,6 +45,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// damage KIND UUID TEXT puts a text where the record of an object is.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: damage KIND UUID TEXT")
+	}
+	cp := ts.Value("controller").(*controlPlane)
+	rev, _, err := ts.Value("store").(*store.Store).Commit(context.Background(), store.Txn{Put: []store.KV{{Key: catalog.Key(args[0], args[1]), Value: []byte(args[2])}}})
+	ts.Check(err)
+	for end := time.Now().Add(10 * time.Second); cp.View().Revision < rev; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("the controller does not follow")
+		}
+	}
+}
+
 func controllerFor(env *testscript.Env) error {
 	data, password := filepath.Join(env.WorkDir, "data"), filepath.Join(env.WorkDir, "password")
 	if err := os.WriteFile(password, []byte("a good password\n"), 0o600); err != nil {
@@ -55,6 +75,7 @@ func controllerFor(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	env.Values["store"], env.Values["controller"] = st, cp
 	env.Defer(func() {
 		cp.stop()
 		if err := st.Close(); err != nil {

@@ -62,8 +62,11 @@ func (f *storeFlags) reach(ctx context.Context) (*store.Store, error) {
 }
 
 // with does something with the store, and closes it.
-func (f *storeFlags) with(ctx context.Context, do func(*store.Store) error) error {
-	st, err := f.reach(ctx)
+func (f *storeFlags) with(cmd *cobra.Command, do func(*store.Store) error) error {
+	if err := f.together(cmd.Flags()); err != nil {
+		return err
+	}
+	st, err := f.reach(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ what etcdctl snapshot save writes. Nothing need be stopped. A cluster asks for i
 	}
 	f := storeAt(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return f.with(cmd.Context(), func(st *store.Store) error {
+		return f.with(cmd, func(st *store.Store) error {
 			b, err := writeBackup(cmd.Context(), st, args[0])
 			if err != nil {
 				return err
@@ -200,7 +203,7 @@ func storeStatus() *cobra.Command {
 			}
 			return printBackup(cmd.OutOrStdout(), b)
 		}
-		return f.with(cmd.Context(), func(st *store.Store) error {
+		return f.with(cmd, func(st *store.Store) error {
 			full := st.Room(cmd.Context())
 			if full == nil && f.where == storeEmbedded { // the process that runs it may not be this one
 				full = store.DiskRoom(filepath.Join(f.dir(), "store"))
@@ -256,7 +259,7 @@ engines go on. A cluster asks for its root user.`,
 	}
 	f := storeAt(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.with(cmd.Context(), func(st *store.Store) error {
+		return f.with(cmd, func(st *store.Store) error {
 			done, err := st.Defragment(cmd.Context())
 			for _, d := range done {
 				words := ""

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package lab is the test bench of the end-to-end tests: it starts real programs (the balancer, SIPp, baresip,
 // Kamailio), waits until each says it is ready, records every SIP message between them and prints the ladder of a
 // call that failed.

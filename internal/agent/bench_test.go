@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-sip/carillon/internal/alloctest"
 	"github.com/carillon-sip/carillon/internal/catalog"
 	"github.com/carillon-sip/carillon/internal/engine"
 	"github.com/carillon-sip/carillon/internal/object"
@@ -49,6 +50,24 @@ func manyServices(b testing.TB, n int) *catalog.View {
 // BenchmarkChange is what a change of one pool costs from the moment that the store has told it: the view, its check, the
 // set, the snapshot, and the engine with a thousand virtual services that runs it.
 func BenchmarkChange(b *testing.B) {
+	change := changer(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		change()
+	}
+}
+
+// TestGarbageOfAChange holds that of a change of one of a thousand pools little is thrown away: 104 KB, of which 48 are lists of
+// a thousand pointers.
+func TestGarbageOfAChange(t *testing.T) {
+	const bound = 150 << 10
+	if got := alloctest.BytesPerRun(100, changer(t)); got > bound {
+		t.Errorf("a change of a pool allocates %.0f octets from the store to the engine, at most %d are right", got, bound)
+	}
+}
+
+// changer is what changes one pool of a thousand services.
+func changer(b testing.TB) func() {
 	v := manyServices(b, 1000)
 	if err := v.Set().Validate(); err != nil {
 		b.Fatal(strings.SplitN(err.Error(), "\n", 2)[0])
@@ -57,14 +76,13 @@ func BenchmarkChange(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer eng.Stop()
+	b.Cleanup(eng.Stop)
 	var puts []*catalog.Record
 	for i := range 100 {
 		puts = append(puts, manyPool(b, i*10, 20+i%2, 2), manyPool(b, i*10, 21-i%2, 3))
 	}
-	b.ReportAllocs()
 	n := 0
-	for b.Loop() {
+	return func() {
 		next := v.With(catalog.Change{Put: puts[n%len(puts)]})
 		if !next.Harmless(v) {
 			b.Fatal("the whole is checked")

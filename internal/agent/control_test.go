@@ -39,12 +39,12 @@ func put(t *testing.T, s *store.Store, set *object.Set) int64 {
 	t.Helper()
 	txn := store.Txn{Put: []store.KV{{Key: catalog.Generation, Value: []byte("1")}}}
 	uuids := map[string]string{}
-	all := []object.Any{object.AnyOf(&set.VirtualServices[0]), object.AnyOf(&set.VsVips[0]), object.AnyOf(&set.Pools[0])}
+	all := []object.Any{object.AnyOf(set.VirtualServices[0]), object.AnyOf(set.VsVips[0]), object.AnyOf(set.Pools[0])}
 	for i := range set.ApplicationProfiles {
-		all = append(all, object.AnyOf(&set.ApplicationProfiles[i]))
+		all = append(all, object.AnyOf(set.ApplicationProfiles[i]))
 	}
 	for i := range set.NetworkProfiles {
-		all = append(all, object.AnyOf(&set.NetworkProfiles[i]))
+		all = append(all, object.AnyOf(set.NetworkProfiles[i]))
 	}
 	for _, a := range all {
 		uuids[a.Kind()+"/"+a.Name()] = strings.ToLower(a.Kind()) + "-" + a.Name()

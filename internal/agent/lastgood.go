@@ -109,19 +109,27 @@ func (a *Agent) write(k kept) {
 	}
 }
 
-// textWriter writes what it gets as a part of a string of JSON, and sums it up. It must get whole characters.
+// textWriter writes what it gets as a part of a string of JSON, and sums it up. It must get UTF-8.
 type textWriter struct {
 	to  io.Writer
 	sum hash.Hash
+	out []byte // of the last part, to be used again
 }
 
 func (t *textWriter) Write(p []byte) (int, error) {
 	t.sum.Write(p)
-	quoted, err := json.Marshal(string(p))
-	if err != nil {
-		return 0, err
+	t.out = t.out[:0]
+	for _, c := range p {
+		switch {
+		case c < ' ':
+			t.out = fmt.Appendf(t.out, `\u%04x`, c)
+		case c == '"' || c == '\\':
+			t.out = append(t.out, '\\', c)
+		default:
+			t.out = append(t.out, c)
+		}
 	}
-	_, err = t.to.Write(quoted[1 : len(quoted)-1])
+	_, err := t.to.Write(t.out)
 	return len(p), err
 }
 

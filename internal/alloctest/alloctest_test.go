@@ -22,3 +22,9 @@ func TestOthersAreNotCounted(t *testing.T) {
 		t.Errorf("%v allocations, want none", n)
 	}
 }
+
+func TestBytesAreCounted(t *testing.T) {
+	if n := BytesPerRun(10, func() { kept = make([]byte, 100_000) }); n < 100_000 || n > 200_000 {
+		t.Errorf("%v octets, want about 100,000", n)
+	}
+}

@@ -34,7 +34,7 @@ const FormatVersion = 1
 // AdminTenant is the uuid, and the name, of the tenant that is always there. What it has, all may refer to.
 const AdminTenant = "admin"
 
-// Record is one object as the store holds it. It never changes.
+// Record is one object as the store holds it. It never changes, but for the one who makes it before others know it.
 type Record struct {
 	Object   object.Any // references are uuids
 	Tenant   string     // uuid of the tenant it belongs to

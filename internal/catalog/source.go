@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/store"
 )
 
@@ -39,27 +41,67 @@ func NewSource(st *store.Store, log *slog.Logger) *Source {
 
 // take brings in a batch and tells of it. The caller holds s.mu.
 func (s *Source) take(ctx context.Context, b store.Batch) {
-	news, err := s.at.take(ctx, b)
-	if !news {
-		return
+	if news, err := s.at.take(ctx, b); news {
+		s.tell(err)
 	}
+}
+
+// tell has all hear how it is now. The caller holds s.mu.
+func (s *Source) tell(err error) {
 	s.err, s.told = err, true
 	for _, f := range s.hear {
 		f(s.at.v, err)
 	}
 }
 
-// Committed tells the source of a transaction that changed the configuration from before on, in this process: what the
-// store will tell in a moment is seen at once. The transaction must have compared Generation with that of before, so
-// that nothing came between. If the source sees something else by now, or is at work, the store's word is waited for.
-func (s *Source) Committed(ctx context.Context, before *View, t *store.Txn, revision int64) {
+// Commit is a change of the configuration that this process has made.
+type Commit struct {
+	Before, After *View    // After is Before with the changes, and nobody else knows it yet
+	Changes       []Change // the same
+	Modified      int64    // µs, what Generation reads now
+	Txn           *store.Txn
+	Revision      int64 // in which it happened
+}
+
+// Committed tells the source of a transaction that changed the configuration, in this process: what the store will tell in a
+// moment is seen at once. The transaction must have compared Generation with that of the view before, so that nothing came
+// between. If the source sees something else by now, or is at work, the store's word is waited for.
+func (s *Source) Committed(ctx context.Context, c Commit) {
 	if !s.mu.TryLock() {
 		return
 	}
 	defer s.mu.Unlock()
-	if s.at.v != before || s.at.lost || !s.told || s.err != nil {
+	if s.at.v != c.Before || s.at.lost || !s.told || s.err != nil {
 		return
 	}
+	if c.plain() {
+		c.date()
+		s.at.v = c.After
+		s.tell(nil)
+		return
+	}
+	s.take(ctx, c.batch())
+}
+
+// plain reports whether what was stored reads as it was before: its objects need not be read again.
+func (c *Commit) plain() bool {
+	return len(c.Before.Faults) == 0 && !slices.ContainsFunc(c.Changes, func(ch Change) bool { return ch.Put != nil && !object.Plain(ch.Put.Kind()) })
+}
+
+// date gives the new view, and what is new in it, the numbers that the store gave them.
+func (c *Commit) date() {
+	for _, ch := range c.Changes {
+		if ch.Put != nil {
+			ch.Put.Revision = c.Revision
+		}
+	}
+	v := c.After
+	v.Revision, v.Generation, v.Changes, v.Modified = c.Revision, c.Revision, c.Before.Changes+1, max(v.Modified, c.Modified)
+}
+
+// batch is what the store will tell.
+func (c *Commit) batch() store.Batch {
+	before, t, revision := c.Before, c.Txn, c.Revision
 	b := store.Batch{Revision: revision}
 	for _, kv := range t.Put {
 		if !strings.HasPrefix(kv.Key, Prefix) {
@@ -76,7 +118,7 @@ func (s *Source) Committed(ctx context.Context, before *View, t *store.Txn, revi
 			b.Deletes = append(b.Deletes, store.KV{Key: key, Revision: revision})
 		}
 	}
-	s.take(ctx, b)
+	return b
 }
 
 // Close ends following. The store is the caller's.

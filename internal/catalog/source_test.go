@@ -43,23 +43,31 @@ func TestCommittedIsWhatTheStoreTells(t *testing.T) {
 		}
 		txn := store.Txn{Compare: []store.Cond{{Key: Generation, Revision: before.Generation}}, Put: []store.KV{{Key: Generation, Value: fmt.Append(nil, 1000+i)},
 			{Key: "audit/" + fmt.Sprint(i), Value: []byte("x")}}}
-		uuid := fmt.Sprint("pool-", i%7)
-		if i%5 == 4 && before.Get("Pool", uuid) != nil {
-			txn.Delete = append(txn.Delete, Key("Pool", uuid))
+		kind, uuid, text := "Pool", fmt.Sprint("pool-", i%7), fmt.Sprintf(`"servers":["10.0.0.%d:5060"]`, i+1)
+		if i%7 == 6 {
+			kind, text = "VsVip", fmt.Sprintf(`"vip":["10.0.0.%d"]`, i+1)
+		}
+		change := Change{Gone: uuid}
+		if i%5 == 4 && before.Get(kind, uuid) != nil {
+			txn.Delete = append(txn.Delete, Key(kind, uuid))
 		} else {
-			value, err := record(t, "Pool", AdminTenant, fmt.Sprintf(`{"name":"p%d","uuid":%q,"servers":["10.0.0.%d:5060"]}`, i%7, uuid, i+1)).Encode()
+			change = Change{Put: record(t, kind, AdminTenant, fmt.Sprintf(`{"name":"p%d","uuid":%q,%s}`, i%7, uuid, text))}
+			change.Put.Version, change.Put.Modified = uint32(i), 1000+int64(i)
+			value, err := change.Put.Encode()
 			if err != nil {
 				t.Fatal(err)
 			}
-			txn.Put = append(txn.Put, store.KV{Key: Key("Pool", uuid), Value: value})
+			txn.Put = append(txn.Put, store.KV{Key: Key(kind, uuid), Value: value})
 		}
+		after := before.With(change)
 		revision, ok, err := st.Commit(ctx, txn)
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 		if i%3 != 0 { // the others are another process's
-			src.Committed(ctx, before, &txn, revision)
-			src.Committed(ctx, before, &txn, revision) // said twice it counts once
+			c := Commit{before, after, []Change{change}, 1000 + int64(i), &txn, revision}
+			src.Committed(ctx, c)
+			src.Committed(ctx, c) // said twice it counts once
 		}
 		same(t, src, told, revision)
 	}

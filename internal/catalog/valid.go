@@ -3,6 +3,7 @@ package catalog
 import (
 	"slices"
 	"strings"
+	"weak"
 
 	"github.com/carillon-sip/carillon/internal/object"
 )
@@ -11,6 +12,18 @@ import (
 // by itself: see object.Set.ValidateTogether. Only what changed, those who refer to it and what these refer to is looked
 // at, where that is enough; the whole of a thousand virtual services takes milliseconds. False: it is not known.
 func (v *View) Harmless(before *View) bool {
+	v.mu.Lock()
+	known := v.harmless == weak.Make(before) // who planned the change has asked already
+	v.mu.Unlock()
+	if !known && v.findHarmless(before) {
+		v.mu.Lock()
+		v.harmless, known = weak.Make(before), true
+		v.mu.Unlock()
+	}
+	return known
+}
+
+func (v *View) findHarmless(before *View) bool {
 	changes := v.since(before)
 	if !v.local(before, changes) {
 		return false
@@ -63,13 +76,18 @@ func sameListens(old, now *Record) bool {
 
 // unique reports whether no other object of the kind can have the name that an engine knows r by.
 func (v *View) unique(r *Record) bool {
+	return !v.Twice(r) && (r.Tenant == AdminTenant || v.Named(r.Kind(), AdminTenant, v.EngineName(r)) == nil) &&
+		(r.Tenant != AdminTenant || !strings.Contains(r.Name(), "/"))
+}
+
+// Twice reports whether another object of the kind and tenant has the name of one that the view has.
+func (v *View) Twice(r *Record) bool {
 	list := v.kinds[r.Kind()]
 	i, _ := slices.BinarySearchFunc(list, r, byName)
 	same := func(i int) bool {
 		return i >= 0 && i < len(list) && list[i].Name() == r.Name() && list[i].Tenant == r.Tenant
 	}
-	return !same(i-1) && !same(i+1) && (r.Tenant == AdminTenant || v.Named(r.Kind(), AdminTenant, v.EngineName(r)) == nil) &&
-		(r.Tenant != AdminTenant || !strings.Contains(r.Name(), "/"))
+	return same(i-1) || same(i+1)
 }
 
 // around is what changes put, all that refer to it, and all that these refer to: the neighbourhood in which a change
@@ -114,6 +132,9 @@ func (v *View) since(before *View) []Change {
 
 // difference appends what is another in a list.
 func difference(out []Change, was, is []*Record) []Change {
+	if len(was) == len(is) && (len(is) == 0 || &was[0] == &is[0]) {
+		return out
+	}
 	for len(was) > 0 || len(is) > 0 {
 		switch {
 		case len(was) > 0 && len(is) > 0 && was[0] == is[0]:

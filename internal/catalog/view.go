@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/carillon-sip/carillon/internal/object"
 )
@@ -23,10 +24,12 @@ type View struct {
 	kinds   map[string][]*Record // by kind, in the order of names, then tenants
 	users   *table[[]string]     // by uuid, also of what is not there: the uuids of the records that refer to it, in no order
 
-	mu      sync.Mutex      // guards the next three
+	mu      sync.Mutex      // guards the next four
 	set     *resolved       // nil: not made yet
 	base    *resolved       // what set will be made from; nil: from nothing
 	renamed map[string]bool // uuids whose name is another than in base
+
+	harmless weak.Pointer[View] // compared with which it is known to be so
 }
 
 // Fault is a record of the store that cannot be read. What it was before stays in the view.

@@ -46,33 +46,22 @@ marker, and what bears it and is in none of them is deleted.`,
 			if err != nil {
 				return err
 			}
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			objects, err := loadFiles(cmd, files, p)
-			if err != nil {
-				return err
-			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			query := url.Values{"prune": {prune}, "dry_run": {strconv.FormatBool(dryRun)}}
-			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
-			if err != nil {
-				return err
-			}
-			p.Hide()
-			if showDiff {
-				if err := printDiff(cmd, res); err != nil {
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				res, err := applyFiles(cmd, c, p, files, prune, dryRun)
+				if err != nil {
 					return err
 				}
-			}
-			report(cmd, res, dryRun)
-			if dryRun || wait == "" {
-				return nil
-			}
-			return awaitEngines(cmd, c, p, res.Revision, patience, res.Has)
+				if showDiff {
+					if err := printDiff(cmd, res); err != nil {
+						return err
+					}
+				}
+				report(cmd, res, dryRun)
+				if dryRun || wait == "" {
+					return nil
+				}
+				return awaitEngines(cmd, c, p, res.Revision, patience, res.Has)
+			})
 		},
 	}
 	fl := cmd.Flags()
@@ -83,6 +72,18 @@ marker, and what bears it and is in none of them is deleted.`,
 	fl.StringVar(&wait, "wait", "", "wait so long for the engines to run it, such as 10s")
 	a.flags.Add(cmd)
 	return cmd
+}
+
+// applyFiles sends the objects of files in one request.
+func applyFiles(cmd *cobra.Command, c *client.Client, p *view.Progress, files []string, prune string, dryRun bool) (*client.Applied, error) {
+	objects, err := loadFiles(cmd, files, p)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"prune": {prune}, "dry_run": {strconv.FormatBool(dryRun)}}
+	res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
+	p.Hide()
+	return res, err
 }
 
 // report tells what became of each object.
@@ -191,33 +192,19 @@ func diffCommand(a *app) *cobra.Command {
 			if len(files) == 0 {
 				return usage("-f is missing: expected carillon diff -f FILE|DIR")
 			}
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			objects, err := loadFiles(cmd, files, p)
-			if err != nil {
-				return err
-			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			query := url.Values{"dry_run": {"true"}}
-			if prune != "" {
-				query.Set("prune", prune)
-			}
-			res, err := c.Apply(cmd.Context(), client.File(objects, prune), query, telling(p))
-			if err != nil {
-				return err
-			}
-			p.Hide()
-			if err := printDiff(cmd, res); err != nil {
-				return err
-			}
-			if res.Changed {
-				return errDiffers
-			}
-			return nil
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				res, err := applyFiles(cmd, c, p, files, prune, true)
+				if err != nil {
+					return err
+				}
+				if err := printDiff(cmd, res); err != nil {
+					return err
+				}
+				if res.Changed {
+					return errDiffers
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file or directory of objects; - is standard input; may be repeated")

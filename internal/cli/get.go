@@ -21,11 +21,13 @@ func getCommand(a *app) *cobra.Command {
 		Use:   "get TYPE [NAME...]",
 		Short: "Show objects",
 		Long: `get shows the objects of a type, or those with the names given. The forms yaml and json
-are those of files: what get writes, apply takes. Defaults are left out unless --full.`,
+are those of files: what get writes, apply takes. Defaults are left out unless --full. A
+jsonpath sees all that the API answers: defaults, uuid, and how the object is doing.`,
 		Example: `  carillon get pool
   carillon get virtualservice -o wide
   carillon get pool edge -o yaml > edge.yaml
   carillon get pool edge -o jsonpath='{.servers[*].ip.addr}'
+  carillon get pool edge -o jsonpath='{.runtime.oper_status.state}'
   carillon get pool -l team=voice -o name`,
 		Args:              args(1, many, "TYPE [NAME...]"),
 		ValidArgsFunction: a.completeTypes,
@@ -148,6 +150,26 @@ func asFile(k object.KindInfo, list []*view.Node, single bool) *view.Node {
 	return out
 }
 
+// asAnswer is asFile with what only answers have: uuid, tenant, when it was changed, and how it is doing.
+func asAnswer(k object.KindInfo, list []*view.Node, single bool) *view.Node {
+	out := asFile(k, list, single)
+	for i, n := range list {
+		to := out
+		if all := out.Get(k.Name); all != nil && all.Type == view.List {
+			to = all.Items[i]
+		}
+		for _, name := range []string{"uuid", "url", "tenant_ref", "_last_modified", "runtime"} {
+			if v := n.Get(name); v != nil {
+				if name == "tenant_ref" {
+					v = view.NewText(object.RefName(v.Text))
+				}
+				to.Set(name, v)
+			}
+		}
+	}
+	return out
+}
+
 func writeFile(cmd *cobra.Command, output string, n *view.Node) error {
 	var data []byte
 	var err error
@@ -176,7 +198,7 @@ func jsonPathWriter(text string) (writer, error) {
 	}
 	return func(cmd *cobra.Command, k object.KindInfo, list []*view.Node, single bool) error {
 		var value any
-		if err := json.Unmarshal(asFile(k, list, single).JSON(), &value); err != nil {
+		if err := json.Unmarshal(asAnswer(k, list, single).JSON(), &value); err != nil {
 			return err
 		}
 		for _, found := range path.Select(value) {
@@ -265,42 +287,21 @@ func deleteCommand(a *app) *cobra.Command {
 			if len(files) == 0 && len(args) < 2 || len(files) > 0 && len(args) > 0 {
 				return usage("expected carillon delete TYPE NAME..., or carillon delete -f FILE")
 			}
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			var body []byte
-			if len(files) > 0 {
-				objects, err := loadFiles(cmd, files, p)
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				body, err := toDelete(cmd, p, files, args)
 				if err != nil {
 					return err
 				}
-				body = client.File(objects, "")
-			} else {
-				k, err := kindArg(args[0])
+				res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}}, telling(p))
 				if err != nil {
-					return err
+					return byUUID(cmd, c, args, err)
 				}
-				list := []map[string]string{}
-				for _, name := range args[1:] {
-					list = append(list, map[string]string{"name": name})
+				p.Hide()
+				for _, o := range res.Objects {
+					say(cmd, "%s/%s deleted", pathOf(o.Kind), o.Name)
 				}
-				if body, err = json.Marshal(map[string]any{k.Name: list}); err != nil {
-					return err
-				}
-			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			res, err := c.Apply(cmd.Context(), body, url.Values{"delete": {"true"}}, telling(p))
-			if err != nil {
-				return notFoundHelp(cmd, c, args, err)
-			}
-			p.Hide()
-			for _, o := range res.Objects {
-				say(cmd, "%s/%s deleted", pathOf(o.Kind), o.Name)
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file or directory of objects; - is standard input; may be repeated")
@@ -308,8 +309,29 @@ func deleteCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// notFoundHelp adds the nearest name to an error that a name is not there.
-func notFoundHelp(cmd *cobra.Command, c *client.Client, args []string, err error) error {
+// toDelete is what to delete, as Apply takes it: the objects of files, or those with names.
+func toDelete(cmd *cobra.Command, p *view.Progress, files, args []string) ([]byte, error) {
+	if len(files) > 0 {
+		objects, err := loadFiles(cmd, files, p)
+		if err != nil {
+			return nil, err
+		}
+		return client.File(objects, ""), nil
+	}
+	k, err := kindArg(args[0])
+	if err != nil {
+		return nil, err
+	}
+	list := []map[string]string{}
+	for _, name := range args[1:] {
+		list = append(list, map[string]string{"name": name})
+	}
+	return json.Marshal(map[string]any{k.Name: list})
+}
+
+// byUUID deletes the one object that was asked for, if it is its uuid that was given: of what nobody can read there is no
+// name. Else it adds the nearest name to the error that there is none such.
+func byUUID(cmd *cobra.Command, c *client.Client, args []string, err error) error {
 	code, _ := ExitCode(err)
 	if code != ExitNotFound || len(args) != 2 {
 		return err
@@ -317,6 +339,13 @@ func notFoundHelp(cmd *cobra.Command, c *client.Client, args []string, err error
 	k, kindErr := kindArg(args[0])
 	if kindErr != nil {
 		return err
+	}
+	switch gone, err := c.DeleteUUID(cmd.Context(), k, args[1]); {
+	case err != nil:
+		return err
+	case gone:
+		say(cmd, "%s/%s deleted", k.Path, args[1])
+		return nil
 	}
 	return c.NoSuch(cmd.Context(), k, args[1])
 }

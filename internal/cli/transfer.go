@@ -24,28 +24,23 @@ func exportCommand(a *app) *cobra.Command {
 		Example: "  carillon export -f backup.json --secrets\n  carillon export | jq .Pool",
 		Args:    args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			path := "/api/export"
-			if secrets {
-				path += "?secrets=true"
-			}
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			p.Say("The controller writes", "all objects")
-			data, err := c.DoTelling(cmd.Context(), http.MethodGet, path, nil, telling(p))
-			if err != nil {
-				return err
-			}
-			p.End()
-			if file == "" || file == "-" {
-				_, err = cmd.OutOrStdout().Write(data)
-				return err
-			}
-			return writePrivate(file, data)
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				path := "/api/export"
+				if secrets {
+					path += "?secrets=true"
+				}
+				p.Say("The controller writes", "all objects")
+				data, err := c.DoTelling(cmd.Context(), http.MethodGet, path, nil, telling(p))
+				if err != nil {
+					return err
+				}
+				p.End()
+				if file == "" || file == "-" {
+					_, err = cmd.OutOrStdout().Write(data)
+					return err
+				}
+				return writePrivate(file, data)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&secrets, "secrets", false, "with keys and passwords' hashes, readable")
@@ -73,41 +68,48 @@ func importCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.flags.Client(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			p := view.NewProgress(cmd.ErrOrStderr())
-			defer p.End()
-			path := "/api/import"
-			if p.On() {
-				path += "?progress=true"
-			}
-			answer, err := c.DoTelling(cmd.Context(), http.MethodPost, path, data, telling(p))
-			if err != nil {
-				return err
-			}
-			p.Hide()
-			n, err := view.Parse(answer)
-			if err != nil {
-				return err
-			}
-			say(cmd, "%s objects brought in, revision %s", n.Get("objects").String(), n.Get("revision").String())
-			if wait == "" {
-				return nil
-			}
-			revision, err := strconv.ParseInt(n.Get("revision").String(), 10, 64)
-			if err != nil {
-				return fmt.Errorf("the answer to an import: %w", err)
-			}
-			return awaitEngines(cmd, c, p, revision, patience, func(string) bool { return true })
+			return a.calling(cmd, func(c *client.Client, p *view.Progress) error {
+				path := "/api/import"
+				if p.On() {
+					path += "?progress=true"
+				}
+				answer, err := c.DoTelling(cmd.Context(), http.MethodPost, path, data, telling(p))
+				if err != nil {
+					return err
+				}
+				p.Hide()
+				n, err := view.Parse(answer)
+				if err != nil {
+					return err
+				}
+				say(cmd, "%s objects brought in, revision %s", n.Get("objects").String(), n.Get("revision").String())
+				if wait == "" {
+					return nil
+				}
+				revision, err := strconv.ParseInt(n.Get("revision").String(), 10, 64)
+				if err != nil {
+					return fmt.Errorf("the answer to an import: %w", err)
+				}
+				return awaitEngines(cmd, c, p, revision, patience, func(string) bool { return true })
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file that export wrote; - is standard input")
 	cmd.Flags().StringVar(&wait, "wait", "", "wait so long for the engines to run it, such as 10s")
 	a.flags.Add(cmd)
 	return cmd
+}
+
+// calling does something with the API that may take long, and shows how far it is.
+func (a *app) calling(cmd *cobra.Command, do func(*client.Client, *view.Progress) error) error {
+	c, err := a.flags.Client(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	p := view.NewProgress(cmd.ErrOrStderr())
+	defer p.End()
+	return do(c, p)
 }
 
 // telling has a request tell its progress, if anybody sees it.

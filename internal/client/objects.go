@@ -48,6 +48,20 @@ func (c *Client) Find(ctx context.Context, k object.KindInfo, name string, query
 	return data, err == nil, err
 }
 
+// DeleteUUID deletes the object of a kind with that uuid, also one whose record nobody can read. gone is false when there is
+// none, as there never is of what has not the form of a uuid.
+func (c *Client) DeleteUUID(ctx context.Context, k object.KindInfo, uuid string) (gone bool, err error) {
+	if kind, _, ok := strings.Cut(uuid, "-"); !ok || !strings.HasPrefix(k.Path, kind) && kind != "se" { // engines have se-...
+		return false, nil
+	}
+	_, err = c.Do(ctx, http.MethodDelete, "/api/"+k.Path+"/"+url.PathEscape(uuid), nil)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // own chooses the one of a user's tenant where another of that name is lent to all by admin.
 func own(list []json.RawMessage) json.RawMessage {
 	for _, data := range list {
@@ -83,10 +97,16 @@ type NotFound struct {
 	Kind object.KindInfo
 	Name string
 	Near string
+	// Tenant is one in which what stands behind the slash is there: engines and reports write its edge as acme/edge. Empty: none.
+	Tenant string
 }
 
 func (e *NotFound) Error() string {
 	text := fmt.Sprintf("there is no %s %q", e.Kind.Name, e.Name)
+	if e.Tenant != "" {
+		return text + fmt.Sprintf("; %q of tenant %s is reached with --tenant %s, or in the shell after: switchto tenant %s",
+			strings.TrimPrefix(e.Name, e.Tenant+"/"), e.Tenant, e.Tenant, e.Tenant)
+	}
 	if e.Near != "" {
 		text += fmt.Sprintf("; did you mean %q?", e.Near)
 	}
@@ -99,7 +119,32 @@ func (c *Client) NoSuch(ctx context.Context, k object.KindInfo, name string) err
 	if err != nil {
 		return err
 	}
-	return &NotFound{k, name, object.Nearest(name, names)}
+	out := &NotFound{Kind: k, Name: name, Near: object.Nearest(name, names)}
+	if tenant, _, there := c.OfTenant(ctx, k, name); there {
+		out.Tenant = tenant
+	}
+	return out
+}
+
+// OfTenant reads a name as engines write those of a tenant's objects, acme/edge, and reports whether that one is there.
+func (c *Client) OfTenant(ctx context.Context, k object.KindInfo, name string) (tenant, bare string, there bool) {
+	tenant, bare, ok := strings.Cut(name, "/")
+	if !ok || tenant == "" || bare == "" {
+		return "", "", false
+	}
+	list, err := c.In(tenant).List(ctx, k.Path, url.Values{"name": {bare}, "fields": {"name,tenant_ref"}, "include_name": {"true"}})
+	if err != nil { // there is no such tenant, or no right to look into it
+		return "", "", false
+	}
+	for _, data := range list {
+		var o struct {
+			Tenant string `json:"tenant_ref"`
+		}
+		if json.Unmarshal(data, &o) == nil && object.RefName(o.Tenant) == tenant {
+			return tenant, bare, true
+		}
+	}
+	return "", "", false
 }
 
 // Applied is what a file of objects has done, or would do.

@@ -186,7 +186,7 @@ func (c *Controller) commit(ctx context.Context, p *plan) (revision int64, ok bo
 		return 0, false, unavailable(err)
 	}
 	if ok {
-		c.source.Committed(ctx, p.before, &t, revision)
+		c.source.Committed(ctx, catalog.Commit{Before: p.before, After: p.after, Changes: p.changes, Modified: p.modified, Txn: &t, Revision: revision})
 	}
 	return revision, ok, nil
 }

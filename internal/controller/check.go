@@ -37,9 +37,12 @@ func (p *plan) checkPut(r *catalog.Record) []error {
 	if err := object.Check(r.Object); err != nil {
 		errs = append(errs, invalid(err))
 	}
-	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.twice(r) {
+	if now := p.after.Named(r.Kind(), r.Tenant, r.Name()); now != r || p.after.Twice(r) {
 		errs = append(errs, &Error{Code: NameTaken, Name: r.Name(),
 			Msg: r.Kind() + " with this Name, Tenant ref and Cloud ref already exists."})
+	}
+	if err := p.engineName(r); err != nil {
+		errs = append(errs, err)
 	}
 	if old != nil {
 		if err := vipIDs(old.Object, r.Object); err != nil {
@@ -52,15 +55,23 @@ func (p *plan) checkPut(r *catalog.Record) []error {
 	return errs
 }
 
-// twice reports whether another object has the name of r.
-func (p *plan) twice(r *catalog.Record) bool {
-	n := 0
-	for _, other := range p.after.List(r.Kind()) {
-		if other.Name() == r.Name() && other.Tenant == r.Tenant {
-			n++
+// engineName refuses a name with a slash that engines have for the object of a tenant: they write edge of tenant acme as acme/edge.
+func (p *plan) engineName(r *catalog.Record) error {
+	if r.Tenant != catalog.AdminTenant {
+		if as := p.after.EngineName(r); p.after.Named(r.Kind(), catalog.AdminTenant, as) != nil {
+			return fault(Invalid, "%s/%s: name: engines know it as %q, and a %s of tenant admin has that name: choose another, or have that one renamed", r.Kind(), r.Name(), as, r.Kind())
 		}
+		return nil
 	}
-	return n > 1
+	tenant, name, ok := strings.Cut(r.Name(), "/")
+	if !ok {
+		return nil
+	}
+	if t := p.after.Named("Tenant", catalog.AdminTenant, tenant); t != nil && p.after.Named(r.Kind(), t.UUID(), name) != nil {
+		return fault(Invalid, "%s/%s: name: engines know %q of tenant %s by it: choose another; that one itself is reached with --tenant %s, or in the shell after: switchto tenant %s",
+			r.Kind(), r.Name(), name, tenant, tenant, tenant)
+	}
+	return nil
 }
 
 // checkGone refuses to delete what the system needs or others refer to.

@@ -125,11 +125,11 @@ func freshWarnings(p *plan) []string {
 }
 
 // names are those of two lists, sorted.
-func names[T any](a, b []T, of func(*T) string) []string {
+func names[T any](a, b []*T, of func(*T) string) []string {
 	var out []string
-	for _, list := range [][]T{a, b} {
-		for i := range list {
-			out = append(out, of(&list[i]))
+	for _, list := range [][]*T{a, b} {
+		for _, o := range list {
+			out = append(out, of(o))
 		}
 	}
 	slices.Sort(out)
@@ -225,7 +225,7 @@ func (c *Controller) place(p *object.Pool) func(uint64) string {
 	if p == nil || p.LBAlgorithm != object.ConsistentHash || len(p.Servers) == 0 {
 		return nil
 	}
-	snap, err := snapshot.Compile(&object.Set{Pools: []object.Pool{*p}}, nil, snapshot.Env{Sealer: token.New(c.secret)}, 1)
+	snap, err := snapshot.Compile(&object.Set{Pools: []*object.Pool{p}}, nil, snapshot.Env{Sealer: token.New(c.secret)}, 1)
 	if err != nil || len(snap.Pools) != 1 {
 		return nil
 	}

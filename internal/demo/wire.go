@@ -76,7 +76,7 @@ func (f *farm) objects(enabled []bool) (*object.Set, error) {
 		s.Enabled, s.Hostname = enabled[i], f.servers[i].Name()
 	}
 	set.Pools[0].ConnectionRampDurationMin = 0 // a demonstration has no ten minutes
-	m := &set.HealthMonitors[0]
+	m := set.HealthMonitors[0]
 	m.SendIntervalS, m.ReceiveTimeoutS = probeIntervalS, probeTimeoutS
 	if err := set.Validate(); err != nil {
 		return nil, fmt.Errorf("objects of the demonstration: %w", err)

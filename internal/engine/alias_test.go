@@ -63,8 +63,8 @@ func TestA1_Alias(t *testing.T) {
 	}
 	shown := object.New[object.SSLKeyAndCertificate]("shown")
 	shown.Certificate.Certificate, shown.Key = minePEM, mineKey
-	set.PKIProfiles, set.VirtualServices[0].PKIProfileRef = []object.PKIProfile{pki}, "pki"
-	set.SSLKeyAndCertificates = append(set.SSLKeyAndCertificates, shown)
+	set.PKIProfiles, set.VirtualServices[0].PKIProfileRef = []*object.PKIProfile{&pki}, "pki"
+	set.SSLKeyAndCertificates = append(set.SSLKeyAndCertificates, &shown)
 	set.Pools[0].SSLKeyAndCertificateRef = "shown"
 	if err := set.Validate(); err != nil {
 		t.Fatal(err)

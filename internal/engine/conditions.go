@@ -42,6 +42,9 @@ func (e *Engine) healthChanged(c health.Change) {
 	}
 }
 
+// maxChanges is up to how many changes that came together their memory is used for the next ones: thousands come at the start.
+const maxChanges = 256
+
 // bringIn swaps in views with all changes that were gathered. The caller holds e.mu.
 func (e *Engine) bringIn() {
 	l := e.live.Load()
@@ -71,7 +74,9 @@ func (e *Engine) bringIn() {
 	for _, p := range pools {
 		e.swapView(p, p.View.Load().With(changes[p]...))
 	}
-	e.changes = e.changes[:0]
+	if e.changes = e.changes[:0]; cap(e.changes) > maxChanges {
+		e.changes = nil
+	}
 	e.changedAt = time.Now()
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,9 +250,8 @@ func TestMinServersUp(t *testing.T) {
 	e.settle()
 	log.await(t, "pool oper_up", "")
 	expect("up", "", 2)
-	off := *set
-	off.Pools = slices.Clone(set.Pools)
-	off.Pools[0].Enabled = false
+	off, pool := *set, *set.Pools[0]
+	pool.Enabled, off.Pools = false, []*object.Pool{&pool}
 	if err := e.Apply(&off, next(e)); err != nil {
 		t.Fatal(err)
 	}

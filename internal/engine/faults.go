@@ -93,12 +93,12 @@ func (e *Engine) fallBack(asked *object.Set, faults map[string]*fault) *object.S
 	out.VirtualServices = nil
 	out.VsVips, out.Pools, out.PoolGroups = slices.Clip(out.VsVips), slices.Clip(out.Pools), slices.Clip(out.PoolGroups)
 	out.ApplicationProfiles, out.HealthMonitors = slices.Clip(out.ApplicationProfiles), slices.Clip(out.HealthMonitors)
-	var rest []object.VirtualService
+	var rest []*object.VirtualService
 	for i := range asked.VirtualServices {
-		vs := &asked.VirtualServices[i]
+		vs := asked.VirtualServices[i]
 		f := faults[snapshot.ID(vs.UUID, vs.Name)]
 		if f == nil {
-			rest = append(rest, *vs)
+			rest = append(rest, vs)
 			continue
 		}
 		old := e.served(snapshot.ID(vs.UUID, vs.Name))
@@ -117,7 +117,7 @@ func (e *Engine) served(id string) *object.VirtualService {
 		return nil
 	}
 	for i := range e.set.VirtualServices {
-		if vs := &e.set.VirtualServices[i]; snapshot.ID(vs.UUID, vs.Name) == id {
+		if vs := e.set.VirtualServices[i]; snapshot.ID(vs.UUID, vs.Name) == id {
 			return vs
 		}
 	}
@@ -126,19 +126,19 @@ func (e *Engine) served(id string) *object.VirtualService {
 
 // lastGood puts what old refers to into a set, under names that nobody else has, and gives old with these references.
 // Only its pool is the one of the set, if that still has it.
-func (e *Engine) lastGood(out *object.Set, vs, old *object.VirtualService) object.VirtualService {
+func (e *Engine) lastGood(out *object.Set, vs, old *object.VirtualService) *object.VirtualService {
 	kept := *old
 	kept.Name = vs.Name
 	private := "\x00" + snapshot.ID(vs.UUID, vs.Name)
 	if vip := e.set.VsVip(old.VsVipRef); vip != nil {
 		v := *vip
 		v.Name, kept.VsVipRef = private, private
-		out.VsVips = append(out.VsVips, v)
+		out.VsVips = append(out.VsVips, &v)
 	}
 	if profile := e.set.ApplicationProfile(old.ApplicationProfileRef); profile != nil {
 		p := *profile
 		p.Name, kept.ApplicationProfileRef = private, private
-		out.ApplicationProfiles = append(out.ApplicationProfiles, p)
+		out.ApplicationProfiles = append(out.ApplicationProfiles, &p)
 	}
 	if pool := e.set.Pool(old.PoolRef); pool != nil {
 		kept.PoolRef = e.keepPool(out, pool)
@@ -146,23 +146,23 @@ func (e *Engine) lastGood(out *object.Set, vs, old *object.VirtualService) objec
 	if old.PoolGroupRef != "" {
 		kept.PoolGroupRef = e.keepGroup(out, old.PoolGroupRef, private)
 	}
-	return kept
+	return &kept
 }
 
 // keepGroup puts a pool group into a set, under that name.
 func (e *Engine) keepGroup(out *object.Set, name, private string) string {
 	for i := range e.set.PoolGroups {
-		g := e.set.PoolGroups[i]
-		if g.Name != name {
+		if e.set.PoolGroups[i].Name != name {
 			continue
 		}
+		g := *e.set.PoolGroups[i]
 		g.Name, g.Members = private, slices.Clone(g.Members)
 		for j := range g.Members {
 			if pool := e.set.Pool(g.Members[j].PoolRef); pool != nil {
 				g.Members[j].PoolRef = e.keepPool(out, pool)
 			}
 		}
-		out.PoolGroups = append(out.PoolGroups, g)
+		out.PoolGroups = append(out.PoolGroups, &g)
 	}
 	return private
 }
@@ -170,7 +170,7 @@ func (e *Engine) keepGroup(out *object.Set, name, private string) string {
 // keepPool is the name of a pool in a set, to which it is added if it is not there any more.
 func (e *Engine) keepPool(out *object.Set, pool *object.Pool) string {
 	for i := range out.Pools {
-		if p := &out.Pools[i]; snapshot.ID(p.UUID, p.Name) == snapshot.ID(pool.UUID, pool.Name) {
+		if p := out.Pools[i]; snapshot.ID(p.UUID, p.Name) == snapshot.ID(pool.UUID, pool.Name) {
 			return p.Name
 		}
 	}
@@ -180,10 +180,10 @@ func (e *Engine) keepPool(out *object.Set, pool *object.Pool) string {
 	}
 	for _, ref := range p.HealthMonitorRefs {
 		if hm := e.set.HealthMonitor(ref); hm != nil && out.HealthMonitor(ref) == nil {
-			out.HealthMonitors = append(out.HealthMonitors, *hm)
+			out.HealthMonitors = append(out.HealthMonitors, hm)
 		}
 	}
-	out.Pools = append(out.Pools, p)
+	out.Pools = append(out.Pools, &p)
 	return p.Name
 }
 
@@ -239,7 +239,7 @@ func (e *Engine) Faults() map[string]string {
 	}
 	out := map[string]string{}
 	for i := range e.asked.VirtualServices {
-		vs := &e.asked.VirtualServices[i]
+		vs := e.asked.VirtualServices[i]
 		if f := e.faults[snapshot.ID(vs.UUID, vs.Name)]; f != nil {
 			out[vs.Name] = f.text
 		}

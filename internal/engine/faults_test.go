@@ -111,8 +111,10 @@ func TestLastGoodForm(t *testing.T) {
 	serves(client, first, "call-2", a)
 	serves(client, second, "call-3", c)
 	// a change of something else leaves it so
-	set.VirtualServices = slices.Clone(set.VirtualServices)
-	set.VirtualServices[1].Name = "renamed"
+	renamed := *set.VirtualServices[1]
+	renamed.Name = "renamed"
+	set = &object.Set{VirtualServices: []*object.VirtualService{set.VirtualServices[0], &renamed}, VsVips: set.VsVips, Pools: set.Pools,
+		ApplicationProfiles: set.ApplicationProfiles, NetworkProfiles: set.NetworkProfiles}
 	if err := e.Apply(set, 3); err != nil {
 		t.Fatal(err)
 	}
@@ -121,14 +123,14 @@ func TestLastGoodForm(t *testing.T) {
 	}
 	serves(client, first, "call-4", a)
 	// the address that it keeps is not there for another
-	third := set.VirtualServices[1]
+	third := *set.VirtualServices[1]
 	third.Name, third.UUID, third.VsVipRef = "third", "virtualservice-third", "third"
-	vip := set.VsVips[0]
+	vip := *set.VsVips[0]
 	vip.Name = "third"
 	vip.Vip = []object.Vip{{VipID: "1", Enabled: true, IPAddress: first.Addr()}}
 	third.Services = []object.Service{{Port: 0}}
-	set.VsVips = append(slices.Clone(set.VsVips), vip)
-	set.VirtualServices = append(slices.Clone(set.VirtualServices), third)
+	set.VsVips = append(slices.Clone(set.VsVips), &vip)
+	set.VirtualServices = append(slices.Clone(set.VirtualServices), &third)
 	if err := e.Apply(set, 4); err != nil {
 		t.Fatal(err)
 	}

@@ -301,7 +301,7 @@ func haltOf(b *testing.B, nCalls, conns int) (halted, cpu time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	vs := &set.VirtualServices[0]
+	vs := set.VirtualServices[0]
 	vs.Services = append(vs.Services, object.Service{OverrideNetworkProfileRef: "System-TCP-Proxy"})
 	for i := range set.ApplicationProfiles {
 		set.ApplicationProfiles[i].SIPServiceProfile.MaxCalls = 2_000_000

@@ -19,7 +19,7 @@ func TestStreamLimits(t *testing.T) {
 	server := newUA(t, sip.UDP, "127.0.0.1")
 	set := streamSet(t, []string{"127.0.0.1"}, sip.UDP, server.addr)
 	tcp := object.New[object.NetworkProfile]("limited")
-	set.NetworkProfiles = []object.NetworkProfile{tcp}
+	set.NetworkProfiles = []*object.NetworkProfile{&tcp}
 	for i := range set.VirtualServices[0].Services[1:] {
 		set.VirtualServices[0].Services[1+i].OverrideNetworkProfileRef = "limited"
 	}
@@ -28,9 +28,9 @@ func TestStreamLimits(t *testing.T) {
 	apply := func(change func(*object.TCPProxyProfile, *object.VirtualService)) {
 		t.Helper()
 		next := *set
-		p, vs := tcp, set.VirtualServices[0]
+		p, vs := tcp, *set.VirtualServices[0]
 		change(&p.Profile.TCPProxyProfile, &vs)
-		next.NetworkProfiles, next.VirtualServices = []object.NetworkProfile{p}, []object.VirtualService{vs}
+		next.NetworkProfiles, next.VirtualServices = []*object.NetworkProfile{&p}, []*object.VirtualService{&vs}
 		if err := next.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestConnectionFlood(t *testing.T) {
 	set := streamSet(t, []string{"127.0.0.1"}, sip.UDP, server.addr)
 	tcp := object.New[object.NetworkProfile]("limited")
 	tcp.Profile.TCPProxyProfile.MaxConnectionsPerSource = 50
-	set.NetworkProfiles = []object.NetworkProfile{tcp}
+	set.NetworkProfiles = []*object.NetworkProfile{&tcp}
 	set.VirtualServices[0].Services[1].OverrideNetworkProfileRef = "limited"
 	e, _ := start(t, set)
 	at := listenerFor(e)(&ua{tr: sip.TCP, addr: server.addr})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/balance"
+	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/snapshot"
 )
 
@@ -74,9 +75,8 @@ func TestEjection(t *testing.T) {
 	}
 	second(20)
 	expect("and again", "ejected up up")
-	next := *set
-	next.Pools = append(next.Pools[:0:0], set.Pools[0])
-	next.Pools[0].InlineHealthMonitor = false
+	next, pool := *set, *set.Pools[0]
+	pool.InlineHealthMonitor, next.Pools = false, []*object.Pool{&pool}
 	if err := e.Apply(&next, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestMayBeOut(t *testing.T) {
 	e := startQuietly(t, load(t, strings.Replace(rampYAML, `"127.0.0.1:2"]`, `"127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]`, 1)))
 	p := e.live.Load().snap.Pools[0]
 	for _, c := range []struct{ percent, min, want int }{{50, 0, 2}, {0, 0, 0}, {100, 0, 3}, {100, 3, 1}, {50, 4, 0}, {20, 0, 0}, {25, 0, 1}} {
-		pool := &snapshot.Pool{Servers: p.Servers}
+		pool := &snapshot.Pool{Object: &object.Pool{}, Servers: p.Servers}
 		pool.View.Store(p.View.Load())
 		pool.Object.MaxEjectedPercent, pool.Object.MinServersUp = c.percent, c.min
 		if got := mayBeOut(pool); got != c.want {

@@ -70,10 +70,10 @@ func TestRampStarts(t *testing.T) {
 	check("it came up", 1, 10)
 	e.stepRamps(time.Now().Add(5 * time.Minute))
 	check("half-way", 5, 10)
-	next := *set
-	next.Pools = []object.Pool{set.Pools[0]}
-	next.Pools[0].Servers = append(next.Pools[0].Servers[:2:2], object.NewServer(netip.MustParseAddrPort("127.0.0.1:3")))
-	next.Pools[0].Servers[1].Enabled = false
+	next, more := *set, *set.Pools[0]
+	more.Servers = append(more.Servers[:2:2], object.NewServer(netip.MustParseAddrPort("127.0.0.1:3")))
+	more.Servers[1].Enabled = false
+	next.Pools = []*object.Pool{&more}
 	if err := e.apply(&next, 2); err != nil {
 		t.Fatal(err)
 	}

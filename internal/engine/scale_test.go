@@ -29,7 +29,7 @@ func farm(services, servers, port int) *object.Set {
 	set := &object.Set{}
 	hm := object.New[object.HealthMonitor]("hm")
 	hm.Type, hm.SendIntervalS, hm.DisableQuickstart = object.MonitorSIP, 3600, true
-	set.HealthMonitors = []object.HealthMonitor{hm}
+	set.HealthMonitors = []*object.HealthMonitor{&hm}
 	for i := range services {
 		name := fmt.Sprintf("service-%04d", i)
 		vip := object.New[object.VsVip](name)
@@ -46,8 +46,8 @@ func farm(services, servers, port int) *object.Set {
 		vs.VsVipRef, vs.PoolRef = name, name
 		vs.ApplicationProfileRef, vs.NetworkProfileRef = object.SystemSIP, object.SystemUDPProxy
 		vs.Services = []object.Service{{Port: uint16(port + i)}}
-		set.VsVips, set.Pools = append(set.VsVips, vip), append(set.Pools, pool)
-		set.VirtualServices = append(set.VirtualServices, vs)
+		set.VsVips, set.Pools = append(set.VsVips, &vip), append(set.Pools, &pool)
+		set.VirtualServices = append(set.VirtualServices, &vs)
 	}
 	return set
 }
@@ -59,6 +59,13 @@ func copied(s *object.Set) *object.Set {
 	c.VirtualServices, c.Pools = slices.Clone(s.VirtualServices), slices.Clone(s.Pools)
 	c.ApplicationProfiles = slices.Clone(s.ApplicationProfiles)
 	return &c
+}
+
+// own is a copy, in its place, of the object that a pointer of a list leads to.
+func own[T any](at **T) *T {
+	o := **at
+	*at = &o
+	return &o
 }
 
 // processValue reads a line of /proc/self/status: VmRSS in kB, or Threads.
@@ -101,19 +108,19 @@ func TestManyServices(t *testing.T) {
 		at := i * 7 % services
 		switch i % 4 {
 		case 0: // a server more, or less
-			p := &set.Pools[at]
+			p := own(&set.Pools[at])
 			p.Servers = append(slices.Clone(p.Servers), object.NewServer(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, byte(at), byte(i)}), 5060)))
 		case 1:
-			set.VirtualServices[at].Services = []object.Service{{Port: uint16(20000 + services + i)}}
+			own(&set.VirtualServices[at]).Services = []object.Service{{Port: uint16(20000 + services + i)}}
 		case 2:
-			p := &set.Pools[at]
+			p := own(&set.Pools[at])
 			p.Servers = slices.Clone(p.Servers)
 			p.Servers[0].Enabled = !p.Servers[0].Enabled
 		case 3:
 			app := object.New[object.ApplicationProfile]("app")
 			app.Type, app.SIPServiceProfile.TransactionTimeoutS = object.ApplicationSIP, 2+i
-			set.ApplicationProfiles = []object.ApplicationProfile{app}
-			set.VirtualServices[at].ApplicationProfileRef = "app"
+			set.ApplicationProfiles = []*object.ApplicationProfile{&app}
+			own(&set.VirtualServices[at]).ApplicationProfileRef = "app"
 		}
 		begin := time.Now()
 		if err := e.Apply(set, uint64(i+2)); err != nil {

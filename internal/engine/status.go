@@ -169,7 +169,7 @@ func (e *Engine) notServed(snap *snapshot.Snapshot) (out []ServiceStatus) {
 		return nil
 	}
 	for i := range e.asked.VirtualServices {
-		vs := &e.asked.VirtualServices[i]
+		vs := e.asked.VirtualServices[i]
 		if f := e.faults[snapshot.ID(vs.UUID, vs.Name)]; f != nil && f.down {
 			out = append(out, ServiceStatus{UUID: vs.UUID, Name: vs.Name, Pool: vs.PoolRef, Error: f.text, Traffic: vs.TrafficEnabled,
 				Latency: new(metric.Snapshot)})

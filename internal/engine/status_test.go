@@ -21,7 +21,7 @@ func large(t testing.TB, n int) *Engine {
 	}
 	hm := object.New[object.HealthMonitor]("rare")
 	hm.Type, hm.SendIntervalS, hm.DisableQuickstart = object.MonitorSIP, 3600, true
-	set.HealthMonitors = append(set.HealthMonitors, hm)
+	set.HealthMonitors = append(set.HealthMonitors, &hm)
 	set.Pools[0].HealthMonitorRefs = []string{"rare"}
 	if err := set.Validate(); err != nil {
 		t.Fatal(err)
@@ -48,12 +48,12 @@ func BenchmarkStatus10000Servers(b *testing.B) {
 func TestStatusHasTheHealthOfEachServer(t *testing.T) {
 	a, b := newPeer(t, "127.0.0.1:0"), newPeer(t, "127.0.0.1:0")
 	set := quickSet(t, "127.0.0.1:0", a, b)
-	other := set.Pools[0]
+	other := *set.Pools[0]
 	other.Name, other.Servers = "other", []object.Server{object.NewServer(b.addr)}
 	other.HealthMonitorRefs = []string{"rare"}
 	hm := object.New[object.HealthMonitor]("rare")
 	hm.Type, hm.SendIntervalS, hm.DisableQuickstart = object.MonitorPing, 3600, true
-	set.Pools, set.HealthMonitors = append(set.Pools, other), []object.HealthMonitor{hm}
+	set.Pools, set.HealthMonitors = append(set.Pools, &other), []*object.HealthMonitor{&hm}
 	e, _ := start(t, set)
 	for _, p := range e.Status().Pools {
 		for _, sv := range p.Servers {

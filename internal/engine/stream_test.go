@@ -345,8 +345,8 @@ func streamSet(t *testing.T, listens []string, serverTransport sip.Transport, se
 	for _, s := range servers {
 		pool.Servers = append(pool.Servers, object.NewServer(s))
 	}
-	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
-		ApplicationProfiles: []object.ApplicationProfile{app}, SSLKeyAndCertificates: []object.SSLKeyAndCertificate{cert}}
+	set := &object.Set{VirtualServices: []*object.VirtualService{&vs}, VsVips: []*object.VsVip{&vip}, Pools: []*object.Pool{&pool},
+		ApplicationProfiles: []*object.ApplicationProfile{&app}, SSLKeyAndCertificates: []*object.SSLKeyAndCertificate{&cert}}
 	if err := set.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,9 @@ func (e *Eyes) Doctor(ctx context.Context, o DoctorOptions) error {
 	if err := d.engines(ctx, s); err != nil {
 		return err
 	}
+	if err := d.stored(ctx); err != nil {
+		return err
+	}
 	list, err := e.Client.List(ctx, "virtualservice", map[string][]string{"include_name": {"true"}})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-sip/carillon/internal/object"
 	"github.com/carillon-sip/carillon/internal/view"
 )
 
@@ -176,23 +177,21 @@ func (e *Eyes) Undrain(ctx context.Context, pool, server string) error {
 
 // Enable enables or disables a virtual service, a pool, or a server of a pool.
 func (e *Eyes) Enable(ctx context.Context, what, server string, on bool) error {
-	kind, name, ok := strings.Cut(what, "/")
-	if !ok {
-		kind, name = "pool", what
-	}
-	if server != "" && !on {
-		return e.Drain(ctx, DrainOptions{Pool: name, Server: server})
-	}
-	if server != "" {
-		return e.Undrain(ctx, name, server)
-	}
-	uuid, _, err := e.find(ctx, kind, name)
+	path, name, err := takesCalls(what)
 	if err != nil {
 		return err
 	}
-	path := strings.ToLower(kind)
-	if path != "pool" {
-		path = "virtualservice"
+	switch {
+	case server != "" && path != "pool":
+		return fmt.Errorf("%s: a virtual service has no servers; its pool has", what)
+	case server != "" && !on:
+		return e.Drain(ctx, DrainOptions{Pool: name, Server: server})
+	case server != "":
+		return e.Undrain(ctx, name, server)
+	}
+	uuid, _, err := e.find(ctx, path, name)
+	if err != nil {
+		return err
 	}
 	var said struct {
 		Enabled bool `json:"enabled"`
@@ -204,4 +203,23 @@ func (e *Eyes) Enable(ctx context.Context, what, server string, on bool) error {
 	state := map[bool]string{true: "enabled", false: "disabled"}[on]
 	e.say("%s %s is %s.", path, name, state)
 	return nil
+}
+
+// takesCalls reads what is to be enabled or disabled: TYPE/NAME, or the name of a pool, which may have a slash in it.
+func takesCalls(what string) (path, name string, err error) {
+	kind, name, ok := strings.Cut(what, "/")
+	if !ok {
+		return "pool", what, nil
+	}
+	k, known := object.FindKind(kind)
+	if strings.EqualFold(kind, "vs") {
+		k, known = object.FindKind("virtualservice")
+	}
+	switch {
+	case !known: // acme/edge
+		return "pool", what, nil
+	case k.Name != "Pool" && k.Name != "VirtualService":
+		return "", "", fmt.Errorf("%s: only pools and virtual services can be enabled and disabled, as POOL or virtualservice/NAME", what)
+	}
+	return k.Path, name, nil
 }

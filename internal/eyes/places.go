@@ -101,6 +101,8 @@ func (d *doctor) engine(o *engineObject) {
 // mendError is what to do about what an engine cannot run.
 func mendError(words string) string {
 	switch {
+	case strings.Contains(words, "cannot be read"):
+		return "What is said of the store has what to do."
 	case strings.Contains(words, "in use"), strings.Contains(words, "is taken"):
 		return "Another program has the port: 'ss -lntup' on its machine tells which."
 	case strings.Contains(words, "assign"):

@@ -45,7 +45,7 @@ func newLoop(cfg Config, source rand.Source) *loop {
 	return &loop{
 		cfg: cfg, begin: time.Now(), random: rand.New(source),
 		events: make(chan event, eventQueue), commands: make(chan func()), kicks: make(chan *server, kickQueue), stop: make(chan struct{}),
-		pools: poolMap{}, locals: map[netip.Addr]int{}, stats: map[statsKey]*monitorStats{}, runs: map[uint64]*check{},
+		pools: &poolMap{}, locals: map[netip.Addr]int{}, stats: map[statsKey]*monitorStats{}, runs: map[uint64]*check{},
 		sameAddr: map[netip.AddrPort]*check{}, probers: map[proberKind]prober{}, changes: newOutbox(cfg.OnChange),
 	}
 }
@@ -122,42 +122,31 @@ func wholeLines(s string) bool {
 	return true
 }
 
-// poolMap is the servers by pool and address. Neither it nor what it holds ever changes: others read it.
-type poolMap map[string]map[netip.AddrPort]*server
-
-// all calls yield for every server.
-func (m poolMap) all(yield func(*server) bool) {
-	for _, servers := range m {
-		for _, s := range servers {
-			if !yield(s) {
-				return
-			}
-		}
-	}
-}
-
 // apply makes pools what is watched, if all is set instead of all pools there were, else instead of those of the same names.
 func (l *loop) apply(pools map[string][]Target, all bool, now time.Time) {
 	before := l.pools
 	l.fresh = 0
-	l.pools = make(poolMap, len(before)+1)
+	next := &poolEdit{}
 	if !all {
-		maps.Copy(l.pools, before)
+		next.poolMap = *before
 	}
 	for _, pool := range slices.Sorted(maps.Keys(pools)) {
-		l.applyPool(pool, pools[pool], before[pool], now)
+		next.set(pool, l.applyPool(pool, pools[pool], before.of(pool), now))
 	}
-	for pool, servers := range before {
-		if _, named := pools[pool]; all && !named {
-			l.dropServers(servers, nil)
+	l.pools = &next.poolMap
+	if all {
+		for pool, servers := range before.pools {
+			if _, named := pools[pool]; !named {
+				l.dropServers(servers, nil)
+			}
 		}
 	}
 	l.sweep()
 }
 
-// applyPool makes targets the servers of a pool that are watched; before are those that were.
-func (l *loop) applyPool(pool string, targets []Target, before map[netip.AddrPort]*server, now time.Time) {
-	servers := make(map[netip.AddrPort]*server, len(targets))
+// applyPool makes targets the servers of a pool that are watched, and returns them; before are those that were.
+func (l *loop) applyPool(pool string, targets []Target, before poolServers, now time.Time) poolServers {
+	servers := make(poolServers, len(targets))
 	for i := range targets {
 		t := &targets[i]
 		addr := plain(t.Server)
@@ -170,14 +159,11 @@ func (l *loop) applyPool(pool string, targets []Target, before map[netip.AddrPor
 		l.adopt(s, t, now)
 	}
 	l.dropServers(before, servers)
-	delete(l.pools, pool)
-	if len(servers) > 0 {
-		l.pools[pool] = servers
-	}
+	return servers
 }
 
 // dropServers lets go of those of before that are not in now.
-func (l *loop) dropServers(before, now map[netip.AddrPort]*server) {
+func (l *loop) dropServers(before, now poolServers) {
 	for addr, s := range before {
 		if now[addr] == nil {
 			l.drop(s.checks)

@@ -29,7 +29,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		for i := range set.HealthMonitors {
-			if _, err := MonitorFrom(&set.HealthMonitors[i], identity.Any); err != nil {
+			if _, err := MonitorFrom(set.HealthMonitors[i], identity.Any); err != nil {
 				t.Error(err)
 			}
 		}

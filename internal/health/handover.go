@@ -37,7 +37,7 @@ func (m *Manager) Learn(known []Known) {
 		now := time.Now()
 		for i := range known {
 			k := &known[i]
-			s := m.l.pools[k.Pool][plain(k.Server)]
+			s := m.l.pools.of(k.Pool)[plain(k.Server)]
 			if s == nil || k.State == Unknown {
 				continue
 			}

@@ -80,7 +80,7 @@ type loop struct {
 	stop     chan struct{} // closed to end the loop
 	wg       sync.WaitGroup
 
-	pools    poolMap
+	pools    *poolMap
 	locals   map[netip.Addr]int // checks by the local address that they use
 	unused   bool               // one of locals has just become 0
 	stats    map[statsKey]*monitorStats

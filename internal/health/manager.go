@@ -138,8 +138,7 @@ func (m *Manager) Update(pools map[string][]Target) error {
 func (m *Manager) update(pools map[string][]Target, all bool) error {
 	ok := m.do(func() {
 		m.l.apply(pools, all, time.Now())
-		known := m.l.pools
-		m.known.Store(&known)
+		m.known.Store(m.l.pools)
 	})
 	if !ok {
 		return errors.New("health: closed")
@@ -156,7 +155,7 @@ func (m *Manager) State(pool string, server netip.AddrPort) State {
 }
 
 func (m *Manager) find(pool string, addr netip.AddrPort) *server {
-	return (*m.known.Load())[pool][plain(addr)]
+	return m.known.Load().of(pool)[plain(addr)]
 }
 
 // Kick brings the next checks of a server forward to quick-start pace, until they have settled its state anew: for ICMP errors and

@@ -13,6 +13,9 @@ type outbox struct {
 	closed   bool
 }
 
+// maxPlaces is up to how many changes that waited at a time the memory for them is used again.
+const maxPlaces = 1000
+
 func newOutbox(onChange func(Change)) *outbox {
 	o := &outbox{onChange: onChange, place: map[serverKey]int{}}
 	o.more.L = &o.mu
@@ -47,7 +50,9 @@ func (o *outbox) run() {
 		}
 		batch := o.waiting
 		o.waiting = nil
-		clear(o.place)
+		if clear(o.place); len(batch) > maxPlaces {
+			o.place = map[serverKey]int{} // a map keeps the memory of the most that it ever held
+		}
 		for _, c := range batch {
 			if o.closed {
 				return

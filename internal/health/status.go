@@ -160,7 +160,7 @@ func (m *Manager) ServerStatus(pool string, server netip.AddrPort) (ServerStatus
 	var st ServerStatus
 	found := false
 	m.do(func() {
-		if s := m.l.pools[pool][plain(server)]; s != nil {
+		if s := m.l.pools.of(pool)[plain(server)]; s != nil {
 			st, found = s.status(m.l.begin), true
 		}
 	})

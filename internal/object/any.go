@@ -117,7 +117,9 @@ func Decode(kindName string, data []byte) (Any, error) {
 	if k == nil {
 		return Any{}, &FieldError{Object: kindName, Msg: unknownKind(kindName)}
 	}
-	docs, fault := read("", data)
+	r := readers.Get().(*jsonReader)
+	defer r.free()
+	docs, fault := r.read("", data)
 	if fault != nil {
 		if err := json.Unmarshal(data, new(any)); err != nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 			fault.Msg = "not JSON: " + err.Error() // a client that sends { means JSON
@@ -139,6 +141,22 @@ func Decode(kindName string, data []byte) (Any, error) {
 	}
 	a.complete()
 	return a, nil
+}
+
+// Plain reports whether an object of a kind holds only what was given: none of it is a secret, or follows from the rest.
+func Plain(kindName string) bool {
+	switch k := theSchema().kind(kindName); {
+	case k == nil || k.shape.secret():
+		return false
+	case k.name == "VsVip" || k.name == "PKIProfile": // as complete has it; the others have secrets
+		return false
+	}
+	return true
+}
+
+// secret reports whether there is one in a struct, or in one below it.
+func (sh *shape) secret() bool {
+	return slices.ContainsFunc(sh.fields, func(f field) bool { return f.secret || f.of != nil && f.of.secret() })
 }
 
 // complete fills in what follows from what was given.
@@ -202,7 +220,9 @@ func structTexts(v reflect.Value, sh *shape, path []string) []string {
 	if raw == nil {
 		return nil
 	}
-	if n := readJSON(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
+	r := readers.Get().(*jsonReader)
+	defer r.free()
+	if n := r.root(raw); n.Kind == yaml.ScalarNode && len(path) == 1 {
 		return []string{n.Value}
 	}
 	return nil // within what is kept nobody looks

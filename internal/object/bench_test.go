@@ -43,7 +43,7 @@ func BenchmarkValidateTogether1000Services(b *testing.B) {
 }
 
 func BenchmarkCheckPool20Servers(b *testing.B) {
-	a := AnyOf(&manyServices(1).Pools[0])
+	a := AnyOf(manyServices(1).Pools[0])
 	for b.Loop() {
 		if err := Check(a); err != nil {
 			b.Fatal(err)
@@ -52,7 +52,7 @@ func BenchmarkCheckPool20Servers(b *testing.B) {
 }
 
 func BenchmarkDecodePool20Servers(b *testing.B) {
-	data := AnyOf(&manyServices(1).Pools[0]).JSON(JSONOptions{})
+	data := AnyOf(manyServices(1).Pools[0]).JSON(JSONOptions{})
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		if _, err := Decode("Pool", data); err != nil {
@@ -62,7 +62,7 @@ func BenchmarkDecodePool20Servers(b *testing.B) {
 }
 
 func BenchmarkJSONPool20Servers(b *testing.B) {
-	a := AnyOf(&manyServices(1).Pools[0])
+	a := AnyOf(manyServices(1).Pools[0])
 	for b.Loop() {
 		a.JSON(JSONOptions{MapRef: func(r Ref) string { return "https://host/api/x/" + r.Value }})
 	}
@@ -71,7 +71,7 @@ func BenchmarkJSONPool20Servers(b *testing.B) {
 // TestSpeed holds what a change of the store costs, several times what it takes; the best of five counts.
 func TestSpeed(t *testing.T) {
 	s := manyServices(1000)
-	pool := AnyOf(&s.Pools[0])
+	pool := AnyOf(s.Pools[0])
 	data := pool.JSON(JSONOptions{})
 	for _, c := range []struct {
 		what  string

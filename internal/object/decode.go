@@ -84,7 +84,7 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs returns the members of a mapping, with those that "<<" merges in behind its own. A key given twice is a fault.
 func (d *decoder) pairs(n *yaml.Node, p *path) []pair {
-	var out []pair
+	out := make([]pair, 0, len(n.Content)/2)
 	var merged []*yaml.Node
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -290,7 +290,7 @@ func (d *decoder) addr(n *yaml.Node, v reflect.Value, p *path) {
 		d.fail(text, at, fault)
 		return
 	}
-	v.Set(reflect.ValueOf(a))
+	*addrAt(v) = a
 }
 
 // familyOf is Avi's word for the family of an address.
@@ -422,6 +422,10 @@ func describe(n *yaml.Node) string {
 }
 
 func decodeBool(n *yaml.Node, v reflect.Value) string {
+	if word := strings.ToLower(n.Value); n.Style&fromJSON != 0 && n.Tag == "!!str" && (word == "true" || word == "false") {
+		v.SetBool(word == "true") // as decodeNumber has it
+		return ""
+	}
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
 		hint := ""
 		switch strings.ToLower(n.Value) {
@@ -446,6 +450,7 @@ func decodeNumber(n *yaml.Node, f *field, v reflect.Value) string {
 	}
 	switch plain := decimal.MatchString(n.Value); {
 	case plain && (tag == "!!int" || tag == "!!float"): // one too large for YAML's int is a float
+	case plain && tag == "!!str" && n.Style&fromJSON != 0: // a template of Ansible's makes text of everything, and Avi takes it
 	case plain && tag == "!!str":
 		return "expected a number, got the text " + quote(n.Value) + "; leave out the quotes"
 	case tag == "!!int":
@@ -463,8 +468,16 @@ func decodeNumber(n *yaml.Node, f *field, v reflect.Value) string {
 	return ""
 }
 
-// decodeText takes numbers too: `vip_id: 1` and the code 200 are texts that look like them.
+// decodeText takes numbers too: in YAML `name: 1001` is one. JSON tells text from number, so there one is refused, but for
+// `"vip_id": 1`: so it is in many a playbook.
 func decodeText(n *yaml.Node, f *field, v reflect.Value) string {
+	if n.Style&fromJSON != 0 && n.Kind == yaml.ScalarNode && n.Tag != "!!str" && !isNull(n) && !(f.digits && n.Tag == "!!int") {
+		want := "expected text"
+		if f.ref != "" || f.words != nil {
+			want = f.wanted()
+		}
+		return want + ", got " + n.Value + " without quotes"
+	}
 	if n.Kind != yaml.ScalarNode || isNull(n) {
 		want := "expected text"
 		if f.ref != "" || f.words != nil {
@@ -472,7 +485,7 @@ func decodeText(n *yaml.Node, f *field, v reflect.Value) string {
 		}
 		return want + ", got " + describe(n)
 	}
-	v.SetString(n.Value)
+	v.SetString(strings.Clone(n.Value)) // it is a part of the text that was read
 	return ""
 }
 

@@ -52,7 +52,7 @@ func Describe(kindName, path string) (FieldInfo, bool) {
 		return FieldInfo{}, false
 	}
 	sh := k.shape
-	info := FieldInfo{Name: k.name, Type: "mapping", Doc: k.title, Members: sh.members(), Effect: Acted}
+	info := FieldInfo{Name: k.name, Type: "mapping", Doc: k.title, Members: sh.members, Effect: Acted}
 	for name := range strings.SplitSeq(path, ".") {
 		name, _, _ = strings.Cut(name, "[")
 		switch {
@@ -96,8 +96,8 @@ func Expand(kindName, path, text string) (json.RawMessage, bool) {
 	return w.out, true
 }
 
-// members are the names of the fields of a struct: those that are acted on, then the kept ones.
-func (sh *shape) members() []string {
+// listMembers are the names of the fields of a struct: those that are acted on, then the kept ones.
+func (sh *shape) listMembers() []string {
 	var out []string
 	for i := range sh.fields {
 		out = append(out, sh.fields[i].name)
@@ -137,7 +137,7 @@ func (sh *shape) describe(f *field) FieldInfo {
 		}
 	}
 	if f.of != nil {
-		info.Members, info.Short = f.of.members(), shortForms[f.of.typ].what
+		info.Members, info.Short = f.of.members, shortForms[f.of.typ].what
 	}
 	if v := sh.zero.Field(f.index); f.class < classAddr && (f.filled || f.class == classBool || f.class == classNumber) && !(f.required && v.IsZero()) {
 		w := jsonWriter{}

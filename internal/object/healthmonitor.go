@@ -33,7 +33,7 @@ type SIPMonitor struct {
 	SIPRequestURI    string         `json:"sip_request_uri" own:"" doc:"Request-URI; empty: sip: and the server's address and port"`
 	SIPFrom          string         `json:"sip_from" own:"" doc:"From without its tag, as a URI or name and <URI>; empty: our own"`
 	SIPHeaders       []string       `json:"sip_headers" own:"" items:"0..32" doc:"more header fields, each 'Name: value'"`
-	SIPResponseCodes []string       `json:"sip_response_codes" own:"" items:"0..64" doc:"status codes that count as good: 200, 200-299 or 4xx; empty: any final response but 408 and 503"`
+	SIPResponseCodes []string       `json:"sip_response_codes" own:"" digits:"" items:"0..64" doc:"status codes that count as good: 200, 200-299 or 4xx; empty: any final response but 408 and 503"`
 	MaxForwards      int            `json:"max_forwards" default:"70" range:"1..255" own:"" doc:"Max-Forwards of the probe"`
 	Kept             Kept           `json:"-"`
 }

@@ -2,7 +2,6 @@ package object
 
 import (
 	"encoding/json"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -36,9 +35,14 @@ func (a Any) JSON(o JSONOptions) []byte {
 	if len(o.Fields) > 0 {
 		w.only = append([]string{"name", "uuid"}, o.Fields...)
 	}
+	w.out = make([]byte, 0, a.kind.written.Load()+slack)
 	w.object(a.v, a.kind.shape, o.More)
+	a.kind.written.Store(int64(len(w.out)))
 	return w.out
 }
+
+// slack is by how many octets more than the last one of its kind an object may have before its JSON is moved to larger memory.
+const slack = 256
 
 // jsonWriter writes objects as compact JSON.
 type jsonWriter struct {
@@ -129,7 +133,7 @@ func (w *jsonWriter) value(v reflect.Value, f *field, c class) {
 	case classNumber:
 		w.out = strconv.AppendInt(w.out, number(v), 10)
 	case classAddr:
-		a := v.Interface().(netip.Addr)
+		a := *addrAt(v)
 		w.out = append(w.out, `{"addr":"`...)
 		w.out = a.AppendTo(w.out)
 		w.out = append(w.out, `","type":"`...)

@@ -47,7 +47,7 @@ func (d *decoder) keep(m pair, sh *shape, v reflect.Value, p *path) {
 	case k.refused != "":
 		d.tell(value, p, k.refused)
 	default:
-		keepRaw(v.Field(sh.keptAt), name, text)
+		keepRaw(v.Field(sh.keptAt), k.name, text)
 	}
 }
 

@@ -1,6 +1,9 @@
 package object
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // KindInfo tells of a kind of object.
 type KindInfo struct {
@@ -13,19 +16,21 @@ type KindInfo struct {
 	InTenant   bool     // names are unique within a tenant, and there is tenant_ref; false: unique everywhere
 }
 
-// Kinds lists every kind of object, in the order in which they are written.
-func Kinds() []KindInfo {
+// Kinds lists every kind of object, in the order in which they are written. The caller must not change it.
+func Kinds() []KindInfo { return kindInfos() }
+
+var kindInfos = sync.OnceValue(func() []KindInfo {
 	var out []KindInfo
 	for i := range theSchema().kinds {
 		out = append(out, theSchema().kinds[i].info())
 	}
 	return out
-}
+})
 
 // FindKind returns the kind that text spells, in any case: Pool, virtualservice, virtual-service, virtual_service.
 func FindKind(text string) (KindInfo, bool) {
 	if k := findKind(text); k != nil {
-		return k.info(), true
+		return kindInfos()[k.index], true
 	}
 	return KindInfo{}, false
 }

@@ -113,6 +113,9 @@ func kindNames() string {
 
 // findKind returns the kind that text spells: VirtualService, virtualservice, virtual_service, virtual-service.
 func findKind(text string) *kind {
+	if k := theSchema().kind(text); k != nil {
+		return k
+	}
 	text = separators.Replace(text)
 	for i := range theSchema().kinds {
 		if k := &theSchema().kinds[i]; strings.EqualFold(k.name, text) {
@@ -225,7 +228,7 @@ func (l *loader) one(n *yaml.Node) {
 
 // add decodes an object onto its defaults.
 func (l *loader) add(k *kind, n *yaml.Node) {
-	list := reflect.ValueOf(l.set).Elem().Field(k.index)
+	list := k.list(l.set)
 	v := reflect.New(k.shape.typ).Elem()
 	v.Set(k.shape.zero)
 	l.object = k.name + "[" + strconv.Itoa(list.Len()) + "]"
@@ -234,7 +237,7 @@ func (l *loader) add(k *kind, n *yaml.Node) {
 	}
 	l.structure(n, k.shape, v, nil)
 	l.nodes[objectID{theSchema().kind(k.name), list.Len()}] = n
-	list.Set(reflect.Append(list, v))
+	l.set.Add(Any{k, v})
 }
 
 // nameOf looks for the name of an object before it is decoded, so that its faults can be told by it.

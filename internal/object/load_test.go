@@ -252,10 +252,9 @@ func FuzzPrint(f *testing.F) {
 		}
 		m := New[HealthMonitor](name)
 		m.Type, m.SIPMonitor.SIPResponse, m.SIPMonitor.SIPHeaders = MonitorSIP, text, []string{"X:" + text}
-		set := &Set{Pools: []Pool{p}, HealthMonitors: []HealthMonitor{m}}
+		set := &Set{Pools: []*Pool{&p}, HealthMonitors: []*HealthMonitor{&m}}
 		if err := set.Validate(); err != nil {
 			m.SIPMonitor.SIPHeaders = nil
-			set.HealthMonitors[0] = m
 			if set.Validate() != nil {
 				return
 			}

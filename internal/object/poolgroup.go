@@ -22,7 +22,7 @@ type PoolGroup struct {
 type PoolGroupMember struct {
 	PoolRef       string `json:"pool_ref" required:"" ref:"Pool" doc:"the pool"`
 	Ratio         int    `json:"ratio" default:"1" range:"1..1000,0" special:"0 takes no new calls" doc:"share of new calls against the other members of the same priority, by a consistent hash of the Call-ID"`
-	PriorityLabel string `json:"priority_label" doc:"a number, as text; the highest goes first, and none comes last"`
+	PriorityLabel string `json:"priority_label" digits:"" doc:"a number, as text; the highest goes first, and none comes last"`
 	Kept          Kept   `json:"-"`
 }
 

@@ -35,6 +35,9 @@ func newIndex(s *Set) *index {
 	for i := range theSchema().kinds {
 		k := &theSchema().kinds[i]
 		list := k.list(s)
+		if list.Len() == 0 {
+			continue
+		}
 		names, uuids := make(map[string]int, list.Len()), make(map[string]int, list.Len())
 		for j := range list.Len() {
 			o := list.Index(j)

@@ -102,6 +102,8 @@ at a time.
   either with ` + "`https://host`" + ` before it and ` + "`#edge`" + ` after it.
 * *Addresses* are ` + "`{addr: 10.0.0.1, type: V4}` or just `10.0.0.1`" + `. A server may be just ` + "`10.0.0.1:5060`" + `, an item of ` + "`vip`" + ` just
   an address, an item of ` + "`services`" + ` just a port, a network just ` + "`10.0.0.0/8`" + `, a range just ` + "`10.0.0.1-10.0.0.9`" + `.
+* JSON tells texts from numbers: ` + "`{\"name\": 1}`" + ` is refused, but for ` + "`vip_id`" + `, ` + "`priority_label`" + ` and status codes. Numbers and
+  booleans may stand in quotes there, as templates write them. In YAML a text may be a number without quotes; a number has none.
 * A field that must be given has **required** as its default. An empty default is shown as –.
 * *Whose* says whether a field, or its meaning, is Avi's or Carillon's own.
 
@@ -146,7 +148,7 @@ func effects(b *strings.Builder, sh *shape, path string, done map[*shape]bool) {
 		at = "– `" + path + "`"
 	}
 	by := map[Effect][]string{}
-	for _, name := range sh.members() {
+	for _, name := range sh.members {
 		info := FieldInfo{}
 		if f := sh.byName[name]; f != nil {
 			info = sh.describe(f)

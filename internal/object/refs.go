@@ -145,21 +145,24 @@ func (w *refWalk) text(v reflect.Value, kind string, p *path) {
 }
 
 func (w *refWalk) kept(v reflect.Value, p *path) {
-	kept := v.Interface().(Kept)
-	if w.write {
-		kept = maps.Clone(kept)
-		v.Set(reflect.ValueOf(kept))
-	}
+	kept, own := v.Interface().(Kept), false
+	r := readers.Get().(*jsonReader)
+	defer r.free()
 	for _, name := range slices.Sorted(maps.Keys(kept)) {
 		if !mayHoldRef(name, kept[name]) {
 			continue
 		}
-		n := readJSON(kept[name])
-		if w.member(n, name, p.field(name)) && w.write {
-			var b jsonWriter
-			b.node(n)
-			kept[name] = b.out
+		n := r.root(kept[name])
+		if !w.member(n, name, p.field(name)) || !w.write {
+			continue
 		}
+		if !own {
+			kept, own = maps.Clone(kept), true
+			v.Set(reflect.ValueOf(kept))
+		}
+		var b jsonWriter
+		b.node(n)
+		kept[name] = b.out
 	}
 }
 

@@ -1,10 +1,6 @@
 package object
 
-import (
-	"bytes"
-	"reflect"
-	"unsafe"
-)
+import "reflect"
 
 // SameBut reports whether all lists but that of one kind are the same memory in another set. False says nothing.
 func (s *Set) SameBut(o *Set, kind string) bool {
@@ -19,14 +15,11 @@ func (s *Set) SameBut(o *Set, kind string) bool {
 	return true
 }
 
-// Differ gives the places at which a kind's list of another set is not bit for bit the same, as it is where a set was made
-// of another by Replace. An object that is the same says the same; one that is not may do so too. ok is false when one
-// list is longer.
-//
-// It looks at the memory, since comparing a thousand pools field by field takes longer than all the rest of a change.
+// Differ gives the places at which a kind's list of another set has another object, as it is where a set was made of another
+// by Replace. One that is another may say the same. ok is false when one list is longer.
 func (s *Set) Differ(o *Set, kind string) (places []int, ok bool) {
 	k := theSchema().kind(kind)
-	x, y := k.list(s), k.list(o)
+	x, y := k.list(s).list, k.list(o).list
 	n := x.Len()
 	if n != y.Len() {
 		return nil, false
@@ -34,10 +27,8 @@ func (s *Set) Differ(o *Set, kind string) (places []int, ok bool) {
 	if n == 0 || x.UnsafePointer() == y.UnsafePointer() {
 		return nil, true
 	}
-	size := int(k.shape.typ.Size())
-	a, b := unsafe.Slice((*byte)(x.UnsafePointer()), n*size), unsafe.Slice((*byte)(y.UnsafePointer()), n*size)
 	for i := range n {
-		if !bytes.Equal(a[i*size:(i+1)*size], b[i*size:(i+1)*size]) {
+		if x.Index(i).UnsafePointer() != y.Index(i).UnsafePointer() {
 			places = append(places, i)
 		}
 	}

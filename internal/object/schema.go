@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // The schema is the struct tags of objects.go. The words of a tag:
@@ -65,6 +66,7 @@ type field struct {
 	optional bool     // a struct that is not there while it is all zero
 	filled   bool     // has a default that is not empty
 	secret   bool     // never shown unless asked for
+	digits   bool     // a text that is a number mostly, and is taken as one from JSON too
 	key      []string // of a list of structs: what makes an item what it is; empty: all of it
 	minItems int
 	maxItems int
@@ -84,6 +86,7 @@ type shape struct {
 	typeAt int // index of the field Type, which `when` of others speaks of; -1: none
 
 	keptInOrder []*keptField // by name
+	members     []string     // names of fields, for people
 	mayRef      bool         // there may be references, in kept fields too
 	refs        bool         // there are references that have an effect
 }
@@ -98,10 +101,20 @@ type kind struct {
 	shape  *shape
 	nameAt int // index of the field Name
 	uuidAt int
+
+	written *atomic.Int64 // octets of JSON of the last one that was written: what to begin with
 }
 
+// objects are those of one kind in a set: a list of pointers.
+type objects struct{ list reflect.Value }
+
+func (o objects) Len() int { return o.list.Len() }
+
+// Index is the struct at a place.
+func (o objects) Index(i int) reflect.Value { return o.list.Index(i).Elem() }
+
 // list is the objects of that kind in a set.
-func (k *kind) list(s *Set) reflect.Value { return reflect.ValueOf(s).Elem().Field(k.index) }
+func (k *kind) list(s *Set) objects { return objects{reflect.ValueOf(s).Elem().Field(k.index)} }
 
 type schema struct {
 	kinds  []kind
@@ -113,7 +126,7 @@ var theSchema = sync.OnceValue(func() *schema {
 	s := &schema{shapes: map[reflect.Type]*shape{}}
 	set := reflect.TypeFor[Set]()
 	for i := range set.NumField() {
-		elem := set.Field(i).Type.Elem()
+		elem := set.Field(i).Type.Elem().Elem()
 		s.kinds = append(s.kinds, newKind(elem, i, s.add(elem)))
 	}
 	return s
@@ -121,7 +134,7 @@ var theSchema = sync.OnceValue(func() *schema {
 
 // newKind is the kind of the objects in field i of Set.
 func newKind(t reflect.Type, i int, sh *shape) kind {
-	k := kind{name: t.Name(), path: strings.ToLower(t.Name()), title: titleOf(t.Name()), index: i, shape: sh}
+	k := kind{name: t.Name(), path: strings.ToLower(t.Name()), title: titleOf(t.Name()), index: i, shape: sh, written: &atomic.Int64{}}
 	k.prefix = k.path
 	if k.name == "ServiceEngine" {
 		k.prefix = "se" // as Avi has it
@@ -204,6 +217,7 @@ func (sh *shape) summarize() {
 		sh.refs = sh.refs || f.ref != "" || f.of != nil && f.of.refs
 		sh.mayRef = sh.mayRef || sh.refs || f.of != nil && f.of.mayRef
 	}
+	sh.members = slices.Clip(sh.listMembers())
 }
 
 // objectTypes are the element types of Set: the structs that are objects of their own.
@@ -211,7 +225,7 @@ func (s *schema) objectTypes() []reflect.Type {
 	var out []reflect.Type
 	set := reflect.TypeFor[Set]()
 	for i := range set.NumField() {
-		out = append(out, set.Field(i).Type.Elem())
+		out = append(out, set.Field(i).Type.Elem().Elem())
 	}
 	return out
 }
@@ -226,6 +240,7 @@ func (s *schema) field(sf reflect.StructField, index int) field {
 	_, f.optional = sf.Tag.Lookup("optional")
 	f.filled = sf.Tag.Get("default") != ""
 	_, f.secret = sf.Tag.Lookup("secret")
+	_, f.digits = sf.Tag.Lookup("digits")
 	t := sf.Type
 	f.class = classOf(t)
 	if f.class == classList {
@@ -369,12 +384,24 @@ func aWord(name string) string {
 
 // isDefault reports whether field f of the struct v stands at its default. An empty list is one, nil or not.
 func (sh *shape) isDefault(v reflect.Value, f *field) bool {
-	fv := v.Field(f.index)
-	if f.class == classList {
+	fv, zero := v.Field(f.index), sh.zero.Field(f.index)
+	switch f.class {
+	case classList:
 		return fv.Len() == 0
+	case classBool:
+		return fv.Bool() == zero.Bool()
+	case classNumber:
+		return number(fv) == number(zero)
+	case classText, classWord:
+		return fv.String() == zero.String()
+	case classAddr:
+		return *addrAt(fv) == *addrAt(zero)
 	}
-	return reflect.DeepEqual(fv.Interface(), sh.zero.Field(f.index).Interface())
+	return reflect.DeepEqual(fv.Addr().Interface(), zero.Addr().Interface()) // as pointers they are not copied
 }
+
+// addrAt is the address that a field or an item holds. As an interface of its own it would be allocated.
+func addrAt(v reflect.Value) *netip.Addr { return v.Addr().Interface().(*netip.Addr) }
 
 // applies reports whether field f of the struct v has an effect with the type that v is of.
 func (sh *shape) applies(v reflect.Value, f *field) bool {

@@ -254,7 +254,7 @@ func TestGoBuiltSet(t *testing.T) {
 	p.Kept = Kept{"lb_algorithms": []byte("1"), "routing_pool": []byte("1"), "autoscale_policy_ref": []byte(`"x`)}
 	p.HealthMonitorRefs = []string{"/api/healthmonitor?name=System-SIP", ""}
 	p.Description = "\xff"
-	s := &Set{Pools: []Pool{p, {}}}
+	s := &Set{Pools: []*Pool{&p, {}}}
 	want := strings.TrimSpace(`
 Pool/edge: description: is not UTF-8
 Pool/edge: servers[1].ip: missing: expected an IP address

@@ -6,37 +6,38 @@ import (
 	"reflect"
 )
 
-// Set is a whole configuration. Objects of one kind stand in the order they were given.
+// Set is a whole configuration. Objects of one kind stand in the order they were given. Sets share them, so nobody changes
+// one that is in a set: who wants another puts it in its place.
 type Set struct {
-	VirtualServices     []VirtualService
-	VsVips              []VsVip
-	Pools               []Pool
-	HealthMonitors      []HealthMonitor
-	ApplicationProfiles []ApplicationProfile
-	NetworkProfiles     []NetworkProfile
+	VirtualServices     []*VirtualService
+	VsVips              []*VsVip
+	Pools               []*Pool
+	HealthMonitors      []*HealthMonitor
+	ApplicationProfiles []*ApplicationProfile
+	NetworkProfiles     []*NetworkProfile
 
-	PoolGroups             []PoolGroup
-	AnalyticsProfiles      []AnalyticsProfile
-	PersistenceProfiles    []ApplicationPersistenceProfile
-	SSLProfiles            []SSLProfile
-	SSLKeyAndCertificates  []SSLKeyAndCertificate
-	PKIProfiles            []PKIProfile
-	NetworkSecurityPolicys []NetworkSecurityPolicy
-	IpAddrGroups           []IpAddrGroup
-	Tenants                []Tenant
-	Clouds                 []Cloud
-	ServiceEngineGroups    []ServiceEngineGroup
-	ServiceEngines         []ServiceEngine
-	VrfContexts            []VrfContext
-	Users                  []User
-	Roles                  []Role
+	PoolGroups             []*PoolGroup
+	AnalyticsProfiles      []*AnalyticsProfile
+	PersistenceProfiles    []*ApplicationPersistenceProfile
+	SSLProfiles            []*SSLProfile
+	SSLKeyAndCertificates  []*SSLKeyAndCertificate
+	PKIProfiles            []*PKIProfile
+	NetworkSecurityPolicys []*NetworkSecurityPolicy
+	IpAddrGroups           []*IpAddrGroup
+	Tenants                []*Tenant
+	Clouds                 []*Cloud
+	ServiceEngineGroups    []*ServiceEngineGroup
+	ServiceEngines         []*ServiceEngine
+	VrfContexts            []*VrfContext
+	Users                  []*User
+	Roles                  []*Role
 }
 
 // find returns the object of a list with that name, nil when there is none.
-func find[T Kind](list []T, name string, nameOf func(*T) string) *T {
-	for i := range list {
-		if nameOf(&list[i]) == name {
-			return &list[i]
+func find[T Kind](list []*T, name string, nameOf func(*T) string) *T {
+	for _, o := range list {
+		if nameOf(o) == name {
+			return o
 		}
 	}
 	return nil
@@ -185,46 +186,46 @@ func (p *Pool) ServerAddr(i int) netip.AddrPort {
 	return netip.AddrPortFrom(sv.IP, sv.Port)
 }
 
-// Add puts a copy of an object at the end of those of its kind.
+// Add puts an object at the end of those of its kind.
 func (s *Set) Add(a Any) {
 	if a.kind == nil {
 		return
 	}
-	list := a.kind.list(s)
-	list.Set(reflect.Append(list, a.v))
+	list := a.kind.list(s).list
+	list.Set(reflect.Append(list, a.v.Addr()))
 }
 
 // Share makes the list of a kind that of another set.
 func (s *Set) Share(from *Set, kind string) {
 	k := theSchema().kind(kind)
-	k.list(s).Set(k.list(from))
+	k.list(s).list.Set(k.list(from).list)
 }
 
 // Replace makes the list of a kind that of another set with some objects replaced: at says by which.
 func (s *Set) Replace(from *Set, kind string, at func(i int) (Any, bool)) {
 	k := theSchema().kind(kind)
-	before := k.list(from)
+	before := k.list(from).list
 	list := reflect.MakeSlice(before.Type(), before.Len(), before.Len())
 	reflect.Copy(list, before)
 	for i := range list.Len() {
 		if a, ok := at(i); ok {
-			list.Index(i).Set(a.v)
+			list.Index(i).Set(a.v.Addr())
 		}
 	}
-	k.list(s).Set(list)
+	k.list(s).list.Set(list)
 }
 
 // Fill makes the list of a kind one of n objects.
 func (s *Set) Fill(kind string, n int, at func(i int) Any) {
-	k := theSchema().kind(kind)
-	list := reflect.MakeSlice(k.list(s).Type(), n, n)
+	to := theSchema().kind(kind).list(s).list
+	list := reflect.MakeSlice(to.Type(), n, n)
 	for i := range n {
-		list.Index(i).Set(at(i).v)
+		list.Index(i).Set(at(i).v.Addr())
 	}
-	k.list(s).Set(list)
+	to.Set(list)
 }
 
-// Nth is the object of a kind at a place. Nobody changes what it points to.
+// Nth is the object of a kind at a place.
 func (s *Set) Nth(kind string, i int) Any {
 	k := theSchema().kind(kind)
 	return Any{k, k.list(s).Index(i)}

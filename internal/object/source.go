@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -21,12 +22,16 @@ const maxFileBytes = 16 << 20
 // read turns a file into the roots of its documents. JSON is read as such, not as the YAML it nearly is: tabs and
 // surrogate escapes are right in one and wrong in the other.
 func read(name string, data []byte) ([]*yaml.Node, *FieldError) {
+	return new(jsonReader).read(name, data)
+}
+
+func (r *jsonReader) read(name string, data []byte) ([]*yaml.Node, *FieldError) {
 	if len(data) > maxFileBytes {
 		return nil, &FieldError{File: name, Msg: "larger than " + strconv.Itoa(maxFileBytes>>20) + " MB"}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(data) {
-		return []*yaml.Node{readJSON(data)}, nil
+		return []*yaml.Node{r.root(data)}, nil
 	}
 	if strings.HasSuffix(name, ".json") { // YAML would take some of it, and make a null of what was forgotten
 		return nil, notJSON(name, data)
@@ -108,9 +113,10 @@ func placeOf(data []byte, at int) (line, column int) {
 }
 
 // readJSON turns valid JSON into the nodes that the same YAML would give.
-func readJSON(data []byte) *yaml.Node {
-	r := &jsonReader{dec: json.NewDecoder(bytes.NewReader(data))}
-	r.dec.UseNumber()
+func readJSON(data []byte) *yaml.Node { return new(jsonReader).root(data) }
+
+func (r *jsonReader) root(data []byte) *yaml.Node {
+	r.text, r.at, r.newlines = string(data), 0, r.newlines[:0]
 	for i, c := range data {
 		if c == '\n' {
 			r.newlines = append(r.newlines, i)
@@ -119,44 +125,126 @@ func readJSON(data []byte) *yaml.Node {
 	return r.value()
 }
 
+// fromJSON marks what was JSON, where who wrote it has chosen between text and number; in YAML the quotes of a text that looks
+// like a number are forgotten easily. It is a bit that package yaml knows nothing of.
+const fromJSON yaml.Style = 1 << 16
+
+// jsonReader reads what json.Valid has let pass. The tokens of encoding/json cost more than all the rest of a change.
+// Values are parts of the text: who keeps one clones it.
 type jsonReader struct {
-	dec      *json.Decoder
+	text     string
+	at       int
 	newlines []int // offsets
+	stack    []*yaml.Node
+	slabs    [][]yaml.Node // nodes that were given out, and those that are to be
+	given    int
+}
+
+// Nodes are allocated so many at a time, and a reader with more than a few slabs is not kept to be used again.
+const (
+	slabNodes = 64
+	keptSlabs = 16
+)
+
+// readers are those whose nodes nobody looks at any more.
+var readers = sync.Pool{New: func() any { return new(jsonReader) }}
+
+// free gives a reader back. None of its nodes may be looked at after that.
+func (r *jsonReader) free() {
+	if len(r.slabs) > keptSlabs {
+		return
+	}
+	for i := 0; i < r.given; i += slabNodes {
+		clear(r.slabs[i/slabNodes])
+	}
+	clear(r.stack[:cap(r.stack)])
+	*r = jsonReader{newlines: r.newlines[:0], stack: r.stack[:0], slabs: r.slabs}
+	readers.Put(r)
+}
+
+// node gives out a node that stands where the text goes on behind its first part, up to end.
+func (r *jsonReader) node(kind yaml.Kind, tag string, end int) *yaml.Node {
+	if r.given == len(r.slabs)*slabNodes {
+		r.slabs = append(r.slabs, make([]yaml.Node, slabNodes))
+	}
+	n := &r.slabs[r.given/slabNodes][r.given%slabNodes]
+	r.given++
+	n.Kind, n.Tag, n.Style = kind, tag, fromJSON
+	before := sort.SearchInts(r.newlines, end)
+	if n.Line, n.Column = before+1, end+1; before > 0 {
+		n.Column = end - r.newlines[before-1]
+	}
+	return n
+}
+
+// skip passes over what stands between values.
+func (r *jsonReader) skip() {
+	for r.at < len(r.text) && strings.IndexByte(" \t\r\n,:", r.text[r.at]) >= 0 {
+		r.at++
+	}
 }
 
 // value reads one value. The data is valid, and encoding/json has bounded its depth.
 func (r *jsonReader) value() *yaml.Node {
-	tok, err := r.dec.Token()
-	if err != nil {
+	r.skip()
+	if r.at == len(r.text) {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
-	n := &yaml.Node{Kind: yaml.ScalarNode}
-	end := int(r.dec.InputOffset()) - 1
-	before := sort.SearchInts(r.newlines, end)
-	n.Line, n.Column = before+1, end+1
-	if before > 0 {
-		n.Column = end - r.newlines[before-1]
+	switch r.text[r.at] {
+	case '{':
+		return r.content(r.node(yaml.MappingNode, "!!map", r.at))
+	case '[':
+		return r.content(r.node(yaml.SequenceNode, "!!seq", r.at))
+	case '"':
+		return r.quoted()
 	}
-	switch t := tok.(type) {
-	case json.Delim:
-		n.Kind, n.Tag = yaml.MappingNode, "!!map"
-		if t == '[' {
-			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
-		}
-		for r.dec.More() {
-			n.Content = append(n.Content, r.value())
-		}
-		_, _ = r.dec.Token() // the closing one: the data is valid
-	case string:
-		n.Tag, n.Value = "!!str", t
-	case json.Number:
-		n.Tag, n.Value = "!!int", t.String()
-		if strings.ContainsAny(n.Value, ".eE") {
+	from := r.at
+	for r.at++; r.at < len(r.text) && strings.IndexByte(" \t\r\n,:]}", r.text[r.at]) < 0; r.at++ {
+	}
+	n := r.node(yaml.ScalarNode, "!!int", r.at-1)
+	switch word := r.text[from:r.at]; {
+	case word == "null":
+		n.Tag = "!!null"
+	case word == "true" || word == "false":
+		n.Tag, n.Value = "!!bool", word
+	default:
+		if n.Value = word; strings.ContainsAny(word, ".eE") {
 			n.Tag = "!!float"
 		}
-	case bool:
-		n.Tag, n.Value = "!!bool", strconv.FormatBool(t)
-	case nil:
+	}
+	return n
+}
+
+// content reads what a mapping or a list holds.
+func (r *jsonReader) content(n *yaml.Node) *yaml.Node {
+	first := len(r.stack)
+	r.at++
+	for r.skip(); r.at < len(r.text) && r.text[r.at] != '}' && r.text[r.at] != ']'; r.skip() {
+		r.stack = append(r.stack, r.value())
+	}
+	r.at = min(r.at+1, len(r.text))
+	n.Content = append(n.Content, r.stack[first:]...)
+	r.stack = r.stack[:first]
+	return n
+}
+
+// quoted reads a string. Most are plain, and need no decoder.
+func (r *jsonReader) quoted() *yaml.Node {
+	from, plain := r.at, true
+	for r.at++; r.at < len(r.text) && r.text[r.at] != '"'; r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '\\':
+			r.at++
+			plain = false
+		case c >= utf8.RuneSelf:
+			plain = false
+		}
+	}
+	r.at = min(r.at+1, len(r.text))
+	n := r.node(yaml.ScalarNode, "!!str", r.at-1)
+	if plain {
+		n.Value = strings.Trim(r.text[from:r.at], `"`)
+	} else if json.Unmarshal([]byte(r.text[from:r.at]), &n.Value) != nil {
 		n.Tag = "!!null"
 	}
 	return n

@@ -1,8 +1,14 @@
 package object
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // A text that cannot be read is refused where the fault is. It looks into the YAML library's parser: when this fails with a
@@ -35,4 +41,56 @@ func TestSyntaxPlaces(t *testing.T) {
 			t.Errorf("%q:\n%d:%d: %s, want\n%d:%d: %s", c.text, f.Line, f.Column, f.Msg, c.line, c.column, c.msg)
 		}
 	}
+}
+
+// readTokens reads JSON by the tokens of encoding/json, as a measure for readJSON.
+func readTokens(dec *json.Decoder, text string) *yaml.Node {
+	tok, err := dec.Token()
+	if err != nil {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	}
+	end := int(dec.InputOffset()) - 1
+	n := &yaml.Node{Kind: yaml.ScalarNode, Line: strings.Count(text[:end], "\n") + 1, Column: end - strings.LastIndexByte(text[:end], '\n')}
+	switch t := tok.(type) {
+	case json.Delim:
+		n.Kind, n.Tag = yaml.MappingNode, "!!map"
+		if t == '[' {
+			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+		}
+		for dec.More() {
+			n.Content = append(n.Content, readTokens(dec, text))
+		}
+		_, _ = dec.Token()
+	case string:
+		n.Tag, n.Value = "!!str", t
+	case json.Number:
+		n.Tag, n.Value = "!!int", t.String()
+		if strings.ContainsAny(n.Value, ".eE") {
+			n.Tag = "!!float"
+		}
+	case bool:
+		n.Tag, n.Value = "!!bool", fmt.Sprint(t)
+	case nil:
+		n.Tag = "!!null"
+	}
+	return n
+}
+
+// FuzzReadJSON asserts that of valid JSON the reader sees what encoding/json sees, at the same places, and that nothing else
+// makes it panic.
+func FuzzReadJSON(f *testing.F) {
+	for _, text := range []string{`{"a": [1, -2.5e3, true, false, null, "x"], "b": {}}`, "[\n\t\"\\u00e9\\n\\\"\",\r\n \"\xff\" , [[]]\n]", `"\\"`, ` 0 `, `{"": ""}`, "{\n\"ü\":{\"k\":[{}]}}", `["\ud800", "\\\\"]`, `"`, `{"a`, `[1`, "\x00"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := readJSON([]byte(text))
+		if !json.Valid([]byte(text)) {
+			return
+		}
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.UseNumber()
+		if want := readTokens(dec, text); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q:\n%+v, want\n%+v", text, got, want)
+		}
+	})
 }

@@ -24,10 +24,10 @@ func (c *checker) together() {
 	vs := theSchema().kind("VirtualService")
 	for i := range c.set.VirtualServices {
 		c.at = objectID{vs, i}
-		c.uses(&c.set.VirtualServices[i])
+		c.uses(c.set.VirtualServices[i])
 		c.at = objectID{vs, i}
 		if _, good := c.set.VirtualServices[i].portCount(); good {
-			c.listens(&c.set.VirtualServices[i])
+			c.listens(c.set.VirtualServices[i])
 		}
 	}
 	c.circles()
@@ -95,7 +95,7 @@ func (c *checker) listens(vs *VirtualService) {
 	})
 	c.claim(vs, own)
 	for i, field := range c.poolsOf(vs) {
-		c.itself(&c.set.Pools[i], field, own)
+		c.itself(c.set.Pools[i], field, own)
 	}
 }
 

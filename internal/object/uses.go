@@ -82,7 +82,7 @@ func (c *checker) usedService(at *path, vs *VirtualService, sv *Service) {
 // usedPool checks that a pool can choose servers and probe them. Of a pool on no virtual service nobody asks that.
 func (c *checker) usedPool(i int, user func(*Set) string) {
 	root := (*path)(nil)
-	p := &c.set.Pools[i]
+	p := c.set.Pools[i]
 	c.at = objectID{theSchema().kind("Pool"), i}
 	forUser := func() string { return ", and " + user(c.set) + " uses this pool" }
 	switch p.LBAlgorithm {
@@ -110,9 +110,9 @@ func (c *checker) usedPool(i int, user func(*Set) string) {
 }
 
 // named returns the object with that name, the set's or the system's own; nil when there is neither.
-func named[T Kind](c *checker, list []T, name string) *T {
+func named[T Kind](c *checker, list []*T, name string) *T {
 	if i, ok := c.index.names[reflect.TypeFor[T]().Name()][name]; ok {
-		return &list[i]
+		return list[i]
 	}
 	return systemValue[T](name)
 }
@@ -124,7 +124,7 @@ func (c *checker) circles() {
 	var way []string
 	var visit func(i int)
 	visit = func(i int) {
-		cert := &c.set.SSLKeyAndCertificates[i]
+		cert := c.set.SSLKeyAndCertificates[i]
 		state[i] = 1
 		way = append(way, cert.Name)
 		for j := range cert.CACerts {

@@ -3,7 +3,6 @@ package object
 import (
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -37,7 +36,7 @@ func (id objectID) label(s *Set) string {
 }
 
 func (id objectID) in(s *Set) reflect.Value {
-	return reflect.ValueOf(s).Elem().Field(id.kind.index).Index(id.index)
+	return id.kind.list(s).Index(id.index)
 }
 
 // Check reports every fault that an object has by itself, as a joined error of *FieldError: fields outside their range,
@@ -236,7 +235,7 @@ func scalarFault(v reflect.Value, f *field, cl class) string {
 			return strconv.FormatInt(n, 10) + " is out of range: must be " + f.numbers()
 		}
 	case classAddr:
-		a := v.Interface().(netip.Addr)
+		a := *addrAt(v)
 		if a.IsValid() {
 			return addrFault(a)
 		}

@@ -17,7 +17,7 @@ type VsVip struct {
 
 // Vip is an IPv4 address, an IPv6 address or one of each, to listen on.
 type Vip struct {
-	VipID       string     `json:"vip_id" doc:"unique in its list; left out: its place in the list, from 1 (Avi wants it given)"`
+	VipID       string     `json:"vip_id" digits:"" doc:"unique in its list; left out: its place in the list, from 1 (Avi wants it given)"`
 	IPAddress   netip.Addr `json:"ip_address" doc:"address to listen on; 0.0.0.0 is every IPv4 address, and an IPv6 one is taken too"`
 	IP6Address  netip.Addr `json:"ip6_address" doc:"IPv6 address to listen on, beside ip_address; :: is every IPv6 address"`
 	FloatingIP  netip.Addr `json:"floating_ip" doc:"address advertised in Via and Record-Route instead of ip_address (NAT in front)"`

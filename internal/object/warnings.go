@@ -11,22 +11,22 @@ import (
 // are right and yet odd for SIP. They are for people to read, in the order of the objects.
 func (s *Set) Warnings() []*FieldError {
 	w := &warner{}
-	v := reflect.ValueOf(s).Elem()
 	for i := range theSchema().kinds {
 		k := &theSchema().kinds[i]
-		for j := range v.Field(k.index).Len() {
+		list := k.list(s)
+		for j := range list.Len() {
 			w.object = objectID{k, j}.label(s)
-			w.structure(v.Field(k.index).Index(j), k.shape, nil)
+			w.structure(list.Index(j), k.shape, nil)
 			switch k.name {
 			case "Pool":
-				w.pool(&s.Pools[j])
+				w.pool(s.Pools[j])
 				w.failAction(&s.Pools[j].FailAction)
 			case "PoolGroup":
 				w.failAction(&s.PoolGroups[j].FailAction)
 			case "SSLProfile":
-				w.sslProfile(&s.SSLProfiles[j])
+				w.sslProfile(s.SSLProfiles[j])
 			case "PKIProfile":
-				w.pkiProfile(&s.PKIProfiles[j])
+				w.pkiProfile(s.PKIProfiles[j])
 			}
 		}
 	}

@@ -206,8 +206,8 @@ func (l *ladder) compile() {
 	app.Type, net.Profile.Type = object.ApplicationSIP, object.ProtocolUDPProxy
 	tcp := object.New[object.NetworkProfile]("tcp")
 	l.profiles(&vs, &pool, &app.SIPServiceProfile)
-	set := &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
-		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{net, tcp},
+	set := &object.Set{VirtualServices: []*object.VirtualService{&vs}, VsVips: []*object.VsVip{&vip}, Pools: []*object.Pool{&pool},
+		ApplicationProfiles: []*object.ApplicationProfile{&app}, NetworkProfiles: []*object.NetworkProfile{&net, &tcp},
 		SSLKeyAndCertificates: l.certificates()}
 	l.addMembers(set)
 	if len(l.other) > 0 {
@@ -244,7 +244,7 @@ func cutTransport(s string) (sip.Transport, netip.AddrPort) {
 	return t, netip.MustParseAddrPort(rest)
 }
 
-func (l *ladder) certificates() []object.SSLKeyAndCertificate {
+func (l *ladder) certificates() []*object.SSLKeyAndCertificate {
 	if !strings.Contains(fmt.Sprint(l.listens), "tls:") {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (l *ladder) certificates() []object.SSLKeyAndCertificate {
 	}
 	k := object.New[object.SSLKeyAndCertificate]("cert")
 	k.Certificate.Certificate, k.Key = string(cert), string(key)
-	return []object.SSLKeyAndCertificate{k}
+	return []*object.SSLKeyAndCertificate{&k}
 }
 
 // addMembers has the first virtual service use a pool group, each member a pool like the first in all but its servers.
@@ -267,22 +267,22 @@ func (l *ladder) addMembers(set *object.Set) {
 	first := set.Pools[0]
 	set.Pools = nil
 	for i, m := range l.members {
-		pool := first
+		pool := *first
 		pool.Name, pool.Servers = fmt.Sprintf("pool-%d", i), nil
 		for _, s := range m[2:] {
 			pool.Servers = append(pool.Servers, object.NewServer(netip.MustParseAddrPort(s)))
 		}
 		ratio, _ := strconv.Atoi(m[1])
-		set.Pools = append(set.Pools, pool)
+		set.Pools = append(set.Pools, &pool)
 		group.Members = append(group.Members, object.PoolGroupMember{PoolRef: pool.Name, PriorityLabel: m[0], Ratio: ratio})
 	}
-	set.PoolGroups = []object.PoolGroup{group}
+	set.PoolGroups = []*object.PoolGroup{&group}
 	set.VirtualServices[0].PoolRef, set.VirtualServices[0].PoolGroupRef = "", group.Name
 }
 
 // addOther adds a virtual service with another address and pool, like the first in all else.
 func (l *ladder) addOther(set *object.Set) {
-	vs, vip, pool := set.VirtualServices[0], object.New[object.VsVip]("other"), set.Pools[0]
+	vs, vip, pool := *set.VirtualServices[0], object.New[object.VsVip]("other"), *set.Pools[0]
 	a := netip.MustParseAddrPort(l.other[0])
 	vs.Name, vs.VsVipRef, vs.PoolRef, vs.FQDN, vs.Services = "other", "other", "other", "", []object.Service{{Port: a.Port()}}
 	vip.Vip = []object.Vip{{Enabled: true, VipID: "0", IPAddress: a.Addr()}}
@@ -290,7 +290,7 @@ func (l *ladder) addOther(set *object.Set) {
 	for _, s := range l.other[1:] {
 		pool.Servers = append(pool.Servers, object.NewServer(netip.MustParseAddrPort(s)))
 	}
-	set.VirtualServices, set.VsVips, set.Pools = append(set.VirtualServices, vs), append(set.VsVips, vip), append(set.Pools, pool)
+	set.VirtualServices, set.VsVips, set.Pools = append(set.VirtualServices, &vs), append(set.VsVips, &vip), append(set.Pools, &pool)
 }
 
 // machine is the addresses of the balancer's machine, the ones of the default routes first.

@@ -113,7 +113,7 @@ func (p *plan) set() *object.Set {
 	app, network := object.New[object.ApplicationProfile](name), object.New[object.NetworkProfile](name)
 	app.Type, app.SIPServiceProfile.RecordRoute = object.ApplicationSIP, true
 	network.Profile.Type = object.ProtocolUDPProxy
-	s := &object.Set{Pools: []object.Pool{p.pool()}, ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: []object.NetworkProfile{network}}
+	s := &object.Set{Pools: []*object.Pool{p.pool()}, ApplicationProfiles: []*object.ApplicationProfile{&app}, NetworkProfiles: []*object.NetworkProfile{&network}}
 	if !p.options.NoMonitor {
 		m := object.New[object.HealthMonitor](name)
 		m.Type = object.MonitorSIP
@@ -123,19 +123,19 @@ func (p *plan) set() *object.Set {
 		case tls:
 			m.SIPMonitor.Transport = object.SIPOverTLS
 		}
-		s.HealthMonitors = []object.HealthMonitor{m}
+		s.HealthMonitors = []*object.HealthMonitor{&m}
 		s.Pools[0].HealthMonitorRefs = []string{m.Name}
 	}
 	if slices.ContainsFunc(p.listen, func(l place) bool { return l.transport != udp }) {
 		stream := object.New[object.NetworkProfile](name + "-tcp")
 		stream.Profile.Type = object.ProtocolTCPProxy
-		s.NetworkProfiles = append(s.NetworkProfiles, stream)
+		s.NetworkProfiles = append(s.NetworkProfiles, &stream)
 	}
 	var certificates []string
 	if slices.ContainsFunc(p.listen, func(l place) bool { return l.transport == tls }) {
 		c := object.New[object.SSLKeyAndCertificate](name)
 		c.Certificate.Certificate, c.Key = p.options.Certificate, p.options.Key
-		s.SSLKeyAndCertificates = []object.SSLKeyAndCertificate{c}
+		s.SSLKeyAndCertificates = []*object.SSLKeyAndCertificate{&c}
 		certificates = []string{c.Name}
 	}
 	for i, g := range groupByPorts(p.listen) {
@@ -146,7 +146,7 @@ func (p *plan) set() *object.Set {
 	return s
 }
 
-func (p *plan) pool() object.Pool {
+func (p *plan) pool() *object.Pool {
 	pool := object.New[object.Pool](name)
 	pool.DefaultServerPort = sipPort
 	pool.LBAlgorithm, pool.LBAlgorithmHash = object.ConsistentHash, object.HashCallID
@@ -167,7 +167,7 @@ func (p *plan) pool() object.Pool {
 	for _, s := range p.servers {
 		pool.Servers = append(pool.Servers, object.NewServer(s.addr))
 	}
-	return pool
+	return &pool
 }
 
 // port is what a virtual service listens on at every address that it has.
@@ -211,7 +211,7 @@ func groupByPorts(places []place) []group {
 }
 
 // objects are the VIP and the virtual service of the group with that number.
-func (g *group) objects(name string, number int) (object.VsVip, object.VirtualService) {
+func (g *group) objects(name string, number int) (*object.VsVip, *object.VirtualService) {
 	network := name + "-tcp"
 	if number > 0 {
 		name += "-" + strconv.Itoa(number+1)
@@ -228,7 +228,7 @@ func (g *group) objects(name string, number int) (object.VsVip, object.VirtualSe
 		vs.Services = append(vs.Services, on)
 	}
 	vs.VsVipRef = name
-	return vip, vs
+	return &vip, &vs
 }
 
 // parse reads udp://10.0.0.1:5060, tcp://[::1]:5060, tls://10.0.0.1 or any of them without transport. given is the transport that

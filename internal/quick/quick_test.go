@@ -64,7 +64,7 @@ func TestSet(t *testing.T) {
 func text(s *object.Set) string {
 	var out []string
 	for i := range s.VirtualServices {
-		vs := &s.VirtualServices[i]
+		vs := s.VirtualServices[i]
 		text := vs.Name + ":"
 		for _, l := range s.Listens(vs) {
 			transport := "udp"

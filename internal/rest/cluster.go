@@ -2,9 +2,11 @@ package rest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/controller"
@@ -61,16 +63,47 @@ func (q *request) clusterRuntime() (answer, error) {
 	if len(st.Members) > 1 {
 		state["state"] = "CLUSTER_UP_HA_ACTIVE"
 	}
-	unreadable := []string{}
-	for _, f := range q.view.Faults { // why stands in the log: the words may quote what is in it
-		if q.who.All() {
-			unreadable = append(unreadable, f.Key)
-		}
-	}
 	return answer{Body: map[string]any{"cluster_state": state, "node_states": members, "node_info": map[string]any{"uuid": "cluster-carillon", "version": AviVersion},
 		"store": map[string]any{"embedded": st.Embedded, "healthy": st.Healthy, "error": st.Error, "revision": st.Revision, "size_bytes": st.SizeBytes,
-			"quota_bytes": st.Quota, "full": st.Full, "free_bytes": st.FreeBytes, "unreadable": unreadable, "fsync_p99_ms": float64(st.Fsync.Microseconds()) / 1000}}}, nil
+			"quota_bytes": st.Quota, "full": st.Full, "free_bytes": st.FreeBytes, "unreadable": q.unreadables(), "fsync_p99_ms": float64(st.Fsync.Microseconds()) / 1000}}}, nil
 }
+
+// unreadable is a record of the store that nobody can read.
+type unreadable struct {
+	Key  string `json:"key"`
+	Kind string `json:"kind"`
+	UUID string `json:"uuid"`
+	Name string `json:"name,omitempty"` // of the object that it was before, which goes on; empty: there is none
+	Says string `json:"says"`
+	Mend string `json:"mend"` // what to do about it
+}
+
+// unreadables are told to who has all tenants. Why each is one stands in the log: the words may quote what is in it.
+func (q *request) unreadables() []unreadable {
+	out := []unreadable{}
+	if !q.who.All() {
+		return out
+	}
+	for _, f := range q.view.Faults {
+		u := unreadable{Key: f.Key, Says: cannotRead}
+		u.Kind, u.UUID = f.Names()
+		path := strings.ToLower(u.Kind)
+		u.Mend = "Its log has the reason. If a newer release wrote it, run that one here too. If it is damaged, "
+		if r := q.view.Get("", u.UUID); r != nil {
+			u.Name = r.Name()
+			u.Says += "; what it was before goes on, until all controllers have started anew"
+			u.Mend += fmt.Sprintf("any change of %s %q, such as by 'carillon edit %s %s', writes it anew.", u.Kind, u.Name, path, u.Name)
+		} else {
+			u.Says += "; the object is not there for who asks, and what refers to it cannot be run as it is written"
+			u.Mend += fmt.Sprintf("'carillon import' of a backup brings it back, and 'carillon delete %s %s' clears it away.", path, u.UUID)
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+// cannotRead is what is said of a record that is a Fault of the view.
+const cannotRead = "its record in the store cannot be read: a newer version wrote it, or it is damaged"
 
 func hostname() string {
 	name, err := os.Hostname()

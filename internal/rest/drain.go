@@ -1,13 +1,16 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/catalog"
@@ -108,7 +111,7 @@ func (q *request) serverPatch(r *catalog.Record, name string, on bool) ([]json.R
 	p := r.Object.Value().(*object.Pool)
 	found := serversNamed(p, name)
 	if len(found) == 0 {
-		return nil, refuse(http.StatusNotFound, "server: pool %s has no server %q", r.Name(), name)
+		return nil, noServer(r, name)
 	}
 	if len(found) > 1 {
 		return nil, refuse(http.StatusBadRequest, "server: pool %s has %d servers %q: give the port too", r.Name(), len(found), name)
@@ -154,10 +157,28 @@ func (q *request) drainProgress() (answer, error) {
 	return answer{Body: out}, err
 }
 
+// noServer says which servers there are.
+func noServer(r *catalog.Record, name string) error {
+	const most = 12
+	var names []string
+	p := r.Object.Value().(*object.Pool)
+	for i := range p.Servers {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(p.Servers)-most))
+			break
+		}
+		names = append(names, cmp.Or(p.Servers[i].Hostname, serverAddr(p, &p.Servers[i]).String()))
+	}
+	if len(names) == 0 {
+		return refuse(http.StatusNotFound, "server: pool %s has no servers at all, so no %q", r.Name(), name)
+	}
+	return refuse(http.StatusNotFound, "server: pool %s has no server %q; there are: %s", r.Name(), name, strings.Join(names, ", "))
+}
+
 func (q *request) drains(r *catalog.Record, only string) ([]drainStatus, error) {
 	p := r.Object.Value().(*object.Pool)
 	if only != "" && len(serversNamed(p, only)) == 0 {
-		return nil, refuse(http.StatusNotFound, "server: pool %s has no server %q", r.Name(), only)
+		return nil, noServer(r, only)
 	}
 	known := q.state().pool(r)
 	calls := q.s.c.Calls(q.Context(), &report.CallsQuery{Pool: q.view.EngineName(r)})

@@ -50,7 +50,7 @@ func (q *request) recordOf(kind string) (*catalog.Record, error) {
 func (q *request) record(kind string) (*catalog.Record, error) {
 	r := q.view.Get(kind, q.PathValue("uuid"))
 	if r == nil && q.unreadable(kind) {
-		return nil, refuse(http.StatusUnprocessableEntity, "%s/%s: its record in the store cannot be read: a newer version wrote it, or it is damaged; the log says why. Run that version, or delete it", kind, q.PathValue("uuid"))
+		return nil, refuse(http.StatusUnprocessableEntity, "%s/%s: %s; the log says why. Run that version, or delete it", kind, q.PathValue("uuid"), cannotRead)
 	}
 	if r == nil || !q.sees(r) {
 		return nil, refuse(http.StatusNotFound, "%s object not found!", kind)

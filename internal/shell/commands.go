@@ -145,11 +145,23 @@ func (s *Shell) remove(ctx context.Context, words []string, _ []byte) error {
 	if len(words) != 2 {
 		return fmt.Errorf("expected delete %s NAME", k.Path)
 	}
-	n, err := s.fetch(ctx, k, words[1], url.Values{"fields": {"uuid"}})
-	if err != nil {
+	uuid := words[1]
+	data, found, err := s.c.Find(ctx, k, uuid, url.Values{"fields": {"uuid"}})
+	var refused *client.Error
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity: // nobody can read it, and so it has no name
+	case err != nil:
 		return err
+	case !found:
+		return s.c.NoSuch(ctx, k, words[1])
+	default:
+		n, err := view.Parse(data)
+		if err != nil {
+			return err
+		}
+		uuid = n.Get("uuid").String()
 	}
-	if _, err := s.c.Do(ctx, http.MethodDelete, "/api/"+k.Path+"/"+n.Get("uuid").String(), nil); err != nil {
+	if _, err := s.c.Do(ctx, http.MethodDelete, "/api/"+k.Path+"/"+url.PathEscape(uuid), nil); err != nil {
 		return err
 	}
 	s.say("%s %s is deleted.", k.Name, words[1])

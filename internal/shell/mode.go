@@ -76,6 +76,9 @@ func (s *Shell) configure(ctx context.Context, words []string, body []byte) erro
 		s.say("Updating an existing object. Currently, the object is:")
 		s.grid(k.Name, f.node)
 	}
+	if tenant, bare, there := s.c.OfTenant(ctx, k, name); there && !found {
+		return fmt.Errorf("%q would be a new object of tenant %s, and engines know %q of tenant %s by that name; that one is configured after: switchto tenant %s", name, s.tenant(), bare, tenant, tenant)
+	}
 	s.frames = []*frame{f}
 	if len(rest) > 0 {
 		if err := s.pairs(ctx, f, rest); err != nil {

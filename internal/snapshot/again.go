@@ -37,9 +37,9 @@ func Again(set *object.Set, prev *Snapshot, env Env, revision uint64) (out *Snap
 	c := &compiler{set: set, prev: prev, env: env, out: out, asked: map[netip.Addr]netip.Addr{}, others: map[exitKey]*exits{}}
 	now := map[*Pool]*Pool{}
 	for _, i := range places {
-		o := &set.Pools[i]
+		o := set.Pools[i]
 		at := prev.byPool[id(o.UUID, o.Name)]
-		if before := prev.Pools[at]; !samePool(&before.Object, o) {
+		if before := prev.Pools[at]; !samePool(before.Object, o) {
 			p := c.compilePool(o, before)
 			out.Pools[at], now[before] = p, p
 			changed = append(changed, p)
@@ -57,7 +57,7 @@ func Again(set *object.Set, prev *Snapshot, env Env, revision uint64) (out *Snap
 // same pools, in no group, in plain, and their servers want nothing else to be listened on.
 func (s *Snapshot) replaceable(set *object.Set, places []int) bool {
 	for _, i := range places {
-		o, before := &set.Pools[i], &s.base.set.Pools[i]
+		o, before := set.Pools[i], s.base.set.Pools[i]
 		p := s.Pool(id(o.UUID, o.Name))
 		if p == nil || o.UUID != before.UUID || o.Name != before.Name || o.SSLProfileRef != "" || before.SSLProfileRef != "" ||
 			o.ServerTransport != before.ServerTransport || families(o) != families(before) {

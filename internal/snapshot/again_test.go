@@ -17,25 +17,24 @@ import (
 // againSet has services on one address, on all, and one with a group.
 func againSet() *object.Set {
 	set := serving("10.0.9.1:5060", "192.0.2.1:5060")
-	vs, vip, pool := set.VirtualServices[0], set.VsVips[0], set.Pools[0]
+	vs, every, pool := *set.VirtualServices[0], *set.VsVips[0], *set.Pools[0]
 	set.VirtualServices, set.Pools = nil, nil
-	every := vip
 	every.Name = "every"
 	every.Vip = []object.Vip{{Enabled: true, VipID: "1", IPAddress: netip.IPv4Unspecified()}}
-	set.VsVips = append(set.VsVips, every)
+	set.VsVips = append(set.VsVips, &every)
 	for i := range 5 {
 		p := pool
 		p.Name, p.Servers = fmt.Sprint("p", i), []object.Server{object.NewServer(netip.MustParseAddrPort(fmt.Sprintf("10.0.%d.1:5060", i)))}
-		set.Pools = append(set.Pools, p)
+		set.Pools = append(set.Pools, &p)
 		v := vs
 		v.Name, v.PoolRef, v.VsVipRef = fmt.Sprint("vs", i), p.Name, []string{"vip", "every"}[i%2]
 		v.Services = []object.Service{{Port: uint16(6000 + i)}}
-		set.VirtualServices = append(set.VirtualServices, v)
+		set.VirtualServices = append(set.VirtualServices, &v)
 	}
 	set.VirtualServices[4].PoolRef, set.VirtualServices[4].PoolGroupRef = "", "g"
 	g := object.New[object.PoolGroup]("g")
 	g.Members = []object.PoolGroupMember{{PoolRef: "p4", Ratio: 1}, {PoolRef: "p3", Ratio: 1}}
-	set.PoolGroups = []object.PoolGroup{g}
+	set.PoolGroups = []*object.PoolGroup{&g}
 	return set
 }
 
@@ -44,7 +43,7 @@ func nextSet(t *rapid.T, set *object.Set) *object.Set {
 	out := *set
 	out.Pools = slices.Clone(set.Pools)
 	for range rapid.IntRange(0, 2).Draw(t, "pools") {
-		p := &out.Pools[rapid.IntRange(0, len(out.Pools)-1).Draw(t, "pool")]
+		p := own(&out.Pools[rapid.IntRange(0, len(out.Pools)-1).Draw(t, "pool")])
 		switch rapid.IntRange(0, 5).Draw(t, "what") {
 		case 5:
 			p.FailAction.Type = rapid.SampledFrom([]string{object.FailClose, object.FailAnswer}).Draw(t, "fail")
@@ -70,9 +69,16 @@ func nextSet(t *rapid.T, set *object.Set) *object.Set {
 	}
 	if rapid.IntRange(0, 6).Draw(t, "more") == 0 {
 		out.VirtualServices = slices.Clone(set.VirtualServices)
-		out.VirtualServices[rapid.IntRange(0, 3).Draw(t, "service")].PoolRef = rapid.SampledFrom([]string{"p0", "p1", "p2"}).Draw(t, "ref")
+		own(&out.VirtualServices[rapid.IntRange(0, 3).Draw(t, "service")]).PoolRef = rapid.SampledFrom([]string{"p0", "p1", "p2"}).Draw(t, "ref")
 	}
 	return &out
+}
+
+// own is a copy, in its place, of the object that a pointer of a list leads to.
+func own[T any](at **T) *T {
+	o := **at
+	*at = &o
+	return &o
 }
 
 // TestAgainIsCompile holds that what Again makes is what Compile makes, and that it is whole: nothing in it leads to a

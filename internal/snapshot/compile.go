@@ -104,7 +104,7 @@ func (c *compiler) fail(service, format string, args ...any) {
 
 func (c *compiler) services() {
 	for i := range c.set.VirtualServices {
-		vs := &c.set.VirtualServices[i]
+		vs := c.set.VirtualServices[i]
 		pool, group := c.poolsOf(vs)
 		profile := c.profile(vs.ApplicationProfileRef)
 		if pool == nil || profile == nil {

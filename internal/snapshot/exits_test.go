@@ -48,8 +48,8 @@ func serving(server string, listens ...string) *object.Set {
 	vs.VsVipRef, vs.PoolRef, vs.ApplicationProfileRef, vs.NetworkProfileRef = "vip", "pool", "app", "net"
 	app := object.New[object.ApplicationProfile]("app")
 	app.Type = object.ApplicationSIP
-	return &object.Set{VirtualServices: []object.VirtualService{vs}, VsVips: []object.VsVip{vip}, Pools: []object.Pool{pool},
-		ApplicationProfiles: []object.ApplicationProfile{app}, NetworkProfiles: nil}
+	return &object.Set{VirtualServices: []*object.VirtualService{&vs}, VsVips: []*object.VsVip{&vip}, Pools: []*object.Pool{&pool},
+		ApplicationProfiles: []*object.ApplicationProfile{&app}, NetworkProfiles: nil}
 }
 
 // Where a request to an address outside leaves, by the address that it came in at.

@@ -345,7 +345,7 @@ func (c *compiler) poolsOf(vs *object.VirtualService) (*Pool, *Group) {
 		return c.byName[vs.PoolRef], nil
 	}
 	for i := range c.set.PoolGroups {
-		o := &c.set.PoolGroups[i]
+		o := c.set.PoolGroups[i]
 		if o.Name != vs.PoolGroupRef {
 			continue
 		}

@@ -18,16 +18,16 @@ func grouped(g object.PoolGroup, servers ...int) *object.Set {
 	first := set.Pools[0]
 	set.Pools = nil
 	for i, n := range servers {
-		p := first
+		p := *first
 		p.Name, p.Servers = fmt.Sprint("p", i), nil
 		for j := range n {
 			p.Servers = append(p.Servers, object.NewServer(netip.MustParseAddrPort(fmt.Sprintf("10.0.%d.%d:5060", i, j+1))))
 		}
-		set.Pools = append(set.Pools, p)
+		set.Pools = append(set.Pools, &p)
 		g.Members[i].PoolRef = p.Name
 	}
 	g.Name = "g"
-	set.PoolGroups = []object.PoolGroup{g}
+	set.PoolGroups = []*object.PoolGroup{&g}
 	set.VirtualServices[0].PoolRef, set.VirtualServices[0].PoolGroupRef = "", "g"
 	return set
 }
@@ -155,9 +155,8 @@ func TestFormerPools(t *testing.T) {
 	set.VirtualServices[0].PoolRef, set.VirtualServices[0].PoolGroupRef = "p0", ""
 	snap := compileGrouped(t, set, nil)
 	first := snap.Services[0].ServerAt(netip.MustParseAddrPort("10.0.0.1:5060"))
-	next := *set
-	next.VirtualServices = []object.VirtualService{set.VirtualServices[0]}
-	next.VirtualServices[0].PoolRef = "p1"
+	next, vs := *set, *set.VirtualServices[0]
+	vs.PoolRef, next.VirtualServices = "p1", []*object.VirtualService{&vs}
 	next.Pools = set.Pools[1:] // and the first is deleted
 	snap = compileGrouped(t, &next, snap)
 	s := snap.Services[0]

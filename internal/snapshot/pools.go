@@ -36,13 +36,13 @@ var hashKeys = map[object.LBHash]HashKey{
 func (c *compiler) pools() {
 	c.out.byPool, c.byName = make(map[string]int32, len(c.set.Pools)), make(map[string]*Pool, len(c.set.Pools))
 	for i := range c.set.Pools {
-		o := &c.set.Pools[i]
+		o := c.set.Pools[i]
 		var prev *Pool
 		if c.prev != nil {
 			prev = c.prev.Pool(id(o.UUID, o.Name))
 		}
 		p := prev
-		if prev == nil || !samePool(&prev.Object, o) || o.SSLProfileRef != "" && c.poolTLS(o, prev) != prev.TLS {
+		if prev == nil || !samePool(prev.Object, o) || o.SSLProfileRef != "" && c.poolTLS(o, prev) != prev.TLS {
 			p = c.compilePool(o, prev)
 		}
 		c.out.byPool[p.ID], c.byName[p.Name] = int32(len(c.out.Pools)), p
@@ -76,10 +76,13 @@ func (c *compiler) gonePools() {
 	}
 }
 
-// samePool reports whether two pools say the same of what counts here. Sets that follow each other mostly share the
-// servers of what did not change; where they don't, as when a file was read again, comparing by reflection would take
-// longer than all the rest of a change.
+// samePool reports whether two pools say the same of what counts here. Sets that follow each other mostly share what did not
+// change; where they don't, as when a file was read again, comparing servers by reflection would take longer than all
+// the rest of a change.
 func samePool(a, b *object.Pool) bool {
+	if a == b {
+		return true
+	}
 	if shared := len(a.Servers) == len(b.Servers) && (len(a.Servers) == 0 || &a.Servers[0] == &b.Servers[0]); shared && reflect.DeepEqual(a, b) {
 		return true
 	} else if !shared && !slices.EqualFunc(a.Servers, b.Servers, sameServer) {
@@ -95,7 +98,7 @@ func sameServer(a, b object.Server) bool {
 }
 
 func (c *compiler) compilePool(o *object.Pool, prev *Pool) *Pool {
-	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: *o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
+	p := &Pool{ID: id(o.UUID, o.Name), Name: o.Name, Object: o, Hash: hashKeys[o.LBAlgorithmHash], Header: strings.ToLower(o.HashHeaderName),
 		Shared: o.DialogStateShared, toward: transportsTo(o), TLS: c.poolTLS(o, prev), Large: largeOver(o), Auto: o.ServerTransport == object.ServerTransportAuto, Reselect: newReselect(&o.ServerReselect),
 		Rated:    o.MaxConnRatePerServer.Limited(),
 		Prolongs: o.ServerDisableType == object.AllowIfPersistent,

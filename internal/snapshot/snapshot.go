@@ -361,7 +361,7 @@ const (
 type Pool struct {
 	ID       string // the uuid; the name where there is none
 	Name     string
-	Object   object.Pool
+	Object   *object.Pool
 	Hash     HashKey
 	Header   string // lower case; valid iff Hash is HashHeader
 	Reselect Reselect

@@ -58,7 +58,7 @@ func (c *compiler) poolTLS(o *object.Pool, prev *Pool) *identity.TLS {
 // probes finds what monitors speak TLS with that have attributes of their own.
 func (c *compiler) probes() {
 	for i := range c.set.HealthMonitors {
-		m := &c.set.HealthMonitors[i]
+		m := c.set.HealthMonitors[i]
 		a := &m.SIPMonitor.SSLAttributes
 		if m.Type != object.MonitorSIP || m.SIPMonitor.Transport != object.SIPOverTLS || a.SSLProfileRef == "" {
 			continue

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 )
@@ -169,9 +168,9 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: the data directory cannot be written; let this user write it, or give another: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if taken, err := tryLock(f); err != nil {
 		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
+		if !taken {
 			return nil, fmt.Errorf("store: lock %s: %w", path, err)
 		}
 		pid := make([]byte, 16)

@@ -27,8 +27,10 @@ func SocketURL(dir string) (string, error) {
 	if err == nil && len(path) > unixPathMax {
 		err = fmt.Errorf("store: %s has no socket, its path is too long: stop the process that runs it first", dir)
 	}
-	return "unix://" + path, err
+	return socketScheme + path, err
 }
+
+const socketScheme = "unix://"
 
 // Holds reports whether a data directory holds a store.
 func Holds(dir string) bool {

@@ -11,7 +11,6 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"golang.org/x/sys/unix"
 )
 
 // Room on the disk and within the quota.
@@ -28,15 +27,6 @@ const ballastFile = "BALLAST"
 
 // disk is the one with the data directory.
 type disk struct{ dir string }
-
-// freeBytes is what this process may still write.
-func (d disk) freeBytes() (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(d.dir, &s); err != nil {
-		return 0, err
-	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
-}
 
 // room refuses a change for which the disk may not do. etcd stops for good when a
 // write fails, so it must not come to that: the log's next segments and the
@@ -109,7 +99,18 @@ func (n *node) room(sizeBytes int64) error {
 }
 
 // hardQuota is etcd's own.
-func (n *node) hardQuota() int64 { return n.quota + max(n.quota/8, 8<<20) }
+func (n *node) hardQuota() int64 { return hardQuota(n.quota) }
+
+func hardQuota(quota int64) int64 { return quota + max(quota/8, 8<<20) }
+
+// softQuota is what hardQuota was made of.
+func softQuota(hard int64) int64 {
+	quota := min(hard-8<<20, hard/9*8)
+	for hardQuota(quota+1) <= hard { // what the divisions have lost
+		quota++
+	}
+	return quota
+}
 
 // refused looks after an error of etcd's.
 func (n *node) refused(err error) {

@@ -11,7 +11,21 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
 )
+
+// TestSoftQuota holds that the quota which counts is found from etcd's own, which is all that a socket tells.
+func TestSoftQuota(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		quota := rapid.Int64Range(1, 1<<40).Draw(t, "quota")
+		if got := softQuota(hardQuota(quota)); hardQuota(got) != hardQuota(quota) || got < quota || got > quota+1 {
+			t.Fatalf("%d, want %d", got, quota)
+		}
+	})
+	if got := softQuota(hardQuota(512 << 20)); got != 512<<20 {
+		t.Errorf("%d", got)
+	}
+}
 
 // TestQuotaHistory: what fills the quota is history, so the store makes room by itself.
 func TestQuotaHistory(t *testing.T) {
@@ -40,7 +54,8 @@ func TestQuotaHistory(t *testing.T) {
 func TestQuotaContent(t *testing.T) {
 	t.Parallel()
 	const quota, valueBytes, pages = 8 << 20, 64 << 10, 17 * 4096 // what a value takes in the database
-	s := open(t, Config{Dir: t.TempDir(), QuotaBytes: quota})
+	dir := shortDir(t)
+	s := open(t, Config{Dir: dir, QuotaBytes: quota})
 	value := bytes.Repeat([]byte("x"), valueBytes)
 	want := map[string]bool{}
 	for i := 0; ; i++ {
@@ -62,6 +77,13 @@ func TestQuotaContent(t *testing.T) {
 	same(t, s, want)
 	if st := s.Status(t.Context()); !st.Full || !st.Healthy || st.Quota != quota {
 		t.Errorf("%+v", st)
+	}
+	url, err := SocketURL(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := open(t, Config{URLs: []string{url}}).Status(t.Context()); !st.Healthy || st.Quota != quota {
+		t.Errorf("through its socket: %+v", st)
 	}
 	for i := range len(want) - 3 {
 		key := fmt.Sprint("k", i)

@@ -170,7 +170,7 @@ func (s *Store) Room(ctx context.Context) error {
 	if time.Since(s.roomAt) > roomKnown {
 		s.roomErr, s.roomAt = nil, time.Now()
 		if s.Status(ctx).Full {
-			s.roomErr = fmt.Errorf("%w: a member has raised the alarm NOSPACE; compact, defragment and disarm it, as carillon store defrag does", ErrFull)
+			s.roomErr = fmt.Errorf("%w: it has come to its quota, or a member has raised the alarm NOSPACE; compact, defragment and disarm it, as carillon store defrag does", ErrFull)
 		}
 	}
 	return s.roomErr
@@ -257,6 +257,10 @@ func (s *Store) askMember(ctx context.Context, c *clientv3.Client, url string, s
 		st.SizeBytes, st.UsedBytes = r.DbSize, r.DbSizeInUse
 		if r.DbSizeQuota > 0 && s.node == nil {
 			st.Quota = r.DbSizeQuota
+			if strings.HasPrefix(url, socketScheme) { // another process's embedded store, whose own quota counts before etcd's does
+				st.Quota = softQuota(r.DbSizeQuota)
+				st.Full = st.Full || st.SizeBytes > st.Quota
+			}
 		}
 	}
 	if slices.ContainsFunc(r.Errors, func(e string) bool { return strings.Contains(e, "NOSPACE") }) {

@@ -129,9 +129,9 @@ func (b *Batch) Datagram() *Datagram { return &b.cur }
 
 // Recv fills the batch with what has arrived and returns the number of
 // datagrams. When nothing has, it waits: at most so long (0: not at all; else
-// rounded up to the kernel's tick, 1 to 10 ms). It returns 0 and no error when
-// that time is over, a signal came, or ErrPending has news. The one error is
-// net.ErrClosed.
+// rounded up to the kernel's tick, 1 to 10 ms; up to twice as long when signals
+// come). It returns 0 and no error when that time is over, or ErrPending has
+// news. The one error is net.ErrClosed.
 func (s *Socket) Recv(b *Batch, wait time.Duration) (int, error) {
 	if !s.enter() {
 		return 0, net.ErrClosed
@@ -185,12 +185,29 @@ func (s *Socket) await(b *Batch, wait time.Duration) (int, syscall.Errno) {
 	return n, e
 }
 
-// sleep waits in the kernel.
+// sleep waits in the kernel. Go's scheduler interrupts it by signals, to look at the stack or to have its turn, which
+// it gets when block returns; whoever waits has not waited to the end for that.
 func (s *Socket) sleep(b *Batch, wait time.Duration) (int, syscall.Errno) {
+	s.st.blocked.Add(1)
+	n, e := s.block(b, wait)
+	if e == syscall.EINTR {
+		for end := time.Now().Add(wait); e == syscall.EINTR; n, e = s.block(b, wait) {
+			if s.closing() || s.hurried.Load() || !time.Now().Before(end) {
+				return 0, syscall.EAGAIN
+			}
+		}
+	}
+	if e == syscall.EAGAIN {
+		b.trim()
+	}
+	return n, e
+}
+
+// block waits once.
+func (s *Socket) block(b *Batch, wait time.Duration) (int, syscall.Errno) {
 	if s.errPending.Load() {
 		return 0, syscall.EAGAIN // a Flush elsewhere took the kernel's hint; the caller has work
 	}
-	s.st.blocked.Add(1)
 	n, e := 0, syscall.EAGAIN
 	if s.hot && takeSpare() {
 		n, e = s.hold(b, min(wait, holdFor))
@@ -204,9 +221,6 @@ func (s *Socket) sleep(b *Batch, wait time.Duration) (int, syscall.Errno) {
 			return int(r), 0
 		}
 		e = errno
-	}
-	if e == syscall.EAGAIN {
-		b.trim()
 	}
 	return n, e
 }
