@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/carillon-sip/carillon/internal/object"
@@ -59,8 +60,8 @@ func Wanted(set *object.Set) *Wants {
 // there are objects, was what a change of one of a thousand took longest for.
 type pair struct {
 	vs      *object.VirtualService
-	vip     []object.VsVip // one, or none
-	nets    []object.NetworkProfile
+	vip     []*object.VsVip // one, or none
+	nets    []*object.NetworkProfile
 	listens []object.Listen
 	keys    []Key // that it listens on
 }
@@ -76,12 +77,12 @@ func pairs(set *object.Set) []pair {
 	}
 	nets := make(map[string]*object.NetworkProfile, len(set.NetworkProfiles))
 	for i := range set.NetworkProfiles {
-		nets[set.NetworkProfiles[i].Name] = &set.NetworkProfiles[i]
+		nets[set.NetworkProfiles[i].Name] = set.NetworkProfiles[i]
 	}
 	var taken taken
 	taken.begin()
 	for i := range set.Pools {
-		pool := &set.Pools[i]
+		pool := set.Pools[i]
 		pools[pool.Name] = pool
 		for j := range pool.Servers {
 			// a server of this machine may be down now, and is to get its port when it comes
@@ -94,7 +95,7 @@ func pairs(set *object.Set) []pair {
 	out := make([]pair, len(set.VirtualServices))
 	for i := range out {
 		p := &out[i]
-		p.vs = &set.VirtualServices[i]
+		p.vs = set.VirtualServices[i]
 		if v, ok := vips[p.vs.VsVipRef]; ok {
 			p.vip = set.VsVips[v : v+1]
 		}
@@ -118,8 +119,8 @@ func pairs(set *object.Set) []pair {
 // networks keeps the network profiles that the service names.
 func (p *pair) networks(all map[string]*object.NetworkProfile) {
 	keep := func(ref string) {
-		if n := all[ref]; n != nil && !slices.ContainsFunc(p.nets, func(o object.NetworkProfile) bool { return o.Name == ref }) {
-			p.nets = append(p.nets, *n)
+		if n := all[ref]; n != nil && !slices.Contains(p.nets, n) {
+			p.nets = append(p.nets, n)
 		}
 	}
 	keep(p.vs.NetworkProfileRef)
@@ -292,11 +293,15 @@ func (p *pair) streams(k Key) *object.TCPProxyProfile {
 	if n := set.NetworkProfile(ref); n != nil && n.Profile.Type == object.ProtocolTCPProxy {
 		return &n.Profile.TCPProxyProfile
 	}
-	return &usualStreams
+	return usualStreams()
 }
 
-// usualStreams is for an egress of a service that has no listener of streams.
-var usualStreams = object.New[object.NetworkProfile]("").Profile.TCPProxyProfile
+// usualStreams is for an egress of a service that has no listener of streams. It is made when it is needed: the first
+// object that a process makes has all fields of all kinds looked up, half a megabyte that commands do without.
+var usualStreams = sync.OnceValue(func() *object.TCPProxyProfile {
+	n := object.New[object.NetworkProfile]("")
+	return &n.Profile.TCPProxyProfile
+})
 
 // limit sets what connections of a listener may take.
 func (l *Listener) limit(p *object.TCPProxyProfile) {
