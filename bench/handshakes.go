@@ -91,6 +91,8 @@ func (b *bench) handshakes() error {
 		}
 	}
 	b.tables = append(b.tables, t)
+	b.note("handshakes with RSA: a profile of transport.BenchmarkHandshake has 77 %% of what a new one costs the server in crypto/rsa (0.67 ms a signature, where openssl speed has 0.21), " +
+		"16 %% in the key exchange, 3 %% in calls of the system; nothing of ours is above 1 %%. There is nothing to be saved but by the key: one on P-256 costs a quarter.")
 	return nil
 }
 

@@ -65,7 +65,7 @@ func hotRestart(t *testing.T, api bool) {
 	}
 }
 
-// A new program that does not run, one that says nothing, and one that fails when the store is its own already leave everything as it
+// A new program that does not run, one that ends the talk, and one that fails when the store is its own already leave everything as it
 // was. A right one then takes over, and another that somebody else starts.
 func TestHotRestartFails(t *testing.T) {
 	if lab.StandIn() {
@@ -95,6 +95,9 @@ func TestHotRestartFails(t *testing.T) {
 		t.Errorf("%g failures are counted", n)
 	}
 	l.super.Install(lab.Carillon(t))
+	idle := l.b.Knock() // somebody who says nothing holds up nobody
+	defer idle.Close()
+	l.b.Knock().Close()
 	l.super.Restart()
 	l.super.TakeOver(l.b)
 	if tally := udp.Finish(loadLimit); tally.Failed != 0 || tally.Succeeded != tally.Created {

@@ -126,6 +126,7 @@ store is lost, and starts with what it had last. A controller on the same store 
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			asked := replaceRequests()
 			if sf.where == storeEmbedded || sf.where == storeNone {
 				return usage{fmt.Errorf("--store: an engine by itself needs the URLs of an etcd cluster; carillon run has a store of its own")}
 			}
@@ -133,7 +134,7 @@ store is lost, and starts with what it had last. A controller on the same store 
 			if err != nil {
 				return err
 			}
-			s, err := begin(ctx, &f.succession, filepath.Join(sf.dir(), "handover-"+strings.ReplaceAll(cmp.Or(f.name, "engine"), "/", "_")), log)
+			s, err := begin(&f.succession, filepath.Join(sf.dir(), "handover-"+strings.ReplaceAll(cmp.Or(f.name, "engine"), "/", "_")), asked, log)
 			if err != nil {
 				return err
 			}

@@ -82,6 +82,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err := f.together(cmd.Flags()); err != nil {
 		return err
 	}
+	asked := replaceRequests()
 	changed, watchErr := watch(ctx, f.file)
 	set, err := f.load()
 	if err != nil {
@@ -98,7 +99,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := begin(ctx, &f.engine.succession, f.door(), log)
+	s, err := begin(&f.engine.succession, f.door(), asked, log)
 	if err != nil {
 		return err
 	}

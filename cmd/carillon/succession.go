@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -59,12 +60,29 @@ type succession struct {
 	listeners handover.Listeners
 	door      *handover.Door
 	doorPath  string
-	knocks    chan *handover.Conn
-	asked     chan os.Signal
+	callers   chan caller // successors that are there
+	asked     <-chan os.Signal
+	starting  *exec.Cmd // the successor that was started and is not there yet; nil: none
 
 	handovers int // since a cold start
 	failed    atomic.Int64
 	halted    time.Duration // for so long nobody read when this process took over
+}
+
+// caller is a process that wants to take over, or one that was started for that and failed.
+type caller struct {
+	c   *handover.Conn
+	cmd *exec.Cmd // nil: it was not started by this process
+	err error
+}
+
+// replaceRequests are the signals that ask for another process in the place of this one. They count from the start on: before, they would end it.
+func replaceRequests() <-chan os.Signal {
+	asked := make(chan os.Signal, 1)
+	if len(replaceSignals) > 0 {
+		signal.Notify(asked, replaceSignals...)
+	}
+	return asked
 }
 
 // running is a balancer at work.
@@ -87,16 +105,13 @@ func (r *running) closeEngine(all bool) {
 
 // begin finds the process to take over from, if there is one, and has it close what only one can have open. From here on the
 // process must not fail by what it could have known before.
-func begin(ctx context.Context, f *successionFlags, door string, log *slog.Logger) (*succession, error) {
-	s := &succession{f: f, log: log, program: program(), doorPath: door, knocks: make(chan *handover.Conn), asked: make(chan os.Signal, 1)}
+func begin(f *successionFlags, door string, asked <-chan os.Signal, log *slog.Logger) (*succession, error) {
+	s := &succession{f: f, log: log, program: program(), doorPath: door, callers: make(chan caller), asked: asked}
 	if f.door != "" {
 		s.doorPath = f.door
 	}
 	if f.takeOver && s.doorPath == "" {
 		return nil, usage{errors.New("--take-over: without a store there is no place where the process that runs is looked for: give both --handover PATH")}
-	}
-	if len(replaceSignals) > 0 {
-		signal.Notify(s.asked, replaceSignals...)
 	}
 	var err error
 	if fd := os.Getenv(fdVariable); fd == "3" {
@@ -196,6 +211,7 @@ func (s *succession) serve(ctx context.Context, r *running, f *engineFlags, relo
 		select {
 		case <-ctx.Done():
 			s.log.Info("ending")
+			s.abandon()
 			s.closeDoor()
 			if r.metrics != nil {
 				r.metrics.Close()
@@ -205,9 +221,9 @@ func (s *succession) serve(ctx context.Context, r *running, f *engineFlags, relo
 		case <-reload:
 			r.reload()
 		case <-s.asked:
-			left = s.replace(ctx, r, f)
-		case c := <-s.knocks:
-			left = s.handOver(ctx, r, f, c, nil)
+			s.replace()
+		case c := <-s.callers:
+			left = s.handOver(ctx, r, f, c)
 		}
 		if left != nil {
 			s.leave(ctx, r, left)
@@ -285,9 +301,23 @@ func (s *succession) openDoor() {
 			if err != nil {
 				return
 			}
-			s.knocks <- c
+			go s.await(c, nil)
 		}
 	}()
+}
+
+// await waits until whoever is at the other end says that it wants to take over. Who only looks who is there is let go.
+func (s *succession) await(c *handover.Conn, cmd *exec.Cmd) {
+	c.Limit(time.Now().Add(helloLimit))
+	_, err := c.Expect(handover.Hello)
+	if cmd == nil && errors.Is(err, io.EOF) {
+		c.Close()
+		return
+	}
+	if errors.Is(err, handover.ErrVersion) {
+		_ = c.Send(handover.Welcome, nil) // so that it says which version this one speaks
+	}
+	s.callers <- caller{c, cmd, err}
 }
 
 func (s *succession) closeDoor() {
@@ -296,12 +326,16 @@ func (s *succession) closeDoor() {
 	}
 }
 
-// replace starts this program anew, as it is now, and hands over to it. Nil: that failed, and this process goes on.
-func (s *succession) replace(ctx context.Context, r *running, f *engineFlags) *engine.Farewell {
+// replace starts this program anew, as it is now, to hand over to it when it is there.
+func (s *succession) replace() {
+	if s.starting != nil {
+		s.log.Info("a process that replaces this one is being started already", "pid", s.starting.Process.Pid)
+		return
+	}
 	c, theirs, err := handover.Pair()
 	if err != nil {
 		s.fail(err)
-		return nil
+		return
 	}
 	cmd := exec.Command(s.program, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -311,10 +345,18 @@ func (s *succession) replace(ctx context.Context, r *running, f *engineFlags) *e
 	if err != nil {
 		c.Close()
 		s.fail(err)
-		return nil
+		return
 	}
 	s.log.Info("replacing this process", "program", s.program, "pid", cmd.Process.Pid)
-	return s.handOver(ctx, r, f, c, cmd)
+	s.starting = cmd
+	go s.await(c, cmd)
+}
+
+// abandon ends a successor that is not there yet.
+func (s *succession) abandon() {
+	if s.starting != nil {
+		s.starting.Process.Kill()
+	}
 }
 
 func (s *succession) fail(err error) {
@@ -322,19 +364,25 @@ func (s *succession) fail(err error) {
 	s.log.Error("this process was not replaced, and goes on", "error", err)
 }
 
-// handOver hands over to the process at the other end, which is cmd's if this one started it.
-func (s *succession) handOver(ctx context.Context, r *running, f *engineFlags, c *handover.Conn, cmd *exec.Cmd) *engine.Farewell {
-	left, closed, err := s.attempt(r, c)
+// handOver hands over to a process. Nil: that failed, and this process goes on.
+func (s *succession) handOver(ctx context.Context, r *running, f *engineFlags, to caller) (left *engine.Farewell) {
+	if to.cmd != nil {
+		s.starting = nil
+	}
+	err, closed := to.err, false
 	if err == nil {
-		if cmd != nil {
-			go cmd.Wait() // should it end before this one
+		left, closed, err = s.attempt(r, to.c)
+	}
+	if err == nil {
+		if to.cmd != nil {
+			go to.cmd.Wait() // should it end before this one
 		}
 		return left
 	}
-	c.Close()
-	if cmd != nil {
-		cmd.Process.Kill()
-		if ended := cmd.Wait(); ended != nil && !strings.Contains(ended.Error(), "killed") {
+	to.c.Close()
+	if to.cmd != nil {
+		to.cmd.Process.Kill()
+		if ended := to.cmd.Wait(); ended != nil && !strings.Contains(ended.Error(), "killed") {
 			err = fmt.Errorf("%w: the new process: %w", err, ended)
 		}
 	}
@@ -347,10 +395,7 @@ func (s *succession) handOver(ctx context.Context, r *running, f *engineFlags, c
 
 // attempt is one: closed tells whether all but the engine has been closed.
 func (s *succession) attempt(r *running, c *handover.Conn) (left *engine.Farewell, closed bool, err error) {
-	c.Limit(time.Now().Add(helloLimit))
-	if _, err := c.Expect(handover.Hello); err != nil {
-		return nil, false, err
-	}
+	c.Limit(time.Now().Add(freeLimit))
 	names, fds, err := s.listeners.Message()
 	if err == nil {
 		err = c.Send(handover.Welcome, names, fds...)
@@ -392,9 +437,15 @@ func (s *succession) reopen(ctx context.Context, r *running, f *engineFlags) {
 
 // leave ends this process, which has been replaced, when nothing is left of it.
 func (s *succession) leave(ctx context.Context, r *running, left *engine.Farewell) {
+	s.abandon()
 	if s.door != nil {
 		s.door.Leave()
 	}
+	go func() {
+		for to := range s.callers { // who comes too late is to ask the other one
+			to.c.Close()
+		}
+	}()
 	if r.metrics != nil {
 		r.metrics.Close()
 	}

@@ -236,6 +236,17 @@ func removeBuild() {
 // MetricsAddr is where the metrics are.
 func (b *Balancer) MetricsAddr() string { return b.metrics }
 
+// Knock connects to where a process asks that wants to take over.
+func (b *Balancer) Knock() net.Conn {
+	b.t.Helper()
+	args := b.command.Args
+	c, err := net.Dial("unix", filepath.Join(args[slices.Index(args, "--data")+1], "handover"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c
+}
+
 // Ready asks /readyz.
 func (b *Balancer) Ready() bool {
 	if b.metrics == "" {

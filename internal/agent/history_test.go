@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -58,6 +59,7 @@ func TestLineRemembers(t *testing.T) {
 // samples makes samples of an engine with so many pools of servers; every counter of the first busy ones rises.
 type samples struct {
 	at    time.Time
+	wall  time.Duration // what the clock on the wall was set by
 	pools int
 	busy  int
 	n     uint64
@@ -66,7 +68,7 @@ type samples struct {
 func (s *samples) next(d time.Duration) *engine.Sample {
 	s.at = s.at.Add(d)
 	s.n++
-	out := &engine.Sample{At: s.at}
+	out := &engine.Sample{At: setWall(s.at, s.wall)}
 	for i := range s.pools {
 		id := fmt.Sprint("pool-", i)
 		p := engine.PoolSample{ID: id, Name: "name of " + id, Up: 20}
@@ -83,6 +85,58 @@ func (s *samples) next(d time.Duration) *engine.Sample {
 		out.Services = append(out.Services, engine.ServiceSample{ID: id, Name: "name of " + id, RxPackets: s.n * 50, Latency: new(metric.Snapshot)})
 	}
 	return out
+}
+
+// setWall is a time as it is read once the clock on the wall was set by d: its monotonic reading stays. Of its first word the upper bit
+// says that there is one, the next 33 are seconds.
+func setWall(t time.Time, d time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(d/time.Second) << 30
+	return t
+}
+
+// However the clock on the wall is set: each sample is one point, of the value that it had, 5 s behind the one before, and the last one stands at the
+// time that it is now.
+func TestHistoryAndTheClock(t *testing.T) {
+	now := time.Now()
+	if later := setWall(now, -time.Hour); later.Sub(now) != 0 || later.Round(0).Sub(now.Round(0)) != -time.Hour {
+		t.Fatalf("%v is no %v whose clock was set", later, now)
+	}
+	jumps := rapid.SampledFrom([]time.Duration{0, time.Second, -time.Second, 7 * time.Second, -time.Hour, time.Hour, 366 * 24 * time.Hour, -30 * 365 * 24 * time.Hour})
+	rapid.Check(t, func(t *rapid.T) {
+		src := &samples{at: now, pools: 1, busy: 1}
+		h := newHistory(src.at)
+		h.add(src.next(0))
+		n := rapid.IntRange(1, 3*coarseEvery).Draw(t, "samples")
+		for range n {
+			src.wall = max(-50*365*24*time.Hour, min(src.wall+jumps.Draw(t, "jump"), 50*365*24*time.Hour)) // after 1970
+			h.add(src.next(sampleEvery))
+		}
+		end := setWall(src.at, src.wall).Unix()
+		for step, most := range map[int]int{5: n, 300: n / coarseEvery} {
+			all, err := h.ask(question{ids: []string{"l4_client.avg_rx_pkts"}, step: step})
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			points := all[0].Points
+			if len(points) != most {
+				t.Fatalf("%d points of %d s after %d samples, want %d", len(points), step, n, most)
+			}
+			for i, p := range points {
+				if p.Value != 10 || i > 0 && p.At-points[i-1].At != int64(step) || p.At > end {
+					t.Fatalf("points of %d s: %v; it is %d", step, points, end)
+				}
+			}
+			if step == 5 && points[n-1].At != end {
+				t.Fatalf("the last point is of %d; it is %d", points[n-1].At, end)
+			}
+			for _, q := range []question{{step: step, from: end + 1}, {step: step, to: end - int64(n+1)*5}} {
+				q.ids = []string{"l4_client.avg_rx_pkts"}
+				if all, err := h.ask(q); err != nil || len(all[0].Points) != 0 {
+					t.Fatalf("points outside of what was asked for: %v, %v", all, err)
+				}
+			}
+		}
+	})
 }
 
 // Figures of the last hour and the last day, at their times.

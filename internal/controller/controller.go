@@ -132,8 +132,10 @@ func (c *Controller) Trouble() error {
 	return nil
 }
 
-// Room says why the store takes no change but deletes; nil: it takes all.
-func (c *Controller) Room(ctx context.Context) error { return c.st.Room(ctx) }
+// Room says why the store takes no change, or none but deletes, which deletes tells; nil: it takes all.
+func (c *Controller) Room(ctx context.Context) (full error, deletes bool) {
+	return c.st.Room(ctx), c.st.KeepsWayOut()
+}
 
 // FirstPassword is the password that was made for the user admin at the very first start; empty at any later one.
 func (c *Controller) FirstPassword() string { return c.first }

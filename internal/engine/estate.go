@@ -56,7 +56,7 @@ type serverName struct {
 
 type serverTime struct {
 	serverName
-	At time.Time `json:"at"`
+	At handover.Moment `json:"at"`
 }
 
 // describe is what the engine serves with, and the descriptors of its sockets, which are the caller's to close. order is the
@@ -112,7 +112,7 @@ func first(a, b error) error {
 
 func serverTimes(m map[drainKey]time.Time) (out []serverTime) {
 	for k, t := range m {
-		out = append(out, serverTime{serverName{k.pool, k.addr}, t})
+		out = append(out, serverTime{serverName{k.pool, k.addr}, handover.MomentOf(t)})
 	}
 	return out
 }
@@ -144,7 +144,7 @@ func (e *Engine) askEstate(from *handover.Conn) error {
 	e.estate = es
 	e.start = time.Now().Add(-time.Duration(handover.Now() - es.Epoch))
 	for _, d := range es.Drains {
-		e.drains[drainKey{d.Pool, d.Addr}] = d.At
+		e.drains[drainKey{d.Pool, d.Addr}] = d.At.Time()
 	}
 	return nil
 }
@@ -190,12 +190,12 @@ func (e *Engine) settleEstate() {
 	}
 	e.settleConditions(l.snap.Pools)
 	for _, r := range es.Ramps {
-		e.ramps[drainKey{r.Pool, r.Addr}] = r.At
+		e.ramps[drainKey{r.Pool, r.Addr}] = r.At.Time()
 	}
 	e.stepRamps(now)
 	for _, b := range es.Backoffs {
-		if p, sv := e.find(drainKey{b.Pool, b.Addr}); sv != nil && now.Before(b.At) {
-			e.backoffs[drainKey{b.Pool, b.Addr}] = b.At
+		if p, sv := e.find(drainKey{b.Pool, b.Addr}); sv != nil && now.Before(b.At.Time()) {
+			e.backoffs[drainKey{b.Pool, b.Addr}] = b.At.Time()
 			e.setCondition(p, sv, balance.Backoff, true)
 		}
 	}
@@ -208,7 +208,7 @@ func (e *Engine) settleEstate() {
 		w.Learn(out)
 		e.passive[id] = w
 		for _, o := range out {
-			if sv := p.ServerAt(o.Server); sv != nil && sv.Index >= 0 && !o.Until.IsZero() {
+			if sv := p.ServerAt(o.Server); sv != nil && sv.Index >= 0 && o.Until != 0 {
 				why := o.Why
 				sv.Traffic.Ejected.Store(&why)
 				e.setCondition(p, sv, balance.Ejected, true)

@@ -343,21 +343,23 @@ func (e *Engine) secure(l *live) {
 	}
 }
 
-// anonymous is what servers see that connect to a service without a certificate: one that we made.
+// anonymous is what servers see that connect to a service without a certificate: one that we made, and make anew before it ends.
 func (e *Engine) anonymous(g *group) *tls.Config {
-	if e.ownTLS == nil {
-		certPEM, keyPEM, err := selfsigned.Make("carillon", nil, []net.IP{g.bound.Addr().AsSlice()})
-		if err != nil {
-			e.log.Error("no certificate could be made", "error", err)
-			return nil
-		}
-		cert, err := tls.X509KeyPair(certPEM, keyPEM)
-		if err != nil {
-			e.log.Error("the certificate that was made is not one", "error", err)
-			return nil
-		}
-		e.ownTLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	now := time.Now()
+	if e.ownTLS != nil && selfsigned.Good(e.ownTLS.Certificates[0].Leaf, now) {
+		return e.ownTLS
 	}
+	certPEM, keyPEM, err := selfsigned.MakeAt(now, "carillon", nil, []net.IP{g.bound.Addr().AsSlice()})
+	if err != nil {
+		e.log.Error("no certificate could be made", "error", err)
+		return e.ownTLS
+	}
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		e.log.Error("the certificate that was made is not one", "error", err)
+		return e.ownTLS
+	}
+	e.ownTLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	return e.ownTLS
 }
 

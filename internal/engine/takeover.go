@@ -261,6 +261,11 @@ func (l *legacy) late(r *handover.Reader, m *handover.Message) {
 func (e *Engine) belated(g *group, d *handover.Datagram) {
 	c := e.desks.take()
 	defer e.desks.give(c)
+	if f := e.farewell.Load(); f != nil { // this process was replaced meanwhile
+		d.Group = f.number(g)
+		f.tell(handover.LateMessage, d)
+		return
+	}
 	c.serve(g)
 	w := c.worker
 	w.input.From, w.input.Local, w.input.Flow = d.From, d.Local, d.Stream

@@ -49,6 +49,9 @@ func (e *Eyes) Doctor(ctx context.Context, o DoctorOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := d.controller(ctx); err != nil {
+		return err
+	}
 	if err := d.engines(ctx, s); err != nil {
 		return err
 	}

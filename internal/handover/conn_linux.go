@@ -61,6 +61,9 @@ func (c *Conn) Send(k Kind, data []byte, fds ...int) error {
 		}
 		octets = head[:1] // descriptors travel beside at least one octet
 	}
+	if len(data) == 0 {
+		return nil // it is on its way: an error from here on would say that it is not
+	}
 	if _, err := c.unix.Write(data); err != nil {
 		return fmt.Errorf("handover: %v: %w", k, err)
 	}
@@ -86,7 +89,7 @@ func (c *Conn) Receive() (*Message, error) {
 	size, files := binary.LittleEndian.Uint32(head[4:]), int(binary.LittleEndian.Uint32(head[8:]))
 	if head[1] != Version || size > maxMessage || files > maxFiles {
 		m.CloseFiles()
-		return nil, fmt.Errorf("handover: the other process speaks version %d, this one %d: a restart between them is a cold one", head[1], Version)
+		return nil, fmt.Errorf("handover: %w: version %d, this one speaks %d: a restart between them is a cold one", ErrVersion, head[1], Version)
 	}
 	for len(m.Files) < files {
 		if err := c.octets(head[:1], m); err != nil {

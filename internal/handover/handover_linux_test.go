@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,8 +86,44 @@ func TestMessages(t *testing.T) {
 func TestOtherVersion(t *testing.T) {
 	a, b := pair(t)
 	go a.unix.Write([]byte{byte(Hello), Version + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	if _, err := b.Receive(); err == nil {
-		t.Error("it was understood")
+	if _, err := b.Receive(); !errors.Is(err, ErrVersion) {
+		t.Errorf("it was understood: %v", err)
+	}
+}
+
+// A time goes to another process and back as it was, with what the time of day has no part in.
+func TestMoment(t *testing.T) {
+	if MomentOf(time.Time{}) != 0 || !Moment(0).Time().IsZero() {
+		t.Error("no time becomes one")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		was := time.Now().Add(time.Duration(rapid.Int64Range(-1e18, 1e18).Draw(t, "from now")))
+		got := MomentOf(was).Time()
+		if got.Sub(was) != 0 || !strings.Contains(got.String(), " m=") { // of the monotonic clock
+			t.Fatalf("%v, was %v", got, was)
+		}
+	})
+}
+
+// What is sent without data was sent, or not at all: nobody may take for not sent what the other side reads.
+func TestSendWithoutData(t *testing.T) {
+	a, b := pair(t)
+	for range 1000 {
+		a.Limit(time.Now().Add(20 * time.Microsecond)) // about as long as it takes
+		want := []Kind{Told}
+		if a.Send(Go, nil) == nil {
+			want = []Kind{Go, Told}
+		}
+		a.Limit(time.Now().Add(20 * time.Second))
+		b.Limit(time.Now().Add(20 * time.Second))
+		if err := a.Send(Told, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range want {
+			if _, err := b.Expect(k); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

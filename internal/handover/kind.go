@@ -3,13 +3,44 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Version is that of all that is said here and of what stands in the messages. Processes of different versions do not
 // understand each other, and a restart between them is a cold one.
-const Version = 1
+const Version = 2
+
+// ErrVersion says that the other process does not speak as this one.
+var ErrVersion = errors.New("the other process speaks otherwise")
+
+// Moment is a time in ns of a clock that all processes of a machine share; 0 is no time. The time of day may be put right between the
+// moment that something was noted and that in which it is read elsewhere, and what is to end in ten minutes still does.
+type Moment int64
+
+// origin is one moment by both clocks, so that what goes to and fro in one process stays the same.
+var origin = struct {
+	here   time.Time
+	shared int64
+}{time.Now(), Now()}
+
+// MomentOf is a time as other processes have it.
+func MomentOf(t time.Time) Moment {
+	if t.IsZero() {
+		return 0
+	}
+	return Moment(origin.shared + int64(t.Sub(origin.here)))
+}
+
+// Time is the moment as this process has it; the zero time for 0.
+func (m Moment) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return origin.here.Add(time.Duration(int64(m) - origin.shared))
+}
 
 // Kind is what a message is.
 type Kind uint8

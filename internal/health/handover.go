@@ -3,6 +3,8 @@ package health
 import (
 	"net/netip"
 	"time"
+
+	"github.com/carillon-sip/carillon/internal/handover"
 )
 
 // Known is what is known of one server under one monitor, for another process to begin with.
@@ -12,7 +14,7 @@ type Known struct {
 	Monitor string         `json:"monitor"`
 	State   State          `json:"state"` // Up or Down
 	Reason  Code           `json:"reason"`
-	Since   time.Time      `json:"since"`
+	Since   time.Time      `json:"since"` // to be shown
 }
 
 // Known returns what is known, of servers whose state is settled.
@@ -53,18 +55,18 @@ func (m *Manager) Learn(known []Known) {
 
 // Outed is a server that passive health has taken out, or that was out not long ago.
 type Outed struct {
-	Server  netip.AddrPort `json:"server"`
-	Times   int            `json:"times"`
-	Forgive time.Time      `json:"forgive"`
-	Until   time.Time      `json:"until"` // zero: it is in
-	Why     string         `json:"why"`
+	Server  netip.AddrPort  `json:"server"`
+	Times   int             `json:"times"`
+	Forgive handover.Moment `json:"forgive"`
+	Until   handover.Moment `json:"until"` // 0: it is in
+	Why     string          `json:"why"`
 }
 
 // Outed tells of servers that are out or were.
 func (p *Passive) Outed() (out []Outed) {
 	for addr, s := range p.servers {
 		if s.times > 0 || !s.until.IsZero() {
-			out = append(out, Outed{addr, s.times, s.forgive, s.until, s.why})
+			out = append(out, Outed{addr, s.times, handover.MomentOf(s.forgive), handover.MomentOf(s.until), s.why})
 		}
 	}
 	return out
@@ -76,6 +78,6 @@ func (p *Passive) Learn(known []Outed) {
 		p.servers = map[netip.AddrPort]*passiveServer{}
 	}
 	for _, k := range known {
-		p.servers[k.Server] = &passiveServer{times: k.Times, forgive: k.Forgive, until: k.Until, why: k.Why, at: 1}
+		p.servers[k.Server] = &passiveServer{times: k.Times, forgive: k.Forgive.Time(), until: k.Until.Time(), why: k.Why, at: 1}
 	}
 }

@@ -45,6 +45,7 @@ const (
 	noHTTP     = "this is for HTTP or DNS, and a virtual service takes SIP"
 	noClient   = "the client's address cannot be preserved for SIP"
 	noNames    = "DNS names of servers are not supported yet; give addresses"
+	noLabels   = "labels have no order of their own here, and calls would go to other pools than it says; give each member a priority_label that is a number, the highest first, or set implicit_priority_labels"
 	noAllocate = "addresses cannot be allocated here; give ip_address"
 )
 

@@ -30,7 +30,7 @@ var poolGroupKept = slices.Concat(
 	inCloud,
 	quiet(keptText, `deployment_policy_ref`),
 	quiet(keptBool, `enable_http2`),
-	noted(keptText, `priority_labels_ref`),
+	refuse(keptText, noLabels, `priority_labels_ref`),
 )
 
 var poolGroupMemberKept = quiet(keptText, `deployment_state`)

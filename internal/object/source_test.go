@@ -50,7 +50,7 @@ func readTokens(dec *json.Decoder, text string) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
 	end := int(dec.InputOffset()) - 1
-	n := &yaml.Node{Kind: yaml.ScalarNode, Line: strings.Count(text[:end], "\n") + 1, Column: end - strings.LastIndexByte(text[:end], '\n')}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Style: fromJSON, Line: strings.Count(text[:end], "\n") + 1, Column: end - strings.LastIndexByte(text[:end], '\n')}
 	switch t := tok.(type) {
 	case json.Delim:
 		n.Kind, n.Tag = yaml.MappingNode, "!!map"

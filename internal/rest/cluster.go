@@ -31,8 +31,8 @@ func (q *request) clusterState() map[string]any {
 	out := map[string]any{"state": "CLUSTER_UP_NO_HA", "progress": 100, "up_since": q.s.started.UTC().Format("2006-01-02 15:04:05")}
 	if err := q.s.c.Trouble(); err != nil {
 		out["state"], out["reason"] = "CLUSTER_DOWN", "the store cannot be reached: "+err.Error()
-	} else if err := q.s.c.Room(q.Context()); err != nil {
-		out["reason"] = "changes are refused, but for deletes: " + err.Error()
+	} else if err, deletes := q.s.c.Room(q.Context()); err != nil {
+		out["reason"] = refused(deletes) + ": " + err.Error()
 	}
 	return out
 }
@@ -122,12 +122,13 @@ func (q *request) liveness() (answer, error) {
 // themselves at /readyz of --metrics.
 func (q *request) readiness() (answer, error) {
 	r := ready{Ready: true, Reads: true, Writes: true, Deletes: true, Revision: q.view.Revision, Engines: len(q.s.c.Engines())}
+	if c := q.s.shows; c != nil {
+		r.Certificate = c.shown.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)
+	}
 	if err := q.s.c.Trouble(); err != nil {
-		r.Ready, r.Writes, r.Deletes = false, false, false
-		r.Error = "the store cannot be reached; what is read is of the last revision known, and engines go on with it: " + err.Error()
-	} else if err := q.s.c.Room(q.Context()); err != nil {
-		r.Ready, r.Writes = false, false
-		r.Error = "changes are refused, but for deletes; engines go on: " + err.Error()
+		r.lost(err)
+	} else if err, deletes := q.s.c.Room(q.Context()); err != nil {
+		r.full(err, deletes)
 	}
 	if r.Ready {
 		return answer{Body: r}, nil
@@ -145,6 +146,26 @@ type ready struct {
 	Deletes  bool   `json:"deletes"`
 	Revision int64  `json:"revision"`
 	Engines  int    `json:"engines"` // registered
+
+	Certificate string `json:"certificate_until,omitempty"` // when that of the API ends
+}
+
+func (r *ready) lost(err error) {
+	r.Ready, r.Writes, r.Deletes = false, false, false
+	r.Error = "the store cannot be reached; what is read is of the last revision known, and engines go on with it: " + err.Error()
+}
+
+func (r *ready) full(err error, deletes bool) {
+	r.Ready, r.Writes, r.Deletes = false, false, deletes
+	r.Error = refused(deletes) + "; engines go on: " + err.Error()
+}
+
+// refused says what a store that is full refuses.
+func refused(deletes bool) string {
+	if deletes {
+		return "changes are refused, but for deletes"
+	}
+	return "changes are refused, deletes too"
 }
 
 func (q *request) whoami() (answer, error) {

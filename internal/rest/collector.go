@@ -71,5 +71,8 @@ func (s *Server) Collect(out chan<- prometheus.Metric) {
 	one(prometheus.CounterValue, "logins_locked_total", "logins not looked at after too many wrong passwords", float64(st.LockedLogins))
 	one(prometheus.GaugeValue, "sessions_revoked", "stretches of logged out sessions that are remembered", float64(st.Revoked))
 	one(prometheus.CounterValue, "sessions_ended_early_total", "sessions ended because too many around them were logged out", float64(st.EndedEarly))
+	if c := s.shows; c != nil {
+		one(prometheus.GaugeValue, "api_certificate_until_seconds", "when the certificate of the API ends, in seconds since 1970", float64(c.shown.Load().Leaf.NotAfter.Unix()))
+	}
 	one(prometheus.GaugeValue, "api_requests_in_flight", "requests under way", float64(len(s.room)+len(s.lobby)))
 }

@@ -76,3 +76,17 @@ func TestFullStore(t *testing.T) {
 	}
 	w.must(201, "POST", "/api/pool", `{"name":"more"}`)
 }
+
+// What is said of a store that is full: whether deletes are taken depends on whose quota it is.
+func TestReadyWhenFull(t *testing.T) {
+	for _, c := range []struct {
+		deletes bool
+		says    string
+	}{{true, "changes are refused, but for deletes; engines go on: why"}, {false, "changes are refused, deletes too; engines go on: why"}} {
+		r := ready{Ready: true, Reads: true, Writes: true, Deletes: true}
+		r.full(errors.New("why"), c.deletes)
+		if want := (ready{Reads: true, Deletes: c.deletes, Error: c.says}); r != want {
+			t.Errorf("%+v, want %+v", r, want)
+		}
+	}
+}

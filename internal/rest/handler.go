@@ -89,7 +89,7 @@ func (s *Server) handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Avi_api_version", AviVersion)
-		if s.tls {
+		if s.shows != nil {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if err := cross.Check(r); err != nil {

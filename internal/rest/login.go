@@ -62,7 +62,7 @@ func (q *request) login() (answer, error) {
 
 func (q *request) setCookies(s *controller.Session, cookie string) {
 	for _, c := range []http.Cookie{{Name: csrfCookie, Value: s.CSRF}, {Name: sessionCookie, Value: cookie, HttpOnly: true}, {Name: aviCookie, Value: cookie, HttpOnly: true}} {
-		c.Path, c.Secure, c.SameSite = "/", q.s.tls, http.SameSiteLaxMode
+		c.Path, c.Secure, c.SameSite = "/", q.s.shows != nil, http.SameSiteLaxMode
 		http.SetCookie(q.w, &c)
 	}
 }
@@ -74,7 +74,7 @@ func (q *request) logout() (answer, error) {
 		}
 	}
 	for _, name := range []string{csrfCookie, sessionCookie, aviCookie} {
-		http.SetCookie(q.w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: q.s.tls})
+		http.SetCookie(q.w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: q.s.shows != nil})
 	}
 	return answer{Body: map[string]string{"detail": "logged out"}}, nil
 }

@@ -63,7 +63,7 @@ type Server struct {
 	log     *slog.Logger
 	http    *http.Server
 	ln      net.Listener
-	tls     bool
+	shows   *credential // nil: without TLS
 	room    chan struct{}
 	lobby   chan struct{} // for who is not logged in
 	outside *crowd        // bodies of those, on their way, by address
@@ -87,15 +87,10 @@ func Serve(cfg Config) (*Server, error) {
 	}
 	var conf *tls.Config
 	if !plain {
-		cert, err := certificate(cfg)
-		if err != nil {
+		if s.shows, err = newCredential(&cfg, time.Now()); err != nil {
 			return nil, err
 		}
-		if now := time.Now(); now.Before(cert.Leaf.NotBefore) || now.After(cert.Leaf.NotAfter) {
-			s.log.Warn("the certificate of the API is not good now: is the clock right?", "from", cert.Leaf.NotBefore, "until", cert.Leaf.NotAfter)
-		}
-		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-		s.tls = true
+		conf = s.shows.config()
 	}
 	listen := cfg.Listen
 	if listen == nil {
@@ -103,6 +98,9 @@ func Serve(cfg Config) (*Server, error) {
 	}
 	if s.ln, err = listen(addr); err != nil {
 		return nil, fmt.Errorf("api: %w; give another address with --api", err)
+	}
+	if !plain {
+		go s.shows.follow(s.done)
 	}
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, WriteTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		TLSConfig: conf, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug)}
@@ -139,7 +137,7 @@ func where(text string) (addr string, plain bool, err error) {
 
 // URL is where the API is.
 func (s *Server) URL() string {
-	if s.tls {
+	if s.shows != nil {
 		return "https://" + s.ln.Addr().String()
 	}
 	return "http://" + s.ln.Addr().String()

@@ -16,11 +16,25 @@ import (
 	"time"
 )
 
-// Life is how long a certificate is good.
-const Life = 2 * 365 * 24 * time.Hour
+const (
+	// Life is how long a certificate is good.
+	Life = 2 * 365 * 24 * time.Hour
+	// renew is how long before its end another one is to be made.
+	renew = 30 * 24 * time.Hour
+)
+
+// Good reports whether a certificate may be shown on: its end is not near, and the clock has not gone back before its beginning.
+func Good(c *x509.Certificate, now time.Time) bool {
+	return !now.Before(c.NotBefore) && now.Before(c.NotAfter.Add(-renew))
+}
 
 // Make makes a certificate on the curve P-256 for a common name and further host names and addresses.
 func Make(name string, hosts []string, addrs []net.IP) (certPEM, keyPEM []byte, err error) {
+	return MakeAt(time.Now(), name, hosts, addrs)
+}
+
+// MakeAt makes one that is good from a moment on.
+func MakeAt(now time.Time, name string, hosts []string, addrs []net.IP) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -29,7 +43,6 @@ func Make(name string, hosts []string, addrs []net.IP) (certPEM, keyPEM []byte, 
 	if err != nil {
 		return nil, nil, err
 	}
-	now := time.Now()
 	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name, Organization: []string{"Carillon"}},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(Life), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, DNSNames: hosts, IPAddresses: addrs}

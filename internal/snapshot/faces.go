@@ -296,11 +296,10 @@ func (p *pair) streams(k Key) *object.TCPProxyProfile {
 	return usualStreams()
 }
 
-// usualStreams is for an egress of a service that has no listener of streams. It is made when it is needed: the first
-// object that a process makes has all fields of all kinds looked up, half a megabyte that commands do without.
+// usualStreams is for an egress of a service that has no listener of streams.
 var usualStreams = sync.OnceValue(func() *object.TCPProxyProfile {
-	n := object.New[object.NetworkProfile]("")
-	return &n.Profile.TCPProxyProfile
+	profile := object.New[object.NetworkProfile]("")
+	return &profile.Profile.TCPProxyProfile
 })
 
 // limit sets what connections of a listener may take.

@@ -42,7 +42,7 @@ func explain(err error) error {
 	}
 	switch {
 	case is(err, rpctypes.ErrNoSpace):
-		return fmt.Errorf("%w: its quota is used up", ErrFull)
+		return fmt.Errorf("%w: its quota is used up; 'carillon store defrag' drops history and makes room", ErrFull)
 	case is(err, rpctypes.ErrTooManyOps):
 		return fmt.Errorf("%w: too many operations", ErrTooLarge)
 	case is(err, rpctypes.ErrRequestTooLarge), tooLong(err):

@@ -28,8 +28,13 @@ func TestDefragmentCluster(t *testing.T) {
 	if err := s.Room(t.Context()); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "carillon store defrag") {
 		t.Errorf("room: %v", err)
 	}
-	if _, _, err := s.Commit(t.Context(), Txn{Put: []KV{{Key: "b"}}}); !errors.Is(err, ErrFull) {
-		t.Errorf("a write: %v", err)
+	for what, txn := range map[string]Txn{"a write": {Put: []KV{{Key: "b"}}}, "a delete that is told of": {Put: []KV{{Key: "audit"}}, Delete: []string{"a"}, Frees: true}} {
+		if _, _, err := s.Commit(t.Context(), txn); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "carillon store defrag") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if s.KeepsWayOut() {
+		t.Error("a cluster is said to take deletes")
 	}
 	done, err := s.Defragment(t.Context())
 	if err != nil || len(done) != 3 {

@@ -159,7 +159,7 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { stop(); cancel() }
 }
 
-// Room says why the store takes nothing but what deletes, as far as it is known; nil:
+// Room says why the store takes nothing, or nothing but a way out (KeepsWayOut), as far as it is known; nil:
 // it takes all. Of a cluster it is known from its members' alarms, for a moment.
 func (s *Store) Room(ctx context.Context) error {
 	if s.node != nil {
@@ -170,11 +170,15 @@ func (s *Store) Room(ctx context.Context) error {
 	if time.Since(s.roomAt) > roomKnown {
 		s.roomErr, s.roomAt = nil, time.Now()
 		if s.Status(ctx).Full {
-			s.roomErr = fmt.Errorf("%w: it has come to its quota, or a member has raised the alarm NOSPACE; compact, defragment and disarm it, as carillon store defrag does", ErrFull)
+			s.roomErr = fmt.Errorf("%w: it has come to its quota, or a member has raised the alarm NOSPACE, and etcd takes nothing before that is ended: 'carillon store defrag' as its root user drops history, makes room and ends it", ErrFull)
 		}
 	}
 	return s.roomErr
 }
+
+// KeepsWayOut reports whether deletes of objects are taken when the store is full. A cluster takes none: its quota is not ours
+// to keep, and what deletes an object writes an audit record too.
+func (s *Store) KeepsWayOut() bool { return s.node != nil }
 
 // roomKnown is how long the answer of a cluster counts.
 const roomKnown = 2 * time.Second
