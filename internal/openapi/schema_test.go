@@ -133,7 +133,8 @@ func with(t *testing.T, text []byte, name, value string) []byte {
 	return out
 }
 
-// wrongValues are some that a field cannot have.
+// wrongValues are some that a field cannot have. "1" for a number and "true" for true are taken, as text is what templates make; the
+// schema tells the one right form.
 func wrongValues(f object.FieldInfo) []string {
 	switch {
 	case f.Name == "":
@@ -141,11 +142,11 @@ func wrongValues(f object.FieldInfo) []string {
 	case f.List:
 		return []string{`{}`, `"x"`, "1"}
 	case f.Type == "true or false":
-		return []string{`"true"`, "0", "[]"}
+		return []string{`"yes"`, "0", "[]"}
 	case f.Type == "number" && f.Max > 0:
-		return []string{fmt.Sprint(f.Max + 1), `"1"`, "1.5", "true"}
+		return []string{fmt.Sprint(f.Max + 1), `"one"`, "1.5", "true"}
 	case f.Type == "number":
-		return []string{`"1"`, "[]"}
+		return []string{`"one"`, "[]"}
 	case len(f.Words) > 0:
 		return []string{`"NO_SUCH_WORD"`, "[]", "{}"}
 	case strings.HasPrefix(f.Type, "reference"), f.Type == "text":
