@@ -151,7 +151,7 @@ func anything(info object.FieldInfo, text string) (*view.Node, error) {
 	case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
 		return view.Parse([]byte(text))
 	case len(info.Members) > 0:
-		return nil, fmt.Errorf("has fields of its own, and is entered by a line of its own, as: %s %s ...", info.Name, info.Members[0])
+		return nil, fmt.Errorf("has fields of its own, and is entered by a line of its own that begins: %s %s", info.Name, info.Members[0])
 	case decimal.MatchString(text):
 		return view.NewNumber(text), nil
 	case text == "true" || text == "false":
