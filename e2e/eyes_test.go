@@ -237,8 +237,9 @@ func TestDrainAndWait(t *testing.T) {
 	if last.After(drained) {
 		t.Errorf("%s had a message %s after it had no call left", f.addrs[0], last.Sub(drained))
 	}
-	if list, _ := f.balancer.API.Do("GET", "/api/calls?limit=0", nil)["servers"].([]any); len(list) != 1 {
-		t.Errorf("calls of %d servers: %v", len(list), list)
+	// Those of the other one are known for 2 s only.
+	if list, _ := f.balancer.API.Do("GET", "/api/calls?limit=0", nil)["servers"].([]any); strings.Contains(fmt.Sprint(list), f.addrs[0].String()) {
+		t.Errorf("calls of a server that has none: %v", list)
 	}
 	again := f.balancer.Tool("undrain", "servers", f.addrs[0].String())
 	if out, status := again.Finish(lab.Patience); status != 0 {
