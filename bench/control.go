@@ -44,6 +44,9 @@ func (b *bench) control() error {
 	if err := os.WriteFile(file, manyObjects(), 0o600); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(b.path("data")); err != nil { // an earlier run's
+		return err
+	}
 	t := table{title: fmt.Sprintf("Control plane: %s virtual services with %d servers each", thousands(manyServices), manyServers), columns: targetColumns}
 	p, err := b.startWhole("-f", file)
 	if err == nil {
@@ -211,7 +214,8 @@ func (b *bench) changes(c *client.Client, t *table) error {
 	return nil
 }
 
-// besideTraffic measures calls with and without reads and writes beside them, in turn.
+// besideTraffic measures calls with and without reads and writes beside them, in turn; and, for what this machine does to
+// whoever shares its CPUs with that work, calls through the bare relay beside the same reads and writes.
 func (b *bench) besideTraffic(p *peer, c *client.Client, t *table) error {
 	uuids, err := pools(c)
 	if err != nil {
@@ -224,32 +228,56 @@ func (b *bench) besideTraffic(p *peer, c *client.Client, t *table) error {
 		}
 		b.maximum = r.CallsPerS
 	}
-	words := []string{fmt.Sprintf("rate=%.0f", b.maximum/3), fmt.Sprintf("secs=%.1f", b.latencySecs), "warmup=0.3"}
-	var calm, busy []result
-	reads, writes := 0, 0
-	for range b.latencyRounds {
-		r, err := b.once(p, words)
-		if err != nil {
-			return err
-		}
-		calm = append(calm, r)
-		stop := load200(c, uuids)
-		r, err = b.once(p, words)
-		gotReads, gotWrites, failed := stop()
-		if err != nil {
-			return err
-		}
-		if failed != nil {
-			b.failed("control: a request beside traffic failed: %v", failed)
-		}
-		busy = append(busy, r)
-		reads, writes = gotReads, gotWrites
+	relay, err := b.startRelay("single", firstProxy)
+	defer b.stop(relay)
+	if err != nil {
+		return err
 	}
-	b.judge("control", p, append(calm, busy...)...)
-	shift := ratios(busy, calm, p99)
-	t.rows = append(t.rows, []string{fmt.Sprintf("INVITE to 200 at %s calls/s, p99, µs", thousands(b.maximum/3)), fmt.Sprintf("%.0f", median(of(calm, p99))), quartiles(of(calm, p99)), "", ""})
-	t.add(fmt.Sprintf("the same beside %d reads and %d writes a second, over that", reads, writes), fmt.Sprintf("%.2f", median(shift)), quartiles(shift),
-		fmt.Sprintf("at most %.2f", targetShift), median(shift) <= targetShift)
+	words := []string{fmt.Sprintf("rate=%.0f", b.maximum/3), fmt.Sprintf("secs=%.1f", b.latencySecs), "warmup=0.3"}
+	ours, bare := &shift{peer: p}, &shift{peer: relay}
+	for range b.latencyRounds {
+		for _, s := range []*shift{ours, bare} {
+			if err := b.besideOnce(s, c, uuids, words); err != nil {
+				return err
+			}
+		}
+	}
+	b.judge("control", p, append(ours.calm, ours.busy...)...)
+	what := fmt.Sprintf("the same beside %d reads and %d writes a second, over that", ours.reads, ours.writes)
+	t.rows = append(t.rows, []string{fmt.Sprintf("INVITE to 200 at %s calls/s, p99, µs", thousands(b.maximum/3)), fmt.Sprintf("%.0f", median(of(ours.calm, p99))), quartiles(of(ours.calm, p99)), "", ""})
+	by := ratios(ours.busy, ours.calm, p99)
+	t.add(what, fmt.Sprintf("%.2f", median(by)), quartiles(by), fmt.Sprintf("at most %.2f", targetShift), median(by) <= targetShift)
+	t.rows = append(t.rows, []string{"the bare relay in its place, on CPU 0: p99, µs", fmt.Sprintf("%.0f", median(of(bare.calm, p99))), quartiles(of(bare.calm, p99)), "", ""})
+	by = ratios(bare.busy, bare.calm, p99)
+	t.rows = append(t.rows, []string{"the bare relay beside the same reads and writes of carillon, over that", fmt.Sprintf("%.2f", median(by)), quartiles(by), "", ""})
+	return nil
+}
+
+// shift is how calls through a peer went without and with reads and writes beside them.
+type shift struct {
+	peer          *peer
+	calm, busy    []result
+	reads, writes int // a second, in the last round
+}
+
+// besideOnce measures one round of a peer.
+func (b *bench) besideOnce(s *shift, c *client.Client, uuids []string, words []string) error {
+	r, err := b.once(s.peer, words)
+	if err != nil {
+		return err
+	}
+	s.calm = append(s.calm, r)
+	stop := load200(c, uuids)
+	r, err = b.once(s.peer, words)
+	reads, writes, failed := stop()
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		b.failed("control: a request beside traffic failed: %v", failed)
+	}
+	s.busy = append(s.busy, r)
+	s.reads, s.writes = reads, writes
 	return nil
 }
 
