@@ -250,6 +250,7 @@ func (b *bench) besideTraffic(p *peer, c *client.Client, t *table) error {
 	t.rows = append(t.rows, []string{"the bare relay in its place, on CPU 0: p99, µs", fmt.Sprintf("%.0f", median(of(bare.calm, p99))), quartiles(of(bare.calm, p99)), "", ""})
 	by = ratios(bare.busy, bare.calm, p99)
 	t.rows = append(t.rows, []string{"the bare relay beside the same reads and writes of carillon, over that", fmt.Sprintf("%.2f", median(by)), quartiles(by), "", ""})
+	b.note("control: generator, clients of the API, and both wings share the CPUs; docs/adr/0016-calls-beside-changes.md tells what waits for what then, and why the relay moves too.")
 	return nil
 }
 
