@@ -216,16 +216,7 @@ func TestListenersPruned(t *testing.T) {
 		addrs[name] = ln.Addr().String()
 		ln.Close()
 	}
-	data, fds, err := l.Message()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := pair(t)
-	go a.Send(Welcome, data, fds...)
-	m, err := b.Expect(Welcome)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := welcomed(t, &l)
 	if err := successor.Take(m); err != nil {
 		t.Fatal(err)
 	}
@@ -257,16 +248,7 @@ func TestListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
-	data, fds, err := l.Message()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := pair(t)
-	go a.Send(Welcome, data, fds...)
-	m, err := b.Expect(Welcome)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := welcomed(t, &l)
 	ln.Close()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -300,4 +282,20 @@ func TestListeners(t *testing.T) {
 	if ln.Addr().String() == addr {
 		t.Error("another address was wanted")
 	}
+}
+
+// welcomed is the message with the listeners, as a successor gets it.
+func welcomed(t *testing.T, l *Listeners) *Message {
+	t.Helper()
+	data, fds, err := l.Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := pair(t)
+	go a.Send(Welcome, data, fds...)
+	m, err := b.Expect(Welcome)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
